@@ -1,0 +1,400 @@
+/* Weftline's C API for clients: join a job, push events, consume them.
+ *
+ * Conventions
+ *   Every call that can fail returns a code of weft_errors.h (0 is WEFT_OK). weft_error_text() has the words for the
+ * last failed call of the calling thread: what failed, on which object, why, and what to do next. Structs of options
+ * begin with their size (WEFT_..._DEFAULT fills it), so that they may grow. Times are in milliseconds, int64;
+ * WEFT_FOREVER waits without limit, 0 does not wait. Handles may be used from any thread; a producer or consumer
+ * serialises its callers. Closing one while another thread uses it is an error of the program. Calls are local unless
+ * they say collective. The library prints nothing. Calls ending in _async return at once; their outcome is a
+ * weft_completion (weft_poll) with the caller's tag.
+ */
+#ifndef WEFTLINE_WEFTLINE_H
+#define WEFTLINE_WEFTLINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft_errors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEFT_API __attribute__((visibility("default")))
+
+enum weft_code {
+#define WEFT_C_CODE(name, number, can_retry, meaning, next) WEFT_##name = number,
+  WEFT_ERROR_TABLE(WEFT_C_CODE)
+#undef WEFT_C_CODE
+      WEFT_CODE_END = 1 << 16
+};
+
+#define WEFT_VERSION "0.1.0"
+#define WEFT_FOREVER INT64_C(-1)
+#define WEFT_ABI_VERSION 1u
+
+typedef struct weft_job weft_job;
+typedef struct weft_topic weft_topic;
+typedef struct weft_producer weft_producer;
+typedef struct weft_batch weft_batch;
+typedef struct weft_consumer weft_consumer;
+typedef struct weft_region weft_region;
+
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
+
+/* Words for the last failed call of this thread; "" if none. `job` may be NULL. Valid until the thread's next call. */
+WEFT_API const char* weft_error_text(const weft_job* job);
+/* "WEFT_BUSY", its meaning, what to do next, whether the same call may succeed later. NULL/0 for an unknown number. */
+WEFT_API const char* weft_code_name(int code);
+WEFT_API const char* weft_code_meaning(int code);
+WEFT_API const char* weft_code_next(int code);
+WEFT_API int weft_code_can_retry(int code);
+WEFT_API uint32_t weft_abi_version(void);
+
+/* ---- job ------------------------------------------------------------------------------------------------------- */
+
+typedef struct weft_join_options {
+  uint32_t size;
+  uint32_t echo;            /* 1: no server, no fabric: batches are checked and answered at once (to test a binding) */
+  const char* role;         /* "client" (default) or "server"; NULL: WEFTLINE_ROLE, else client */
+  const char* name;         /* of this program, for the log and to form the group communicator; NULL: the role */
+  const char* group;        /* group directory; NULL: WEFTLINE_GROUP, else what the servers say */
+  const char* transports;   /* "tcp,shm": those only; NULL: WEFTLINE_TRANSPORTS, else automatic */
+  const char* bind_address; /* numeric address of the interface; NULL: WEFTLINE_BIND, else automatic */
+  int64_t timeout_ms;       /* for connecting to the servers; default 30,000 */
+  int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails; default 120,000 */
+  uint32_t slots_expected;     /* 0: all that the world or the group directory names */
+  uint32_t reserved;
+} weft_join_options;
+#define WEFT_JOIN_OPTIONS_DEFAULT \
+  { sizeof(weft_join_options), 0, NULL, NULL, NULL, NULL, NULL, INT64_C(30000), INT64_C(120000), 0, 0 }
+
+/* `world`: MPI_Comm_c2f of the communicator that all call this on; WEFT_COMM_WORLD for MPI_COMM_WORLD. Collective.
+ * Without a launcher it is a world of one. MPI is initialised if it was not (and then finalized in weft_close). The
+ * calling thread makes the MPI calls. */
+#define WEFT_COMM_WORLD INT64_C(-1)
+WEFT_API int weft_join(int64_t world, const weft_join_options* options, weft_job** job);
+/* Joins from outside the MPI world through the group directory. Local. */
+WEFT_API int weft_attach(const char* group, const weft_join_options* options, weft_job** job);
+/* Leaves. After weft_join it is collective (with a deadline) if Weftline initialised MPI. Open producers and consumers
+ * of the job are closed. NULL is fine. */
+WEFT_API int weft_close(weft_job* job);
+
+typedef struct weft_job_facts {
+  uint32_t size;
+  int32_t rank; /* in the world; 0 in a world of one */
+  int32_t world_size;
+  int32_t node_rank; /* among the ranks of this host */
+  int32_t node_size;
+  int32_t group_rank; /* among the ranks that joined under the same name */
+  int32_t group_size;
+  int32_t server_count; /* slots known */
+  const char* role;
+  const char* name;
+  const char* mpi;   /* "mpich", "openmpi" or "none" */
+  const char* group; /* group directory, "" if none */
+  uint8_t job_id[16];
+} weft_job_facts;
+WEFT_API int weft_job_describe(const weft_job* job, weft_job_facts* facts);
+/* The communicator of all ranks that joined under the same name, for the program's own use: MPI_Comm_f2c of it. It is
+ * freed by weft_close. -1 in a world of one without MPI. */
+WEFT_API int64_t weft_job_group_communicator(const weft_job* job);
+
+/* Counters as JSON text; free with weft_free. Any time, any thread. */
+WEFT_API int weft_job_counters(const weft_job* job, char** json);
+WEFT_API void weft_free(void* memory);
+
+/* Collectives for the application's own use over a communicator handle; non-blocking: start, then test until done. The
+ * buffers stay the caller's and must live until then. All on the thread that joined. */
+typedef struct weft_communicator weft_communicator;
+typedef struct weft_collective weft_collective;
+WEFT_API int weft_communicator_world(weft_job* job, weft_communicator** communicator);
+/* Collective over `parent`; blocking for as long as the others take to call it. color < 0: not a member (NULL is
+ * returned). */
+WEFT_API int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator);
+WEFT_API int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size);
+WEFT_API int weft_communicator_free(weft_communicator* communicator);
+WEFT_API int weft_barrier_start(weft_communicator* communicator, weft_collective** collective);
+WEFT_API int weft_broadcast_start(weft_communicator* communicator, void* bytes, uint64_t length, int32_t root,
+                                  weft_collective** collective);
+/* `from` of `length` bytes on every rank, into `into` of size * length bytes. */
+WEFT_API int weft_allgather_start(weft_communicator* communicator, const void* from, uint64_t length, void* into,
+                                  weft_collective** collective);
+/* *done is set to 1 and the handle freed when it is complete. */
+WEFT_API int weft_collective_test(weft_collective* collective, int* done);
+
+/* ---- completions: for bindings and for programs with an event loop -------------------------------------------------
+ */
+
+enum weft_completion_kind {
+  WEFT_COMPLETION_CONTROL = 1,  /* text: the reply's JSON */
+  WEFT_COMPLETION_TOPIC = 2,    /* handle: weft_topic */
+  WEFT_COMPLETION_PRODUCER = 3, /* handle: weft_producer */
+  WEFT_COMPLETION_BATCH = 4,    /* value[0] first offset, [1] append time ns, [2] partition epoch, [3] partition */
+  WEFT_COMPLETION_CONSUMER = 5, /* handle: weft_consumer */
+  WEFT_COMPLETION_FRAMES = 6,   /* tag of the consumer: weft_consumer_poll has something (said once until polled dry) */
+  WEFT_COMPLETION_DATA = 7,     /* value[0] bytes sent, [1] bytes read from storage, [2] failed selection */
+  WEFT_COMPLETION_COMMIT = 8,
+  WEFT_COMPLETION_FLUSH = 9,
+  WEFT_COMPLETION_CLOSED = 10,    /* of weft_..._close_async */
+  WEFT_COMPLETION_PARTITION = 11, /* value[0] first offset, [1] visible end, [2] epoch */
+  WEFT_COMPLETION_CONTROL_REQUEST =
+      12,                   /* servers: tag answers it (weft_server_control_reply); text: JSON; value[0] session */
+  WEFT_COMPLETION_LOG = 13, /* servers: text: a line for the log; value[0] level 0 debug, 1 info, 2 warning, 3 error */
+  WEFT_COMPLETION_SERVER = 14 /* servers: outcome of an asynchronous weft_server_ call */
+};
+typedef struct weft_completion {
+  uint32_t kind;
+  int32_t code;
+  uint64_t tag;
+  uint64_t value[4];
+  void* handle;
+  char* text; /* error text when code != 0, else what the kind says; NULL if none; weft_free it */
+  uint64_t text_length;
+} weft_completion;
+
+/* Takes up to `count` completions. Never blocks. Returns how many. One thread at a time. */
+WEFT_API uint32_t weft_poll(weft_job* job, weft_completion* completions, uint32_t count);
+/* `wake(context)` is called, on any thread, when the queue goes from empty to not empty; it must not call the library.
+ */
+WEFT_API int weft_set_wake(weft_job* job, void (*wake)(void* context), void* context);
+
+/* ---- control plane and topics -------------------------------------------------------------------------------------
+ */
+
+/* A request to the control plane of a slot (JSON in, JSON out; docs/formats/control.md). */
+WEFT_API int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
+                                uint64_t tag);
+WEFT_API int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
+                          char** reply);
+
+/* Creates a topic. `config`: JSON such as {"partitions":2,"durability":"synced"}; NULL for defaults. WEFT_TOPIC_EXISTS.
+ */
+WEFT_API int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms);
+WEFT_API int weft_topic_open(weft_job* job, const char* name, weft_topic** topic);
+WEFT_API int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag);
+WEFT_API void weft_topic_close(weft_topic* topic);
+typedef struct weft_topic_facts {
+  uint32_t size;
+  uint32_t partition_count;
+  uint8_t uuid[16];
+  uint32_t storage;    /* 0 disk, 1 memory */
+  uint32_t durability; /* 0 memory, 1 written, 2 synced */
+  uint32_t serializer; /* 0 json, 1 raw, 2 packed, 3 custom */
+  uint32_t flags;      /* 1: demands JavaScript, 2: allows unvalidated events */
+  uint64_t event_data_bytes_max;
+  const char* name;
+  const char* json; /* the topic's whole description; valid while the handle is open */
+} weft_topic_facts;
+WEFT_API int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts);
+WEFT_API int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag);
+WEFT_API int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end);
+
+/* ---- memory that the library may reference -------------------------------------------------------------------------
+ */
+
+/* Registers the caller's memory for RMA, once. It must stay until weft_region_release. */
+WEFT_API int weft_region_register(weft_job* job, void* memory, uint64_t length, weft_region** region);
+/* Memory that the library owns, page aligned and registered. */
+WEFT_API int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region);
+WEFT_API void* weft_region_memory(const weft_region* region);
+WEFT_API uint64_t weft_region_length(const weft_region* region);
+/* Waits until no event pushed from the region is under way (closes its open batch first). */
+WEFT_API int weft_region_wait(weft_region* region, int64_t timeout_ms);
+/* Not before its events are done (WEFT_BUSY otherwise). After it returned WEFT_OK the memory is the caller's. */
+WEFT_API int weft_region_release(weft_region* region);
+
+/* ---- producer -------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct weft_producer_options {
+  uint32_t size;
+  uint32_t batch_events;      /* a batch is closed at so many events; default 128, at most 65,536 */
+  const char* name;           /* NULL: a random id; a name opened again fences its older epoch */
+  uint64_t batch_bytes;       /* ... or so many bytes of metadata; default 512 KiB */
+  uint64_t batch_data_bytes;  /* ... or so many bytes of copied data; default 1 MiB */
+  uint32_t batches_in_flight; /* per partition; default 4, at most 64 */
+  uint32_t linger_ms;         /* weft_push: a batch that was not filled is sent after so long; default 2 */
+} weft_producer_options;
+#define WEFT_PRODUCER_OPTIONS_DEFAULT \
+  { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 4, 2 }
+
+WEFT_API int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
+                                weft_producer** producer);
+WEFT_API int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag);
+/* Flushes first. */
+WEFT_API int weft_producer_close(weft_producer* producer, int64_t timeout_ms);
+WEFT_API int weft_producer_close_async(weft_producer* producer, uint64_t tag);
+
+typedef struct weft_event_id {
+  uint32_t partition;
+  uint32_t epoch;
+  uint64_t offset;
+} weft_event_id;
+
+/* One event: metadata (JSON text or raw bytes, as the topic says; copied) and `length` bytes of data at `at` in the
+ * region (not copied: the server reads it) or, with region NULL, none. partition -1 in weft_push_to: round robin.
+ * `receipt` (may be NULL): a number for weft_receipt_wait. Blocks while all batches are in flight (at most
+ * delivery_timeout_ms, then WEFT_BUSY). */
+WEFT_API int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region,
+                       uint64_t at, uint64_t length, uint64_t* receipt);
+typedef struct weft_piece {
+  const void* address; /* copied when small; else read from here: leave it alone until the receipt */
+  uint64_t length;
+  weft_region* region; /* that holds the address; NULL: registered for this use */
+} weft_piece;
+/* Data as a list of pieces, joined in order into one event's data. */
+WEFT_API int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata,
+                              uint64_t metadata_length, const weft_piece* pieces, uint32_t piece_count,
+                              uint64_t* receipt);
+WEFT_API int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id);
+/* Sends what is open and waits until all is acknowledged at the topic's durability; the first failed batch's code,
+ * once. */
+WEFT_API int weft_flush(weft_producer* producer, int64_t timeout_ms);
+
+/* The batch interface, for bindings: the caller writes columns and metadata into memory of the library; one call sends
+ * it. */
+typedef struct weft_batch_memory {
+  uint32_t size;
+  uint32_t event_capacity;
+  uint32_t* metadata_end;  /* [event]: cumulative end in `metadata` */
+  uint32_t* time_delta_us; /* [event]: after base_time_ns */
+  uint64_t* data_length;   /* [event]; read only if the batch has data */
+  uint8_t* metadata;
+  uint64_t metadata_capacity;
+  uint8_t* data; /* for copied data: the extent's bytes, each event at a multiple of 64 */
+  uint64_t data_capacity;
+} weft_batch_memory;
+/* A free batch; WEFT_BUSY when all of the producer's are in flight. Belongs to the caller until submitted or cancelled.
+ */
+WEFT_API int weft_batch_open(weft_producer* producer, weft_batch** batch);
+WEFT_API int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory);
+WEFT_API int weft_batch_cancel(weft_batch* batch);
+typedef struct weft_batch_piece {
+  const void* address; /* in the batch's own `data`, in a region, or any memory that stays until the completion */
+  uint64_t length;
+  uint64_t extent_at;  /* where it lies in the extent */
+  weft_region* region; /* NULL: the batch's own data, or registered for this use */
+} weft_batch_piece;
+/* Sends it; the completion (WEFT_COMPLETION_BATCH) says the offsets. `count` events, `metadata_bytes` written, the
+ * pieces that form the data extent (in order, none overlapping; NULL, 0 if no event has data). After the completion the
+ * batch's memory is the library's again: the pointers stay mapped, the next weft_batch_open may return the same. */
+WEFT_API int weft_batch_submit(weft_batch* batch, uint32_t partition, uint32_t count, uint64_t metadata_bytes,
+                               uint64_t base_time_ns, const weft_batch_piece* pieces, uint32_t piece_count,
+                               uint64_t tag);
+
+/* ---- consumer -------------------------------------------------------------------------------------------------------
+ */
+
+enum weft_from {
+  WEFT_FROM_EARLIEST = 0,
+  WEFT_FROM_LATEST = 1,
+  WEFT_FROM_OFFSET = 2,
+  WEFT_FROM_TIME = 3,
+  WEFT_FROM_CURSOR = 4
+};
+typedef struct weft_consumer_options {
+  uint32_t size;
+  uint32_t from;       /* enum weft_from; default WEFT_FROM_CURSOR: after the last committed event of `name`, else the
+                          earliest */
+  const char* name;    /* NULL: no cursor */
+  uint64_t from_value; /* offset, or nanoseconds since 1970 */
+  const uint32_t* partitions; /* NULL: all */
+  uint32_t partition_count;
+  uint32_t reserved;
+  uint64_t prefetch_bytes; /* of metadata frames, per partition; default 4 MiB, at least 2 MiB + 64 KiB */
+} weft_consumer_options;
+#define WEFT_CONSUMER_OPTIONS_DEFAULT \
+  { sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304) }
+
+WEFT_API int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
+                                weft_consumer** consumer);
+WEFT_API int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag);
+WEFT_API int weft_consumer_close(weft_consumer* consumer);
+WEFT_API int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag);
+
+/* A batch of events as stored, in memory of the library, valid until weft_frame_release. */
+typedef struct weft_frame {
+  uint32_t size;
+  uint32_t partition;
+  uint64_t id;           /* for weft_frame_release */
+  uint64_t first_offset; /* of event 0 of the batch */
+  uint32_t count;
+  uint32_t skip; /* events before this one were not asked for */
+  uint32_t partition_epoch;
+  uint32_t flags; /* of the batch: 1 has data */
+  uint64_t base_time_ns;
+  uint64_t append_time_ns;
+  const uint32_t* metadata_end;
+  const uint32_t* time_delta_us;
+  const uint64_t* data_length; /* NULL if the batch has no data */
+  const uint8_t* metadata;
+  uint64_t metadata_bytes;
+  uint64_t visible_end; /* of the partition when the frame was sent */
+} weft_frame;
+/* The next frame if one is there (*found = 1). Never blocks. A partition whose stream failed (truncated, gone, corrupt,
+ * slot lost for longer than delivery_timeout_ms) gives its error here, once, with `partition` set. */
+WEFT_API int weft_consumer_poll(weft_consumer* consumer, weft_frame* frame, int* found);
+/* Frames of one partition may be released in any order; memory is granted again in order. */
+WEFT_API int weft_frame_release(weft_consumer* consumer, uint32_t partition, uint64_t id);
+/* Where the partition's stream began, and what the cursor said. */
+WEFT_API int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, uint64_t* start_offset,
+                                    int* had_cursor, uint64_t* visible_end);
+
+/* Bytes of one event's data: runs in order, see wire/messages.h. A range is one run without levels; a box of an n-d
+ * array one run with n-1 levels; everything is {0, data_length}. */
+typedef struct weft_run_level {
+  uint64_t stride;
+  uint64_t count;
+} weft_run_level;
+typedef struct weft_run {
+  uint64_t start;
+  uint64_t length;
+  uint32_t level_count;
+  const weft_run_level* levels; /* fastest first */
+} weft_run;
+typedef struct weft_selection {
+  uint64_t offset;         /* of the event */
+  uint64_t destination_at; /* in the destination */
+  const weft_run* runs;
+  uint32_t run_count;
+} weft_selection;
+/* The selected bytes of up to 1,024 events of one partition, in growing order of offset, written into `destination`.
+ * `region`: that holds it, NULL: registered for this use. WEFT_SELECTION_OUTSIDE names the event and its length. */
+WEFT_API int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
+                                   uint32_t count, void* destination, uint64_t length, weft_region* region,
+                                   uint64_t tag);
+WEFT_API int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
+                             uint32_t count, void* destination, uint64_t length, weft_region* region,
+                             int64_t timeout_ms);
+/* An n-d box as a run: `levels` has room for dimensions - 1. Checks that the box lies in the shape. Sizes in items. */
+WEFT_API int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64_t* origin, const uint64_t* box_size,
+                      uint64_t item_bytes, weft_run* run, weft_run_level* levels);
+
+/* The position behind the last event that is done: `offset` is the next one wanted. Durable at the topic's durability
+ * when it completes. Needs a named consumer. */
+WEFT_API int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offset, uint64_t tag);
+WEFT_API int weft_commit(weft_consumer* consumer, uint32_t partition, uint64_t offset, int64_t timeout_ms);
+
+/* One event at a time, for plain programs. */
+typedef struct weft_event {
+  uint32_t size;
+  uint32_t partition;
+  uint64_t offset;
+  uint32_t partition_epoch;
+  uint32_t reserved;
+  uint64_t time_ns;        /* the producer's */
+  uint64_t append_time_ns; /* the server's */
+  const uint8_t* metadata; /* valid until the next weft_pull on this consumer */
+  uint64_t metadata_length;
+  uint64_t data_length;
+} weft_event;
+/* The next event of any partition; WEFT_TIMED_OUT loses nothing. */
+WEFT_API int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
