@@ -331,7 +331,9 @@ typedef struct weft_frame {
   const uint64_t* data_length; /* NULL if the batch has no data */
   const uint8_t* metadata;
   uint64_t metadata_bytes;
-  uint64_t visible_end; /* of the partition when the frame was sent */
+  uint64_t visible_end;  /* of the partition when the frame was sent */
+  const uint8_t* memory; /* the ring that all these pointers lie in: stays mapped until weft_consumer_close */
+  uint64_t memory_bytes;
 } weft_frame;
 /* The next frame if one is there (*found = 1). Never blocks. A partition whose stream failed (truncated, gone, corrupt,
  * slot lost for longer than delivery_timeout_ms) gives its error here, once, with `partition` set. */
