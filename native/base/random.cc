@@ -36,7 +36,8 @@ uint64_t SeededRandom::next() {
 uint64_t SeededRandom::below(uint64_t bound) {
   WEFT_ASSERT(bound > 0);
   // The high half of the product: its bias is below 2^-32 for the bounds that tests use.
-  return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
 }
 
 }  // namespace weft

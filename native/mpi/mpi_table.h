@@ -1,7 +1,7 @@
 /* The C table between Weftline and an MPI library.
-   Each MPI module (weftline_mpi_mpich.so, weftline_mpi_openmpi.so) exports one symbol, weft_mpi_table(), which gives a
-   table of functions; a process that has no MPI gets the same table for a world of one (mpi/loader.h). This header
-   does not include mpi.h, so that one build of everything above it serves every MPI.
+   Each MPI module (weftline_mpi_mpich.so, weftline_mpi_openmpi.so) exports one symbol, weft_mpi_get_table(), which
+   gives a table of functions; a process that has no MPI gets the same table for a world of one (mpi/loader.h). This
+   header does not include mpi.h, so that one build of everything above it serves every MPI.
 
    Calling rules
    - Threads: where weft_mpi_facts.thread_level is WEFT_MPI_THREAD_MULTIPLE, any thread may call, one at a time per
@@ -89,7 +89,7 @@ typedef struct weft_mpi_table {
   /* color < 0: this rank is in none, *out is set to NULL. */
   int (*comm_split)(weft_mpi_comm* comm, int32_t color, int32_t key, weft_mpi_comm** out);
   int (*comm_split_shared)(weft_mpi_comm* comm, weft_mpi_comm** out); /* ranks that share memory: one node's */
-  /* Collective over the listed ranks only. tag tells apart groups that are made at the same time (0 to 32767). */
+  /* Collective over the listed ranks only. tag tells apart groups that are made at the same time (0 to 16383). */
   int (*comm_create_group)(weft_mpi_comm* comm, const int32_t* ranks, int32_t count, int32_t tag, weft_mpi_comm** out);
   int (*comm_rank)(weft_mpi_comm* comm, int32_t* rank); /* local */
   int (*comm_size)(weft_mpi_comm* comm, int32_t* size); /* local */
@@ -132,7 +132,7 @@ typedef struct weft_mpi_table {
 
 /* The one exported symbol of a module. */
 typedef const weft_mpi_table* (*weft_mpi_table_function)(void);
-#define WEFT_MPI_TABLE_SYMBOL "weft_mpi_table"
+#define WEFT_MPI_TABLE_SYMBOL "weft_mpi_get_table"
 
 #ifdef __cplusplus
 }
