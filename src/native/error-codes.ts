@@ -60,7 +60,7 @@ export interface ErrorDescription {
   readonly next: string;
 }
 
-export const errorDescriptions: Readonly<Record<ErrorCode, ErrorDescription>> = {
+export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
   WEFT_INTERNAL: {
     number: 1,
     canRetry: false,

@@ -1,0 +1,28 @@
+// Sets up, builds, and then becomes one of the compiled programs: what `npm run demo` and `npm run bench:*` do.
+import { existsSync } from "node:fs";
+import { execute } from "./command.mjs";
+import { nativeBuildStep } from "./native-build.mjs";
+import { npmPackagesStep } from "./npm-packages.mjs";
+import { inRoot } from "./paths.mjs";
+import { runStepsOrExit } from "./steps.mjs";
+import { systemPackagesStep } from "./system-packages.mjs";
+import { programsBuildStep, typescriptBuildStep } from "./typescript-build.mjs";
+
+/** @param {string} program its source, as examples/demo/main.ts */
+export async function buildAndRun(purpose, program, args) {
+  if (!existsSync(inRoot(program))) {
+    console.error(`${program} is not part of this checkout; look with \`git status\` for what was removed`);
+    process.exit(1);
+  }
+  await runStepsOrExit([
+    systemPackagesStep(purpose),
+    npmPackagesStep,
+    nativeBuildStep(),
+    typescriptBuildStep,
+    programsBuildStep,
+  ]);
+  const compiled = inRoot("build", "ts", program.replace(/\.ts$/, ".js"));
+  const { status, reason } = await execute(process.execPath, [compiled, ...args], { input: "inherit" });
+  if (status !== 0) console.error(`${program}: ${reason}`);
+  process.exit(status);
+}

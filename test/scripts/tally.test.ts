@@ -1,0 +1,116 @@
+// How test results are counted: a lost failure here would make every other test worthless.
+import { describe, expect, it } from "vitest";
+import { parseJunit, tallyNative } from "../../scripts/lib/native-tests.mjs";
+import { emptyTally, judgeSkipped, totalsLine } from "../../scripts/lib/tally.mjs";
+import { tallyVitest } from "../../scripts/lib/vitest.mjs";
+
+const gtest = (cases: Record<string, "pass" | "fail" | "skip">) => ({
+  failures: Object.values(cases).filter((result) => result === "fail").length,
+  testsuites: [
+    {
+      name: "Suite",
+      testsuite: Object.entries(cases).map(([name, result]) => ({
+        name,
+        status: "RUN",
+        result: result === "skip" ? "SKIPPED" : "COMPLETED",
+        ...(result === "fail" ? { failures: [{ failure: "no" }] } : {}),
+      })),
+    },
+  ],
+});
+
+describe("tallyNative", () => {
+  const programs = new Map([["wire", "test_wire"]]);
+
+  it("counts the cases of a program, not the program", () => {
+    const reports = new Map([["test_wire", [gtest({ a: "pass", b: "pass", c: "skip" })]]]);
+    const tally = tallyNative([{ name: "wire", status: "run" }], programs, reports, "");
+    expect(tally).toMatchObject({ passed: 2, failed: 0, skipped: ["Suite.c"] });
+  });
+
+  it("counts a failed case once, although ctest reports its program too", () => {
+    const reports = new Map([["test_wire", [gtest({ a: "pass", b: "fail" })]]]);
+    const tally = tallyNative([{ name: "wire", status: "fail" }], programs, reports, "");
+    expect(tally).toMatchObject({ passed: 1, failed: 1, failures: ["Suite.b"] });
+  });
+
+  it("counts a crash without a report as one failure", () => {
+    expect(tallyNative([{ name: "wire", status: "fail" }], programs, new Map(), "").failed).toBe(1);
+  });
+
+  it("counts a sanitizer's complaint at exit as a failure although every case passed", () => {
+    const reports = new Map([["test_wire", [gtest({ a: "pass" })]]]);
+    expect(tallyNative([{ name: "wire", status: "fail" }], programs, reports, "")).toMatchObject({
+      passed: 1,
+      failed: 1,
+    });
+  });
+
+  it("counts a test that is no GoogleTest program as one, and one that was not run as skipped", () => {
+    const outcomes = [
+      { name: "script", status: "run" },
+      { name: "gone", status: "notrun" },
+    ];
+    expect(tallyNative(outcomes, new Map(), new Map(), "x: ")).toMatchObject({
+      passed: 1,
+      failed: 0,
+      skipped: ["x: gone"],
+    });
+  });
+
+  it("reads ctest's JUnit file", () => {
+    const text =
+      '<testsuite>\n<testcase name="a" classname="a" time="0.1" status="run">\n<testcase name="b" status="fail">';
+    expect(parseJunit(text)).toEqual([
+      { name: "a", status: "run" },
+      { name: "b", status: "fail" },
+    ]);
+  });
+});
+
+describe("tallyVitest", () => {
+  it("counts tests, and a file that could not be run", () => {
+    const report = {
+      testResults: [
+        {
+          name: "/x/a.test.ts",
+          status: "failed",
+          assertionResults: [
+            { status: "passed", fullName: "one" },
+            { status: "failed", fullName: "two" },
+            { status: "skipped", fullName: "three" },
+          ],
+        },
+        { name: "/x/b.test.ts", status: "failed", assertionResults: [] },
+      ],
+    };
+    const tally = tallyVitest(report, "");
+    expect(tally).toMatchObject({ passed: 1, failed: 2 });
+    expect(tally.skipped).toHaveLength(1);
+  });
+});
+
+describe("judgeSkipped", () => {
+  const tally = () => ({ ...emptyTally(), passed: 3, skipped: ["unit: a", "unit: b"] });
+
+  it("outside CI lets them be", () => {
+    expect(judgeSkipped(tally(), [], { ci: false })).toMatchObject({ passed: 3, failed: 0 });
+  });
+
+  it("in CI fails each that is not listed with its reason", () => {
+    const judged = judgeSkipped(tally(), [{ test: "unit: a", reason: "needs a device" }], { ci: true });
+    expect(judged).toMatchObject({ failed: 1, skipped: ["unit: a"] });
+    expect(judged.failures[0]).toContain("unit: b");
+  });
+
+  it("refuses an entry without a reason", () => {
+    expect(() => judgeSkipped(tally(), [{ test: "unit: a", reason: "" }], { ci: true })).toThrow(/reason/);
+  });
+});
+
+describe("totalsLine", () => {
+  it("has the plain form", () => {
+    expect(totalsLine({ ...emptyTally(), passed: 3 })).toBe("3 passed, 0 failed");
+    expect(totalsLine({ ...emptyTally(), passed: 3, failed: 1, skipped: ["a"] })).toBe("3 passed, 1 failed, 1 skipped");
+  });
+});

@@ -1,0 +1,49 @@
+// The test projects. Unit tests share workers; the others start processes, so their files run one at a time
+// (two cores must be enough). Time limits are for a loaded two-core machine.
+import { defineConfig } from "vitest/config";
+
+const oneFileAtATime = { fileParallelism: false, pool: "forks" as const };
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/scripts/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          ...oneFileAtATime,
+        },
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          ...oneFileAtATime,
+        },
+      },
+      {
+        test: {
+          name: "long",
+          include: ["test/long/**/*.test.ts"],
+          testTimeout: 7_200_000,
+          hookTimeout: 600_000,
+          ...oneFileAtATime,
+        },
+      },
+    ],
+  },
+});
