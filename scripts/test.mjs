@@ -30,7 +30,7 @@ const sanitized = [
     needs: ["native build, thread sanitizer"],
   }),
 ];
-const unit = vitestStep({ name: "unit tests", project: "unit", needs: built });
+const unit = vitestStep({ name: "unit tests", project: "unit", needs: ["npm packages"] });
 const integration = vitestStep({ name: "integration tests", project: "integration", needs: built });
 const packageTest = vitestStep({ name: "package test", project: "package", needs: built });
 
@@ -49,7 +49,7 @@ const plans = {
         name: "native tests, long",
         variant: "normal",
         needs: ["native build"],
-        label: { only: "long" },
+        onlyLabel: "long",
       }),
       vitestStep({ name: "long tests", project: "long", needs: built, timeoutS: 4 * 3600 }),
     ],

@@ -3,13 +3,14 @@
 namespace weft::wire {
 
 void MessageWriter::begin(MessageType type, uint64_t session, uint64_t request_id, uint16_t flags) {
-  buffer_.clear();
   MessageHeader header{};
   header.type = type;
   header.flags = flags;
   header.request_id = request_id;
   header.session = session;
-  append(&header, sizeof header);
+  // not clear() and append(): g++ 12 sees an overflow in that (stringop-overflow) where there is none
+  const auto* start = reinterpret_cast<const std::byte*>(&header);
+  buffer_.assign(start, start + sizeof header);
 }
 
 void MessageWriter::append(const void* bytes, size_t length) {
