@@ -77,6 +77,9 @@ struct RecoveryReport {
   uint64_t metadata_bytes_cut = 0;
   std::string reason;  // why the first bad batch was bad, with file and position
   uint64_t batches_verified = 0;
+  // Ids were skipped, because events that were given out may be gone: the epoch grew, and offsets go on at
+  // PartitionState::next_offset. Also without `truncated`: after a power loss the lost tail may leave no trace.
+  bool ids_skipped = false;
 };
 
 // The last accepted batch of a producer, and the ones before it that may be repeated.
@@ -125,6 +128,12 @@ class PartitionLog {
   virtual PartitionState state() const = 0;
   // The batch that holds the offset. WEFT_END_OF_STREAM when offset == next_offset, WEFT_TRUNCATED beyond it (naming
   // next_offset), WEFT_OFFSET_GONE below first_offset, WEFT_CORRUPT when the stored bytes are bad.
+  //
+  // Gaps: after a recovery that may have lost events that somebody saw, offsets go on at a higher number a → b, and
+  // nothing is ever stored in [a, b). A reader whose next offset is exactly a lost nothing and needs to do nothing:
+  // it gets WEFT_END_OF_STREAM until there is a batch at b, then that batch (into.first_offset = b > a). So a reader
+  // always goes on at into.first_offset + event_count. A reader inside the gap (a < offset < b) has seen events that
+  // are gone: WEFT_TRUNCATED. With WEFT_TRUNCATED and WEFT_OFFSET_GONE into.first_offset holds where to go on.
   virtual Status read_batch(uint64_t offset, StoredBatch& into) const = 0;
   // Part of the data of a stored batch: `at` from the start of its extent. Reads and verifies whole blocks.
   virtual Status read_data(const StoredBatch& batch, uint64_t at, std::span<std::byte> into) const = 0;
@@ -140,6 +149,13 @@ struct FileLogOptions {
   uint64_t segment_bytes = uint64_t{256} << 20;  // both kinds roll at this size
   FileSystem* file_system = nullptr;             // nullptr: FileSystem::real()
   Clock* clock = nullptr;                        // nullptr: Clock::system()
+  // A sync that finds this many bytes behind the last checkpoint writes one.
+  uint64_t checkpoint_bytes = uint64_t{64} << 20;
+  // Offsets that may be given out under one checkpoint; also how far ids jump after a loss.
+  uint64_t offset_lease = uint64_t{1} << 24;
+  // Of the running kernel ("" = ask it). Under the same one an unclean end was the process's alone: nothing that was
+  // written is lost, and ids are not skipped.
+  std::string boot_id;
 };
 // Opens or creates. Recovers: verifies everything behind the checkpoint, cuts at the first bad batch.
 Result<std::unique_ptr<PartitionLog>> open_file_log(const FileLogOptions& options, RecoveryReport* report);
