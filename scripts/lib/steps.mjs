@@ -67,7 +67,12 @@ class Step {
     this.progress.line(text.split("\n").at(-1));
   }
 
-  /** Runs a program with its output in the step's log; throws StepFailure unless `allowFailure`. */
+  /**
+   * Runs a program with its output in the step's log; throws StepFailure unless `allowFailure`.
+   * @param {string} program
+   * @param {string[]} args
+   * @param {{ next?: string, allowFailure?: boolean, timeoutS?: number, env?: Record<string, string | undefined> }} [options]
+   */
   async run(program, args, { next, allowFailure = false, ...options } = {}) {
     const result = await execute(program, args, {
       ...options,
