@@ -1,0 +1,249 @@
+#include "client/client.h"
+
+#include <future>
+
+namespace weft::client {
+
+namespace {
+// A piece of work posted to the lane; deletes itself after it ran.
+struct WorkTask {
+  fabric::Task task;
+  std::function<void()> work;
+};
+
+template <typename T>
+Status answer_status(wire::MessageReader& answer, const T** fixed, const char* what) {
+  *fixed = answer.take<T>();
+  if (*fixed == nullptr) return Status(Code::INTERNAL, join_text("the server's answer to ", what, " is cut off"));
+  if ((*fixed)->code != 0) return Status(static_cast<Code>((*fixed)->code), std::string(answer.rest_text()));
+  return {};
+}
+
+Result<TopicRecord> read_topic(const std::string& name, wire::MessageReader& answer) {
+  const wire::TopicInfo* info = nullptr;
+  WEFT_RETURN_IF_ERROR(answer_status(answer, &info, "a topic look-up"));
+  TopicRecord record;
+  record.name = name;
+  record.info = *info;
+  const auto slots = answer.take_array<uint32_t>(wire::align_up(info->partition_count, 2));
+  if (info->partition_count == 0 || slots.size() < info->partition_count ||
+      answer.rest().size() < info->tail_json_bytes) {
+    return Status(Code::INTERNAL, "the server's answer to a topic look-up is malformed");
+  }
+  record.slots.assign(slots.begin(), slots.begin() + info->partition_count);
+  record.json = answer.rest_text().substr(0, info->tail_json_bytes);
+  return record;
+}
+}  // namespace
+
+Client::Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDirectory> directory)
+    : lane_(lane),
+      options_(std::move(options)),
+      clock_(options_.clock != nullptr ? *options_.clock : Clock::system()),
+      directory_(std::move(directory)) {
+  tick_.fire = on_tick;
+  tick_.owner = this;
+  lane_.set_handler(fabric::Channel::kClient, this);
+}
+
+Client::~Client() {
+  {
+    const std::lock_guard lock(resolver_mutex_);
+    resolver_ends_ = true;
+  }
+  resolver_wake_.notify_all();
+  if (resolver_.joinable()) resolver_.join();
+}
+
+void Client::run(std::function<void()> work) {
+  auto* item = new WorkTask{{}, std::move(work)};
+  item->task.owner = item;
+  item->task.run = [](fabric::Task* task) {
+    const std::unique_ptr<WorkTask> owned(static_cast<WorkTask*>(task->owner));
+    owned->work();
+  };
+  lane_.post(&item->task);
+}
+
+void Client::run_and_wait(const std::function<void()>& work) {
+  WEFT_ASSERT(!lane_.on_progress_thread());
+  std::promise<void> finished;
+  run([&] {
+    work();
+    finished.set_value();
+  });
+  finished.get_future().wait();
+}
+
+void Client::connect(uint32_t slot, uint64_t timeout_ms, std::function<void(const Status&)> done) {
+  run([this, slot, timeout_ms, done = std::move(done)] {
+    // Any answer shows that the handshake is complete; an unknown partition costs the server nothing.
+    Request request{wire::MessageType::kPartitionQuery, timeout_ms,
+                    [](wire::MessageWriter& writer) { writer.put(wire::PartitionQuery{}); },
+                    [done](const Status& status, wire::MessageReader*) { done(status); }};
+    session(slot).request(std::move(request));
+  });
+}
+
+void Client::control(uint32_t slot, std::string json, uint64_t timeout_ms,
+                     std::function<void(Result<std::string>)> done) {
+  if (json.size() > wire::kControlBytesMax) {
+    return done(Status(Code::LIMIT, join_text("a control request of ", json.size(), " bytes is over the limit of ",
+                                              wire::kControlBytesMax)));
+  }
+  run([this, slot, json = std::move(json), timeout_ms, done = std::move(done)] {
+    Request request{wire::MessageType::kControl, timeout_ms,
+                    [json](wire::MessageWriter& writer) {
+                      writer.put(wire::Control{});
+                      writer.text(json);
+                    },
+                    [done](const Status& status, wire::MessageReader* answer) {
+                      if (!status.ok()) return done(status);
+                      const wire::ControlReply* reply = nullptr;
+                      const Status outcome = answer_status(*answer, &reply, "a control request");
+                      if (!outcome.ok()) return done(outcome);
+                      done(std::string(answer->rest_text()));
+                    }};
+    session(slot).request(std::move(request));
+  });
+}
+
+void Client::look_up(std::string topic, std::function<void(Result<TopicRecord>)> done) {
+  run([this, topic = std::move(topic), done = std::move(done)] {
+    Request request{wire::MessageType::kTopicLookup, options_.request_timeout_ms,
+                    [topic](wire::MessageWriter& writer) {
+                      writer.put(wire::TopicLookup{});
+                      writer.text(topic);
+                    },
+                    [topic, done](const Status& status, wire::MessageReader* answer) {
+                      if (!status.ok()) return done(status);
+                      done(read_topic(topic, *answer));
+                    }};
+    session(0).request(std::move(request));
+  });
+}
+
+void Client::query(wire::Uuid topic, uint32_t partition, uint32_t slot,
+                   std::function<void(Result<PartitionFacts>)> done) {
+  run([this, topic, partition, slot, done = std::move(done)] {
+    Request request{wire::MessageType::kPartitionQuery, options_.request_timeout_ms,
+                    [topic, partition](wire::MessageWriter& writer) {
+                      wire::PartitionQuery query{};
+                      query.topic = topic;
+                      query.partition = partition;
+                      writer.put(query);
+                    },
+                    [done](const Status& status, wire::MessageReader* answer) {
+                      if (!status.ok()) return done(status);
+                      const wire::PartitionStateReply* reply = nullptr;
+                      const Status outcome = answer_status(*answer, &reply, "a partition query");
+                      if (!outcome.ok()) return done(outcome);
+                      done(PartitionFacts{reply->epoch, reply->first_offset, reply->visible_end});
+                    }};
+    session(slot).request(std::move(request));
+  });
+}
+
+void Client::stop() {
+  run_and_wait([this] {
+    stopped_ = true;
+    for (auto& [slot, session] : sessions_) session->close(Status(Code::CLOSED, "the job was closed"));
+    if (ticking_) lane_.disarm(&tick_);
+    ticking_ = false;
+  });
+}
+
+ClientCounters Client::counters() const { return counters_; }
+
+Session& Client::session(uint32_t slot) {
+  std::unique_ptr<Session>& session = sessions_[slot];
+  if (!session) {
+    session = std::make_unique<Session>(*this, slot);
+    if (stopped_) session->close(Status(Code::CLOSED, "the job was closed"));
+  }
+  return *session;
+}
+
+void Client::register_peer(fabric::PeerId peer, Session* session) { peers_[peer] = session; }
+void Client::forget_peer(fabric::PeerId peer) { peers_.erase(peer); }
+
+void Client::on_message(fabric::PeerId peer, std::span<const std::byte> message) {
+  const auto found = peers_.find(peer);
+  if (found != peers_.end()) found->second->on_message(message);
+}
+
+void Client::on_peer_up(fabric::PeerId peer) {
+  const auto found = peers_.find(peer);
+  if (found != peers_.end()) found->second->on_peer_up();
+}
+
+void Client::on_peer_lost(fabric::PeerId peer, const Status& reason, bool proven_dead) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  Session* session = found->second;
+  peers_.erase(found);
+  session->on_peer_lost(reason, proven_dead);
+}
+
+void Client::need_ticks() {
+  if (ticking_ || stopped_) return;
+  ticking_ = true;
+  lane_.arm(&tick_, kTickMs * kNsPerMs);
+}
+
+void Client::add_ticker(void* owner, std::function<bool(uint64_t)> ticker) {
+  tickers_[owner] = std::move(ticker);
+  need_ticks();
+}
+
+void Client::remove_ticker(void* owner) { tickers_.erase(owner); }
+
+void Client::on_tick(fabric::Timer* timer) {
+  auto* self = static_cast<Client*>(timer->owner);
+  self->ticking_ = false;
+  const uint64_t now_ns = self->lane_.now_ns();
+  bool again = false;
+  for (auto& [slot, session] : self->sessions_) {
+    session->tick(now_ns);
+    again = again || !session->idle();
+  }
+  // A ticker may remove itself or others.
+  std::vector<void*> owners;
+  for (const auto& [owner, ticker] : self->tickers_) owners.push_back(owner);
+  for (void* owner : owners) {
+    const auto found = self->tickers_.find(owner);
+    if (found == self->tickers_.end()) continue;
+    if (!found->second(now_ns)) self->tickers_.erase(owner);
+  }
+  if (again || !self->tickers_.empty()) self->need_ticks();
+}
+
+void Client::quarantine(std::shared_ptr<void> memory, uint64_t bytes) {
+  quarantined_.push_back(std::move(memory));
+  counters_.memory_quarantined_bytes += bytes;
+}
+
+void Client::resolve(uint32_t slot) {
+  {
+    const std::lock_guard lock(resolver_mutex_);
+    resolver_queue_.push_back(slot);
+    if (!resolver_.joinable()) resolver_ = std::thread([this] { resolver_main(); });
+  }
+  resolver_wake_.notify_one();
+}
+
+void Client::resolver_main() {
+  std::unique_lock lock(resolver_mutex_);
+  while (true) {
+    resolver_wake_.wait(lock, [this] { return resolver_ends_ || !resolver_queue_.empty(); });
+    if (resolver_ends_) return;
+    const uint32_t slot = resolver_queue_.front();
+    resolver_queue_.pop_front();
+    lock.unlock();
+    auto address = std::make_shared<Result<std::string>>(directory_->find_address(slot));
+    run([this, slot, address] { session(slot).on_resolved(std::move(*address)); });
+    lock.lock();
+  }
+}
+
+}  // namespace weft::client

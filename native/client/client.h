@@ -1,0 +1,126 @@
+// The client side of a process: sessions with the server slots, and the requests that need no further state.
+// It is the lane's handler for Channel::kClient; its state belongs to the progress thread. Calls marked "any thread"
+// hand over by a task; their callbacks come on the progress thread and must not block.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "client/session.h"
+#include "fabric/fabric.h"
+#include "wire/handshake.h"
+
+namespace weft::client {
+
+constexpr uint64_t kTickMs = 50;
+constexpr uint64_t kBackOffFirstMs = 20;
+constexpr uint64_t kBackOffLastMs = 1000;
+
+// Where a slot is now. May block (it reads a small file): called on the client's resolver thread only.
+class SlotDirectory {
+ public:
+  virtual ~SlotDirectory() = default;
+  virtual Result<std::string> find_address(uint32_t slot) = 0;
+};
+
+struct ClientOptions {
+  wire::Uuid job{};
+  wire::Secret secret{};
+  wire::Uuid process{};
+  std::string name;  // for the servers' logs
+  uint64_t request_timeout_ms = 30'000;
+  uint64_t delivery_timeout_ms = 120'000;
+  uint32_t message_bytes_max = 64 * 1024;
+  Clock* clock = nullptr;
+};
+
+struct TopicRecord {
+  std::string name;
+  wire::TopicInfo info{};
+  std::vector<uint32_t> slots;
+  std::string json;
+};
+
+struct PartitionFacts {
+  uint32_t epoch = 0;
+  uint64_t first_offset = 0;
+  uint64_t visible_end = 0;
+};
+
+struct ClientCounters {
+  uint64_t batches_sent = 0, batches_resent = 0, batches_acknowledged = 0, batches_failed = 0, busy_answers = 0;
+  uint64_t frames_received = 0, fetches = 0, commits = 0, reconnects = 0, messages_malformed = 0;
+  uint64_t memory_quarantined_bytes = 0;
+};
+
+class Client : public fabric::Handler {
+ public:
+  Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDirectory> directory);
+  ~Client() override;
+
+  fabric::Lane& lane() { return lane_; }
+  const ClientOptions& options() const { return options_; }
+  Clock& clock() { return clock_; }
+
+  // ---- any thread
+  void run(std::function<void()> work);
+  // Runs the work on the progress thread and waits for it; not from the progress thread.
+  void run_and_wait(const std::function<void()>& work);
+  void connect(uint32_t slot, uint64_t timeout_ms, std::function<void(const Status&)> done);
+  void control(uint32_t slot, std::string json, uint64_t timeout_ms, std::function<void(Result<std::string>)> done);
+  void look_up(std::string topic, std::function<void(Result<TopicRecord>)> done);
+  void query(wire::Uuid topic, uint32_t partition, uint32_t slot, std::function<void(Result<PartitionFacts>)> done);
+  // Ends all sessions; every request and user fails with WEFT_CLOSED. Waits.
+  void stop();
+  ClientCounters counters() const;
+
+  // ---- progress thread
+  Session& session(uint32_t slot);
+  void resolve(uint32_t slot);
+  void register_peer(fabric::PeerId peer, Session* session);
+  void forget_peer(fabric::PeerId peer);
+  void need_ticks();
+  // Something with deadlines of its own, called at each tick until it returns false.
+  void add_ticker(void* owner, std::function<bool(uint64_t now_ns)> ticker);
+  void remove_ticker(void* owner);
+  // Memory that a peer may still touch: kept, and counted, until the client ends.
+  void quarantine(std::shared_ptr<void> memory, uint64_t bytes);
+  ClientCounters& count() { return counters_; }
+
+  void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;
+  void on_peer_up(fabric::PeerId peer) override;
+  void on_peer_lost(fabric::PeerId peer, const Status& reason, bool proven_dead) override;
+
+ private:
+  void resolver_main();
+  static void on_tick(fabric::Timer* timer);
+
+  fabric::Lane& lane_;
+  const ClientOptions options_;
+  Clock& clock_;
+  std::shared_ptr<SlotDirectory> directory_;
+  bool stopped_ = false;
+
+  std::unordered_map<uint32_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<fabric::PeerId, Session*> peers_;
+  std::unordered_map<void*, std::function<bool(uint64_t)>> tickers_;
+  std::vector<std::shared_ptr<void>> quarantined_;
+  fabric::Timer tick_;
+  bool ticking_ = false;
+  ClientCounters counters_;
+
+  std::mutex resolver_mutex_;
+  std::condition_variable resolver_wake_;
+  std::deque<uint32_t> resolver_queue_;
+  bool resolver_ends_ = false;
+  std::thread resolver_;  // started with the first question
+};
+
+}  // namespace weft::client

@@ -1,0 +1,160 @@
+#include "client/consumer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/consumer_stream.h"
+
+namespace weft::client {
+
+Consumer::Consumer(Client& client, std::shared_ptr<const TopicRecord> topic, ConsumerOptions options,
+                   std::function<void()> on_frames)
+    : client_(client), topic_(std::move(topic)), options_(std::move(options)), on_frames_(std::move(on_frames)) {}
+
+Consumer::~Consumer() = default;
+
+namespace {
+Status check_options(const TopicRecord& topic, ConsumerOptions& options) {
+  if (!options.name.empty()) WEFT_RETURN_IF_ERROR(wire::check_name("consumer", options.name));
+  if (options.prefetch_bytes < kPrefetchBytesMin) {
+    return Status(Code::INVALID_ARGUMENT,
+                  join_text("prefetch_bytes is ", options.prefetch_bytes, "; it must be at least ", kPrefetchBytesMin,
+                            ", so that the largest batch fits"));
+  }
+  const auto count = static_cast<uint32_t>(topic.slots.size());
+  if (options.partitions.empty()) {
+    for (uint32_t i = 0; i < count; ++i) options.partitions.push_back(i);
+  }
+  for (const uint32_t partition : options.partitions) {
+    if (partition < count) continue;
+    return Status(Code::PARTITION_RANGE,
+                  join_text("topic '", topic.name, "' has ", count, " partitions; there is no partition ", partition));
+  }
+  std::sort(options.partitions.begin(), options.partitions.end());
+  options.partitions.erase(std::unique(options.partitions.begin(), options.partitions.end()), options.partitions.end());
+  return {};
+}
+}  // namespace
+
+void Consumer::open(Client& client, std::shared_ptr<const TopicRecord> topic, ConsumerOptions options,
+                    std::function<void()> on_frames, std::function<void(Result<std::shared_ptr<Consumer>>)> done) {
+  const Status checked = check_options(*topic, options);
+  if (!checked.ok()) return done(checked);
+  std::shared_ptr<Consumer> consumer(new Consumer(client, std::move(topic), std::move(options), std::move(on_frames)));
+  consumer->self_ = consumer;
+  client.run([consumer, done = std::move(done)] {
+    for (const uint32_t partition : consumer->options_.partitions) {
+      consumer->streams_.push_back(
+          std::make_unique<ConsumerStream>(*consumer, partition, consumer->topic_->slots[partition]));
+    }
+    struct Opening {
+      size_t left;
+      Status first_error;
+    };
+    auto opening = std::make_shared<Opening>(Opening{consumer->streams_.size(), {}});
+    for (auto& stream : consumer->streams_) {
+      stream->start([consumer, opening, done](const Status& status) {
+        if (!status.ok() && opening->first_error.ok()) opening->first_error = status;
+        if (--opening->left > 0) return;
+        if (opening->first_error.ok()) return done(consumer);
+        close(consumer, [done, opening] { done(opening->first_error); });
+      });
+    }
+  });
+}
+
+ConsumerStream* Consumer::stream(uint32_t partition) {
+  for (auto& stream : streams_) {
+    if (stream->partition() == partition) return stream.get();
+  }
+  return nullptr;
+}
+
+void Consumer::add(ConsumerFrame frame, uint64_t ring_end) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (frame.ring) {
+      frame.id = next_frame_id();
+      frame.ring->hold(frame.id, ring_end);
+    }
+    ready_.push_back(std::move(frame));
+    wake = std::exchange(polled_dry_, false);
+  }
+  if (wake) on_frames_();
+}
+
+bool Consumer::poll(ConsumerFrame& frame) {
+  const std::lock_guard lock(mutex_);
+  if (ready_.empty()) {
+    polled_dry_ = true;
+    return false;
+  }
+  frame = std::move(ready_.front());
+  ready_.pop_front();
+  return true;
+}
+
+Status Consumer::release(uint32_t partition, uint64_t frame) {
+  ConsumerStream* found = stream(partition);
+  bool credit_due = false;
+  bool held = false;
+  if (found != nullptr) {
+    const std::lock_guard lock(mutex_);
+    held = found->release(frame, &credit_due);
+  }
+  if (!held) {
+    return Status(Code::INVALID_ARGUMENT, join_text("frame ", frame, " of partition ", partition,
+                                                    " is not held; it may have been released before"));
+  }
+  if (credit_due) found->post_credit();
+  return {};
+}
+
+Result<StreamPosition> Consumer::position(uint32_t partition) {
+  ConsumerStream* found = stream(partition);
+  if (found == nullptr) {
+    return Status(Code::PARTITION_RANGE,
+                  join_text("the consumer does not read partition ", partition, " of topic '", topic_->name, "'"));
+  }
+  const std::lock_guard lock(mutex_);
+  return found->position();
+}
+
+void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region,
+                     std::function<void(const Status&, uint64_t, uint64_t, uint32_t)> done) {
+  auto fetch = std::make_shared<Fetch>();
+  fetch->selections = std::move(selections);
+  fetch->region = region;
+  fetch->done = std::move(done);
+  client_.run([self = self_.lock(), partition, fetch] {
+    ConsumerStream* found = self->stream(partition);
+    if (found != nullptr) return found->fetch(fetch);
+    fetch->done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)), 0, 0, 0);
+  });
+}
+
+void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done) {
+  if (options_.name.empty()) {
+    return done(Status(Code::INVALID_ARGUMENT, "a consumer without a name has no cursor to commit; give it a name"));
+  }
+  client_.run([self = self_.lock(), partition, offset, done = std::move(done)] {
+    ConsumerStream* found = self->stream(partition);
+    if (found != nullptr) return found->commit(offset, done);
+    done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)));
+  });
+}
+
+void Consumer::close(std::shared_ptr<Consumer> consumer, std::function<void()> done) {
+  Client& client = consumer->client_;
+  client.run([consumer = std::move(consumer), done = std::move(done)] {
+    auto left = std::make_shared<size_t>(consumer->streams_.size());
+    for (auto& stream : consumer->streams_) {
+      stream->close([consumer, left, done] {
+        if (--*left == 0) done();
+      });
+    }
+  });
+}
+
+}  // namespace weft::client

@@ -1,0 +1,99 @@
+// A consumer: the streams of some partitions of one topic, joined in the order in which frames arrive.
+// poll() and release(): any thread, under the consumer's lock, which is held for a few instructions a frame. The
+// streams are the progress thread's (ConsumerStream).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "client/ring.h"
+#include "wire/batch.h"
+
+namespace weft::client {
+
+class ConsumerStream;
+
+struct ConsumerOptions {
+  std::string name;  // "": no cursor
+  wire::From from = wire::From::kCursor;
+  uint64_t from_value = 0;
+  std::vector<uint32_t> partitions;  // empty: all
+  uint64_t prefetch_bytes = 4 * 1024 * 1024;
+};
+// Two of the largest bodies must fit, or a frame could wait for ever for a contiguous place.
+constexpr uint64_t kPrefetchBytesMin = wire::kBatchBodyBytesMax + 64 * 1024;
+
+// One batch of events, or the end of a partition's stream with its reason.
+struct ConsumerFrame {
+  uint32_t partition = 0;
+  uint64_t id = 0;
+  Status failure;
+  std::shared_ptr<Ring> ring;
+  wire::BatchHeader header{};
+  std::span<const std::byte> body;
+  uint64_t first_offset = 0;
+  uint64_t append_time_ns = 0;
+  uint64_t visible_end = 0;
+  uint32_t partition_epoch = 0;
+  uint32_t skip = 0;
+};
+
+struct StreamPosition {
+  uint64_t start_offset = 0;
+  uint64_t visible_end = 0;
+  bool had_cursor = false;
+};
+
+class Consumer {
+ public:
+  // `on_frames`: on the progress thread, when something to poll comes and the last poll found nothing.
+  static void open(Client& client, std::shared_ptr<const TopicRecord> topic, ConsumerOptions options,
+                   std::function<void()> on_frames, std::function<void(Result<std::shared_ptr<Consumer>>)> done);
+  ~Consumer();
+
+  const TopicRecord& topic() const { return *topic_; }
+  const ConsumerOptions& options() const { return options_; }
+  Client& client() { return client_; }
+
+  // ---- any thread
+  // False when nothing is there: then on_frames will be called for the next.
+  bool poll(ConsumerFrame& frame);
+  // WEFT_INVALID_ARGUMENT for a frame that is not held.
+  Status release(uint32_t partition, uint64_t frame);
+  Result<StreamPosition> position(uint32_t partition);
+  // The encoded selections (wire::Selection with runs, one string each) of events of one partition, written into the
+  // region, which must stay until `done`.
+  void fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region,
+             std::function<void(const Status&, uint64_t sent, uint64_t read, uint32_t failed)> done);
+  void commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done);
+  static void close(std::shared_ptr<Consumer> consumer, std::function<void()> done);
+
+  // ---- progress thread
+  void add(ConsumerFrame frame, uint64_t ring_end);
+  std::mutex& mutex() { return mutex_; }
+  uint64_t next_frame_id() { return ++last_frame_; }
+
+ private:
+  Consumer(Client& client, std::shared_ptr<const TopicRecord> topic, ConsumerOptions options,
+           std::function<void()> on_frames);
+  ConsumerStream* stream(uint32_t partition);
+
+  Client& client_;
+  std::shared_ptr<const TopicRecord> topic_;
+  ConsumerOptions options_;
+  std::function<void()> on_frames_;
+  std::vector<std::unique_ptr<ConsumerStream>> streams_;  // fixed after open
+  std::weak_ptr<Consumer> self_;
+
+  std::mutex mutex_;  // guards what follows and the rings' accounting
+  std::deque<ConsumerFrame> ready_;
+  bool polled_dry_ = true;
+  uint64_t last_frame_ = 0;
+};
+
+}  // namespace weft::client

@@ -1,0 +1,282 @@
+#include "client/consumer_stream.h"
+
+#include <utility>
+
+namespace weft::client {
+
+namespace {
+constexpr uint64_t kRetryNs = 100 * kNsPerMs;
+constexpr uint64_t kCloseTimeoutMs = 5000;
+}  // namespace
+
+ConsumerStream::ConsumerStream(Consumer& consumer, uint32_t partition, uint32_t slot)
+    : consumer_(consumer), partition_(partition), slot_(slot) {
+  retry_.fire = on_retry;
+  retry_.owner = this;
+  credit_task_.owner = this;
+  credit_task_.run = [](fabric::Task* task) { static_cast<ConsumerStream*>(task->owner)->send_credit(); };
+}
+
+ConsumerStream::~ConsumerStream() = default;
+
+Session& ConsumerStream::session() { return consumer_.client().session(slot_); }
+
+void ConsumerStream::start(std::function<void(const Status&)> opened) {
+  opened_ = std::move(opened);
+  lost_since_ns_ = consumer_.client().lane().now_ns();
+  consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  session().add_user(this);
+  if (session().ready()) open();
+}
+
+void ConsumerStream::open() {
+  if (!ring_) {
+    Result<std::shared_ptr<Ring>> ring = Ring::create(consumer_.client().lane(), consumer_.options().prefetch_bytes);
+    if (!ring.ok()) return fail(ring.status());
+    ring_ = ring.take();
+  }
+  state_ = State::kOpening;
+  Request request{wire::MessageType::kConsumerOpen, consumer_.client().options().request_timeout_ms,
+                  [this](wire::MessageWriter& writer) {
+                    wire::ConsumerOpen open{};
+                    open.topic = consumer_.topic().info.topic;
+                    open.partition = partition_;
+                    open.from = ever_opened_ ? wire::From::kOffset : consumer_.options().from;
+                    open.value = ever_opened_ ? next_offset_ : consumer_.options().from_value;
+                    open.epoch = ever_opened_ ? partition_epoch_ : 0;
+                    const fabric::RemoteMemory ring = ring_->region().describe(session().peer());
+                    open.ring = {ring.address, ring.key, ring.length};
+                    writer.put(open);
+                    writer.text(consumer_.options().name);
+                  },
+                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); }, false};
+  session().request(std::move(request));
+}
+
+void ConsumerStream::on_opened(const Status& status, wire::MessageReader* answer) {
+  if (state_ != State::kOpening) return;
+  const wire::ConsumerOpened* opened = answer == nullptr ? nullptr : answer->take<wire::ConsumerOpened>();
+  if (opened == nullptr || opened->code != 0) {
+    state_ = State::kClosed;
+    Status reason = status;
+    if (opened != nullptr) reason = Status(static_cast<Code>(opened->code), std::string(answer->rest_text()));
+    if (reason.ok()) reason = Status(Code::INTERNAL, "the server's answer to opening a consumer is cut off");
+    const CodeInfo* info = code_info(reason.code());
+    if (info == nullptr || !info->can_retry) return fail(reason);
+    last_failure_ = reason;
+    if (session().ready()) consumer_.client().lane().arm(&retry_, kRetryNs);
+    return;
+  }
+  state_ = State::kOpen;
+  lost_since_ns_ = 0;
+  handle_ = opened->handle;
+  session().bind(handle_, true, this);
+  partition_epoch_ = opened->partition_epoch;
+  next_offset_ = opened->start_offset;
+  {
+    const std::lock_guard lock(consumer_.mutex());
+    if (!ever_opened_) position_ = {opened->start_offset, opened->visible_end, opened->had_cursor != 0};
+    position_.visible_end = opened->visible_end;
+  }
+  ever_opened_ = true;
+  if (opened_) std::exchange(opened_, nullptr)({});
+  send_waiting_fetches();
+}
+
+void ConsumerStream::on_session_message(wire::MessageReader& message) {
+  if (state_ != State::kOpen) return;
+  if (message.header().type == wire::MessageType::kFrame) return on_frame(message);
+  if (message.header().type == wire::MessageType::kConsumerFailed) return on_failed(message);
+}
+
+void ConsumerStream::on_frame(wire::MessageReader& message) {
+  const auto* frame = message.take<wire::Frame>();
+  const auto malformed = [this](const char* what) {
+    ++consumer_.client().count().messages_malformed;
+    fail(Status(Code::INTERNAL, join_text("the server at slot ", slot_, " sent a malformed frame: ", what)));
+  };
+  if (frame == nullptr) return malformed("it is cut off");
+  const uint64_t body_bytes = frame->header.body_bytes;
+  const uint64_t ring_at = frame->ring_at;
+  if (body_bytes > ring_->length() || ring_at > ring_->length() - body_bytes || ring_at % 8 != 0)
+    return malformed("it lies outside the ring");
+  std::byte* place = ring_->memory() + ring_at;
+  if ((message.header().flags & wire::kFrameBodyInline) != 0) {
+    const std::byte* body = message.take_bytes(body_bytes);
+    if (body == nullptr) return malformed("its body is cut off");
+    std::memcpy(place, body, body_bytes);
+  }
+  ConsumerFrame ready;
+  ready.header = frame->header;
+  ready.body = {place, body_bytes};
+  const std::span<const std::byte> header = std::as_bytes(std::span(&ready.header, 1));
+  // The last check on the way: what the producer summed is what the consumer gets.
+  Result<wire::BatchView> view = wire::BatchView::parse(header, ready.body, true);
+  if (!view.ok()) {
+    return fail(view.status().with_context(
+        join_text("the batch at offset ", frame->first_offset, " of partition ", partition_)));
+  }
+  if (frame->skip >= view.value().count()) return malformed("it skips all its events");
+  ready.partition = partition_;
+  ready.ring = ring_;
+  ready.first_offset = frame->first_offset;
+  ready.append_time_ns = frame->append_time_ns;
+  ready.partition_epoch = frame->partition_epoch;
+  ready.visible_end = frame->visible_end;
+  ready.skip = frame->skip;
+  next_offset_ = frame->first_offset + view.value().count();
+  partition_epoch_ = std::max(partition_epoch_, frame->partition_epoch);
+  ++consumer_.client().count().frames_received;
+  {
+    const std::lock_guard lock(consumer_.mutex());
+    position_.visible_end = frame->visible_end;
+  }
+  consumer_.add(std::move(ready), frame->ring_end);
+}
+
+void ConsumerStream::on_failed(wire::MessageReader& message) {
+  const auto* failed = message.take<wire::ConsumerFailed>();
+  if (failed == nullptr) return;
+  fail(Status(static_cast<Code>(failed->code), std::string(message.rest_text())));
+}
+
+void ConsumerStream::fail(const Status& reason) {
+  if (state_ == State::kFailed) return;
+  state_ = State::kFailed;
+  consumer_.client().lane().disarm(&retry_);
+  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) end_fetch(fetch, reason, 0);
+  if (opened_) return std::exchange(opened_, nullptr)(reason);
+  if (closing_) return;
+  ConsumerFrame ended;
+  ended.partition = partition_;
+  ended.failure = reason;
+  consumer_.add(std::move(ended), 0);
+}
+
+bool ConsumerStream::release(uint64_t frame, bool* credit_due) {
+  *credit_due = false;
+  if (ring_ && ring_->release(frame)) {
+    // Said in eighths of the ring, or when nothing is held: neither a message a frame, nor a server that waits.
+    const uint64_t due = ring_->released_end() - ring_->credited_end;
+    *credit_due = !credit_posted_ && due > 0 && (due >= ring_->length() / 8 || !ring_->holds_any());
+    credit_posted_ = credit_posted_ || *credit_due;
+    return true;
+  }
+  for (const std::shared_ptr<Ring>& ring : retired_) {
+    if (ring->release(frame)) return true;
+  }
+  return false;
+}
+
+void ConsumerStream::post_credit() { consumer_.client().lane().post(&credit_task_); }
+
+void ConsumerStream::send_credit() {
+  uint64_t ring_end = 0;
+  {
+    const std::lock_guard lock(consumer_.mutex());
+    credit_posted_ = false;
+    if (!ring_ || state_ != State::kOpen) return;
+    ring_end = ring_->released_end();
+    ring_->credited_end = ring_end;
+  }
+  writer_.begin(wire::MessageType::kCredit, session().token(), 0);
+  writer_.put(wire::Credit{handle_, 0, ring_end});
+  if (session().send(writer_).ok()) return;
+  // The queue to the slot is full: said again with the next release or the timer.
+  const std::lock_guard lock(consumer_.mutex());
+  ring_->credited_end = 0;
+  consumer_.client().lane().arm(&retry_, kRetryNs / 10);
+}
+
+void ConsumerStream::on_retry(fabric::Timer* timer) {
+  auto* self = static_cast<ConsumerStream*>(timer->owner);
+  if (self->state_ == State::kClosed && self->session().ready()) return self->open();
+  if (self->state_ != State::kOpen) return;
+  self->send_credit();
+  self->send_waiting_fetches();
+}
+
+void ConsumerStream::on_session_ready() {
+  if (closing_) return;
+  if (state_ == State::kClosed) open();
+}
+
+void ConsumerStream::retire_ring(bool memory_safe) {
+  if (!ring_) return;
+  const std::lock_guard lock(consumer_.mutex());
+  ring_->close_access();
+  if (!memory_safe) consumer_.client().quarantine(ring_, ring_->length());
+  retired_.push_back(std::move(ring_));
+  credit_posted_ = false;
+}
+
+void ConsumerStream::on_session_lost(const Status& reason, bool memory_safe) {
+  if (state_ == State::kFailed) return;
+  if (state_ == State::kOpen) lost_since_ns_ = consumer_.client().lane().now_ns();
+  state_ = State::kClosed;
+  last_failure_ = reason;
+  consumer_.client().lane().disarm(&retry_);
+  retire_ring(memory_safe);
+  for (const std::shared_ptr<Fetch>& fetch : fetches_) fetch->under_way = false;
+  consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  if (closing_) end_close();
+}
+
+void ConsumerStream::on_session_refused(const Status& reason) {
+  retire_ring(false);
+  fail(reason);
+  if (closing_) end_close();
+}
+
+bool ConsumerStream::tick(uint64_t now_ns) {
+  if (state_ == State::kFailed) return false;
+  const uint64_t patience_ns = (ever_opened_ ? consumer_.client().options().delivery_timeout_ms
+                                             : consumer_.client().options().request_timeout_ms) *
+                               kNsPerMs;
+  if (lost_since_ns_ != 0 && now_ns - lost_since_ns_ > patience_ns) {
+    const Status why = session().last_error().ok() ? last_failure_ : session().last_error();
+    const Code code = why.ok() ? Code::TIMED_OUT : why.code();
+    fail(Status(code, join_text("partition ", partition_, " of topic '", consumer_.topic().name,
+                                "' could not be read from slot ", slot_, " for ", patience_ns / kNsPerMs,
+                                " ms: ", why.message())));
+    return false;
+  }
+  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
+    // One under way is ended by its request's own deadline: until then the server may write.
+    if (!fetch->under_way && fetch->deadline_ns < now_ns) {
+      end_fetch(fetch, Status(Code::TIMED_OUT, join_text("slot ", slot_, " did not deliver the selected data in time")),
+                0);
+    }
+  }
+  return lost_since_ns_ != 0 || !fetches_.empty();
+}
+
+void ConsumerStream::close(std::function<void()> done) {
+  closing_ = true;
+  closed_ = std::move(done);
+  opened_ = nullptr;
+  consumer_.client().remove_ticker(this);
+  if (state_ != State::kOpen && state_ != State::kFailed) return end_close();
+  if (!session().ready() || handle_ == 0) return end_close();
+  Request request{wire::MessageType::kConsumerClose, kCloseTimeoutMs,
+                  [this](wire::MessageWriter& writer) {
+                    writer.put(wire::ConsumerClose{handle_, 0});
+                  },
+                  [this](const Status& status, wire::MessageReader*) {
+                    retire_ring(status.ok());
+                    end_close();
+                  },
+                  false};
+  session().request(std::move(request));
+}
+
+void ConsumerStream::end_close() {
+  if (!closed_) return;
+  retire_ring(ring_ == nullptr || handle_ == 0);
+  fail(Status(Code::CLOSED, "the consumer was closed"));
+  session().unbind(handle_, true);
+  session().remove_user(this);
+  std::exchange(closed_, nullptr)();
+}
+
+}  // namespace weft::client

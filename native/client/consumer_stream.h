@@ -1,0 +1,97 @@
+// One partition's stream to a consumer: opened on its slot, fed into a ring, opened again behind the last frame when
+// the slot is lost and comes back. Progress thread only, but for the ring's accounting and the positions (the
+// consumer's lock).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "client/consumer.h"
+#include "client/session.h"
+
+namespace weft::client {
+
+// Selected data on its way: one DATA_REQUEST at a time, as many as its selections need.
+struct Fetch {
+  std::vector<std::string> selections;
+  size_t next = 0;    // first selection of the request under way or to come
+  size_t behind = 0;  // behind the last of it
+  const fabric::Region* region = nullptr;
+  uint64_t sent_bytes = 0;
+  uint64_t read_bytes = 0;
+  uint64_t deadline_ns = 0;
+  bool under_way = false;
+  std::function<void(const Status&, uint64_t, uint64_t, uint32_t)> done;
+};
+
+class ConsumerStream : public SessionUser {
+ public:
+  ConsumerStream(Consumer& consumer, uint32_t partition, uint32_t slot);
+  ~ConsumerStream() override;
+
+  uint32_t partition() const { return partition_; }
+  void start(std::function<void(const Status&)> opened);
+  void fetch(std::shared_ptr<Fetch> fetch);
+  void commit(uint64_t offset, std::function<void(const Status&)> done);
+  // `done` when the server has confirmed that it writes no more, or is gone.
+  void close(std::function<void()> done);
+  bool tick(uint64_t now_ns);
+
+  // Under the consumer's lock.
+  const StreamPosition& position() const { return position_; }
+  bool release(uint64_t frame, bool* credit_due);
+  // Asks the progress thread to send the credit; any thread.
+  void post_credit();
+
+  void on_session_ready() override;
+  void on_session_lost(const Status& reason, bool memory_safe) override;
+  void on_session_refused(const Status& reason) override;
+  void on_session_message(wire::MessageReader& message) override;
+
+ private:
+  enum class State { kClosed, kOpening, kOpen, kFailed };
+
+  Session& session();
+  void open();
+  void on_opened(const Status& status, wire::MessageReader* answer);
+  void on_frame(wire::MessageReader& message);
+  void on_failed(wire::MessageReader& message);
+  void fail(const Status& reason);
+  void retire_ring(bool memory_safe);
+  void send_waiting_fetches();
+  void send_fetch(const std::shared_ptr<Fetch>& fetch);
+  void on_fetched(const std::shared_ptr<Fetch>& fetch, const Status& status, wire::MessageReader* answer);
+  void end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status, uint32_t failed);
+  void send_credit();
+  void end_close();
+  static void on_retry(fabric::Timer* timer);
+
+  Consumer& consumer_;
+  const uint32_t partition_;
+  const uint32_t slot_;
+  State state_ = State::kClosed;
+  std::function<void(const Status&)> opened_;
+  std::function<void()> closed_;
+  bool closing_ = false;
+  uint32_t handle_ = 0;
+  bool ever_opened_ = false;
+  uint64_t lost_since_ns_ = 0;  // 0: not lost
+  Status last_failure_;
+  uint64_t next_offset_ = 0;
+  uint32_t partition_epoch_ = 0;
+  std::shared_ptr<Ring> ring_;
+  std::vector<std::shared_ptr<Ring>> retired_;  // stay mapped until the consumer is closed: views may point into them
+  std::list<std::shared_ptr<Fetch>> fetches_;
+  StreamPosition position_;
+  fabric::Task credit_task_;
+  bool credit_posted_ = false;  // the consumer's lock
+  fabric::Timer retry_;
+  wire::MessageWriter writer_;
+};
+
+}  // namespace weft::client

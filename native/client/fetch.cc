@@ -1,0 +1,114 @@
+// Selected data: DATA_REQUESTs of a consumer's stream, and commits of its cursor.
+#include <algorithm>
+
+#include "client/consumer_stream.h"
+
+namespace weft::client {
+
+namespace {
+// Of selections in one message, beside its header.
+constexpr size_t kSelectionBytesMax = 32 * 1024;
+// After a server said that it has too much to do.
+constexpr uint64_t kBusyRetryNs = 500 * kNsPerUs;
+}  // namespace
+
+void ConsumerStream::fetch(std::shared_ptr<Fetch> fetch) {
+  fetch->deadline_ns = consumer_.client().lane().now_ns() + consumer_.client().options().delivery_timeout_ms * kNsPerMs;
+  if (state_ == State::kFailed || closing_) {
+    return fetch->done(Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")), 0, 0, 0);
+  }
+  ++consumer_.client().count().fetches;
+  fetches_.push_back(fetch);
+  consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  if (state_ == State::kOpen) send_fetch(fetch);
+}
+
+void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
+  size_t bytes = 0;
+  fetch->behind = fetch->next;
+  while (fetch->behind < fetch->selections.size() && fetch->behind - fetch->next < wire::kSelectionsMax) {
+    bytes += fetch->selections[fetch->behind].size();
+    if (bytes > kSelectionBytesMax && fetch->behind > fetch->next) break;
+    ++fetch->behind;
+  }
+  fetch->under_way = true;
+  const uint64_t now_ns = consumer_.client().lane().now_ns();
+  const uint64_t left_ms = fetch->deadline_ns > now_ns ? (fetch->deadline_ns - now_ns) / kNsPerMs : 0;
+  Request request{
+      wire::MessageType::kDataRequest, left_ms,
+      [this, fetch](wire::MessageWriter& writer) {
+        wire::DataRequest data{};
+        data.handle = handle_;
+        data.selection_count = static_cast<uint32_t>(fetch->behind - fetch->next);
+        const fabric::RemoteMemory memory = fetch->region->describe(session().peer());
+        data.destination = {memory.address, memory.key, memory.length};
+        writer.put(data);
+        for (size_t i = fetch->next; i < fetch->behind; ++i) writer.text(fetch->selections[i]);
+      },
+      [this, fetch](const Status& status, wire::MessageReader* answer) { on_fetched(fetch, status, answer); }, false};
+  session().request(std::move(request));
+}
+
+void ConsumerStream::send_waiting_fetches() {
+  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
+    if (!fetch->under_way) send_fetch(fetch);
+  }
+}
+
+void ConsumerStream::on_fetched(const std::shared_ptr<Fetch>& fetch, const Status& status,
+                                wire::MessageReader* answer) {
+  if (std::find(fetches_.begin(), fetches_.end(), fetch) == fetches_.end()) return;
+  if (!status.ok()) {
+    const bool lost = !session().ready() && state_ != State::kFailed && !closing_ && status.code() != Code::TIMED_OUT;
+    fetch->under_way = false;
+    if (lost) return;  // asked again when the stream is open again: the same bytes into the same place
+    return end_fetch(fetch, status, 0);
+  }
+  const auto* reply = answer->take<wire::DataReply>();
+  if (reply == nullptr)
+    return end_fetch(fetch, Status(Code::INTERNAL, "the server's answer to a data request is cut off"), 0);
+  if (reply->code == static_cast<int32_t>(Code::BUSY)) {
+    fetch->under_way = false;
+    consumer_.client().lane().arm(&retry_, kBusyRetryNs);
+    return;
+  }
+  if (reply->code != 0) {
+    return end_fetch(fetch, Status(static_cast<Code>(reply->code), std::string(answer->rest_text())),
+                     static_cast<uint32_t>(fetch->next) + reply->failed_selection);
+  }
+  fetch->sent_bytes += reply->bytes_sent;
+  fetch->read_bytes += reply->bytes_read;
+  fetch->next = fetch->behind;
+  if (fetch->next == fetch->selections.size()) return end_fetch(fetch, {}, 0);
+  send_fetch(fetch);
+}
+
+void ConsumerStream::end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status, uint32_t failed) {
+  const std::shared_ptr<Fetch> ended = fetch;
+  fetches_.remove(ended);
+  ended->done(status, ended->sent_bytes, ended->read_bytes, failed);
+}
+
+void ConsumerStream::commit(uint64_t offset, std::function<void(const Status&)> done) {
+  ++consumer_.client().count().commits;
+  Request request{wire::MessageType::kCommit, consumer_.client().options().request_timeout_ms,
+                  [this, offset](wire::MessageWriter& writer) {
+                    wire::Commit commit{};
+                    commit.topic = consumer_.topic().info.topic;
+                    commit.partition = partition_;
+                    commit.partition_epoch = partition_epoch_;
+                    commit.offset = offset;
+                    writer.put(commit);
+                    writer.text(consumer_.options().name);
+                  },
+                  [done = std::move(done)](const Status& status, wire::MessageReader* answer) {
+                    if (!status.ok()) return done(status);
+                    const auto* reply = answer->take<wire::Committed>();
+                    if (reply == nullptr)
+                      return done(Status(Code::INTERNAL, "the server's answer to a commit is cut off"));
+                    done(Status(static_cast<Code>(reply->code), std::string(answer->rest_text())));
+                  }};
+  session().request(std::move(request));
+}
+
+}  // namespace weft::client

@@ -1,0 +1,118 @@
+// A producer: batches on their way to the partitions of one topic.
+// take() and submit(): any thread, one batch belongs to one caller between them. The rest of a batch's life is on the
+// progress thread (ProducerPartition). A batch's `done` is called there, once; then it goes back to the free list.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "client/arena.h"
+#include "client/client.h"
+
+namespace weft::client {
+
+class Producer;
+class ProducerPartition;
+
+struct ProducerOptions {
+  std::string name;  // "": a random id
+  uint32_t batch_events = 128;
+  uint64_t batch_bytes = 512 * 1024;
+  uint64_t batch_data_bytes = 1024 * 1024;
+  uint32_t batches_in_flight = 4;  // per partition
+};
+constexpr uint32_t kBatchesInFlightMax = 64;
+constexpr size_t kArenasMax = 256;               // of one producer
+constexpr uint64_t kInlineBytesMax = 12 * 1024;  // body and data together; see docs/performance.md
+
+struct BatchResult {
+  uint64_t first_offset = 0;
+  uint64_t append_time_ns = 0;
+  uint32_t partition_epoch = 0;
+};
+
+// A piece of the data extent.
+struct BatchPiece {
+  const std::byte* address;
+  uint64_t length;
+  uint64_t extent_at;
+  const fabric::Region* region;  // nullptr: the batch's own data, or registered for this use
+};
+
+class Batch {
+ public:
+  Batch(Producer& its_producer, std::unique_ptr<Arena> its_arena)
+      : producer(its_producer), arena(std::move(its_arena)) {}
+
+  Producer& producer;
+  std::unique_ptr<Arena> arena;
+  uint32_t partition = 0;
+  void (*done)(Batch* batch, const Status& status, const BatchResult& result) = nullptr;
+  void* owner = nullptr;
+  uint64_t tag = 0;
+
+  // Set by submit(); then the progress thread's.
+  wire::BatchHeader header{};
+  std::span<std::byte> body;
+  std::vector<BatchPiece> pieces;
+  std::vector<std::unique_ptr<fabric::Region>> registered_here;
+  bool data_inline = false;
+  uint64_t deadline_ns = 0;
+  bool sent = false;      // and not answered
+  bool reported = false;  // `done` was called, but a peer may still read the memory
+  fabric::Task task;
+};
+
+class Producer {
+ public:
+  // Opens every partition; `done` on the progress thread.
+  static void open(Client& client, std::shared_ptr<const TopicRecord> topic, ProducerOptions options,
+                   std::function<void(Result<std::shared_ptr<Producer>>)> done);
+  ~Producer();
+
+  const TopicRecord& topic() const { return *topic_; }
+  const ProducerOptions& options() const { return options_; }
+  Client& client() { return client_; }
+  const wire::ProducerId& id() const { return id_; }
+
+  // ---- any thread
+  // WEFT_BUSY when every batch that may exist is in flight.
+  Result<Batch*> take();
+  void give_back(Batch* batch);
+  // Checks what the caller wrote and sends it. On an error nothing was sent and the batch is still the caller's.
+  Status submit(Batch* batch, uint32_t partition, uint32_t count, uint64_t metadata_bytes, uint64_t base_time_ns,
+                std::span<const BatchPiece> pieces);
+  // After the last batch was answered (the caller saw to that): closes on the servers, releases memory. Waits not.
+  static void close(std::shared_ptr<Producer> producer, std::function<void()> done);
+
+  // ---- progress thread
+  void finish(Batch* batch, const Status& status, const BatchResult& result);
+  // A reported batch whose memory no peer can reach any more.
+  void recycle(Batch* batch);
+  // One whose memory a peer may still read: kept away until the client ends.
+  void lose(Batch* batch);
+  uint64_t last_offset(uint32_t partition) const;
+
+ private:
+  Producer(Client& client, std::shared_ptr<const TopicRecord> topic, ProducerOptions options);
+  Status measure(const Batch& batch, uint32_t count, uint64_t metadata_bytes, std::span<const BatchPiece> pieces,
+                 uint64_t* data_bytes) const;
+  Status register_pieces(Batch* batch);
+
+  Client& client_;
+  std::shared_ptr<const TopicRecord> topic_;
+  ProducerOptions options_;
+  ArenaShape arena_shape_{};
+  wire::ProducerId id_{};
+  std::vector<std::unique_ptr<ProducerPartition>> partitions_;
+  std::weak_ptr<Producer> self_;
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Batch>> batches_;  // all
+  std::vector<Batch*> free_;
+};
+
+}  // namespace weft::client

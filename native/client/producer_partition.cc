@@ -1,0 +1,331 @@
+#include "client/producer_partition.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+
+namespace weft::client {
+
+namespace {
+constexpr uint64_t kRetryFirstNs = 500 * kNsPerUs;
+constexpr uint64_t kRetryLastNs = 100 * kNsPerMs;
+
+void seal_header(wire::BatchHeader& header) {
+  header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
+}
+
+wire::Memory as_wire(const fabric::RemoteMemory& memory) { return {memory.address, memory.key, memory.length}; }
+}  // namespace
+
+ProducerPartition::ProducerPartition(Producer& producer, uint32_t partition, uint32_t slot)
+    : producer_(producer), partition_(partition), slot_(slot) {
+  retry_.fire = on_retry;
+  retry_.owner = this;
+}
+
+ProducerPartition::~ProducerPartition() = default;
+
+Session& ProducerPartition::session() { return producer_.client().session(slot_); }
+
+void ProducerPartition::start(std::function<void(const Status&)> opened) {
+  opened_ = std::move(opened);
+  producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  session().add_user(this);
+  if (session().ready()) open();
+}
+
+void ProducerPartition::open() {
+  state_ = State::kOpening;
+  Request request{wire::MessageType::kProducerOpen, producer_.client().options().request_timeout_ms,
+                  [this](wire::MessageWriter& writer) {
+                    wire::ProducerOpen open{};
+                    open.topic = producer_.topic().info.topic;
+                    open.partition = partition_;
+                    open.epoch = epoch_;
+                    open.producer = producer_.id();
+                    writer.put(open);
+                    writer.text(producer_.options().name);
+                  },
+                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); }, false};
+  session().request(std::move(request));
+}
+
+void ProducerPartition::on_opened(const Status& status, wire::MessageReader* answer) {
+  if (state_ != State::kOpening) return;
+  const wire::ProducerOpened* opened = answer == nullptr ? nullptr : answer->take<wire::ProducerOpened>();
+  if (opened == nullptr || opened->code != 0) {
+    state_ = State::kClosed;
+    Status reason = status;
+    if (opened != nullptr) reason = Status(static_cast<Code>(opened->code), std::string(answer->rest_text()));
+    if (reason.ok()) reason = Status(Code::INTERNAL, "the server's answer to opening a producer is cut off");
+    const CodeInfo* info = code_info(reason.code());
+    const bool again = info != nullptr && info->can_retry;
+    if (!again) return fail(reason);
+    failure_ = reason;  // said if the deadline passes first
+    if (session().ready()) producer_.client().lane().arm(&retry_, kRetryLastNs);
+    return;
+  }
+  state_ = State::kOpen;
+  failure_ = {};
+  handle_ = opened->handle;
+  epoch_ = opened->epoch;
+  window_ = std::max(1u, std::min(producer_.options().batches_in_flight, opened->batches_in_flight_max));
+  last_offset_ = opened->last_offset;
+  expected_ = opened->next_sequence;
+  session().bind(handle_, false, this);
+  stalled_ = false;
+  unanswered_ = 0;
+  // The server expects less than the oldest unanswered: it has none of them, whatever it had before.
+  if (sent_count_ == 0 || expected_ <= batches_.front()->header.sequence) {
+    renumber();
+  }
+  // Else those below `expected_` are repetitions: sent with their old numbers.
+  sent_count_ = 0;
+  if (batches_.empty()) next_sequence_ = expected_;
+  if (opened_) std::exchange(opened_, nullptr)({});
+  pump();
+}
+
+void ProducerPartition::renumber() {
+  next_sequence_ = expected_;
+  for (Batch* batch : batches_) batch->header.sequence = UINT64_MAX;
+}
+
+void ProducerPartition::push(Batch* batch) {
+  batch->deadline_ns = producer_.client().lane().now_ns() + producer_.client().options().delivery_timeout_ms * kNsPerMs;
+  if (state_ == State::kFailed) return producer_.finish(batch, failure_, {});
+  batch->header.sequence = UINT64_MAX;
+  batches_.push_back(batch);
+  producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  pump();
+}
+
+void ProducerPartition::pump() {
+  while (state_ == State::kOpen && !stalled_ && sent_count_ < batches_.size() && unanswered_ < window_) {
+    Batch* batch = batches_[sent_count_];
+    if (batch->header.sequence == UINT64_MAX) batch->header.sequence = next_sequence_;
+    const Status sent = send(batch);
+    if (!sent.ok()) {
+      // The lane's queue to this peer is full (or the peer is about to be lost): later.
+      producer_.client().lane().arm(&retry_, kRetryFirstNs);
+      return;
+    }
+    next_sequence_ = batch->header.sequence + 1;
+    batch->sent = true;
+    ++sent_count_;
+    ++unanswered_;
+    ++producer_.client().count().batches_sent;
+  }
+}
+
+Status ProducerPartition::send(Batch* batch) {
+  batch->header.producer_id = producer_.id();
+  batch->header.producer_epoch = epoch_;
+  seal_header(batch->header);
+  const fabric::PeerId peer = session().peer();
+  const fabric::Region& region = batch->arena->region();
+  const uint64_t inline_bytes = batch->body.size() + (batch->data_inline ? batch->header.data_bytes : 0);
+  const bool body_inline = inline_bytes <= kInlineBytesMax;
+  const bool data_inline = body_inline && batch->data_inline;
+  const uint16_t flags =
+      static_cast<uint16_t>((body_inline ? wire::kBatchBodyInline : 0) | (data_inline ? wire::kBatchDataInline : 0));
+  writer_.begin(wire::MessageType::kBatch, session().token(), 0, flags);
+  wire::Batch message{};
+  message.handle = handle_;
+  message.segment_count = data_inline ? 0 : static_cast<uint32_t>(batch->pieces.size());
+  message.header = batch->header;
+  if (!body_inline) {
+    message.body = as_wire(region.describe(peer));
+    message.body_at = static_cast<uint64_t>(batch->body.data() - region.data());
+  }
+  writer_.put(message);
+  if (!data_inline) {
+    for (const BatchPiece& piece : batch->pieces) {
+      const fabric::Region& from = piece.region != nullptr ? *piece.region : region;
+      wire::Segment segment{};
+      segment.memory = as_wire(from.describe(peer));
+      segment.memory_at = static_cast<uint64_t>(piece.address - from.data());
+      segment.length = piece.length;
+      segment.extent_at = piece.extent_at;
+      writer_.put(segment);
+    }
+  }
+  std::array<std::span<const std::byte>, 2> behind;
+  size_t count = 0;
+  if (body_inline) behind[count++] = batch->body;
+  if (data_inline) behind[count++] = {batch->arena->data(), batch->header.data_bytes};
+  return session().send(writer_, std::span(behind).first(count));
+}
+
+void ProducerPartition::on_session_message(wire::MessageReader& message) {
+  if (message.header().type != wire::MessageType::kBatchAck) return;
+  const auto* fixed = message.take<wire::BatchAck>();
+  if (fixed == nullptr) return;
+  const auto acks = message.take_array<wire::Ack>(fixed->count);
+  if (acks.size() != fixed->count) return;
+  const std::string_view text = message.rest_text();
+  for (const wire::Ack& ack : acks) on_ack(ack, text);
+  settle();
+  pump();
+}
+
+void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
+  const auto sent_end = batches_.begin() + static_cast<ptrdiff_t>(sent_count_);
+  const auto found = std::find_if(batches_.begin(), sent_end, [&](const Batch* batch) {
+    return batch->sent && batch->header.sequence == ack.sequence;
+  });
+  if (found == sent_end) return;
+  Batch* batch = *found;
+  batch->sent = false;
+  WEFT_ASSERT(unanswered_ > 0);
+  --unanswered_;
+  if (ack.code == 0) {
+    expected_ = std::max(expected_, ack.sequence + 1);
+    stalls_ = 0;
+    ++producer_.client().count().batches_acknowledged;
+    forget(found);
+    return producer_.finish(batch, {}, {ack.first_offset, 0, ack.partition_epoch});
+  }
+  const auto code = static_cast<Code>(ack.code);
+  expected_ = ack.expected_sequence;
+  if (code == Code::BUSY || code == Code::SEQUENCE_GAP) {
+    if (code == Code::BUSY) ++producer_.client().count().busy_answers;
+    stalled_ = true;
+    return;
+  }
+  const Status reason(code, std::string(text));
+  if (code == Code::FENCED) {
+    forget(found);
+    producer_.finish(batch, reason, {});
+    return fail(reason);
+  }
+  // This batch is not stored and will not be: those behind it come back as gaps and move up.
+  stalled_ = stalled_ || sent_count_ > static_cast<size_t>(found - batches_.begin()) + 1;
+  forget(found);
+  producer_.finish(batch, reason, {});
+  if (!stalled_) next_sequence_ = expected_;
+}
+
+void ProducerPartition::forget(std::deque<Batch*>::iterator position) {
+  if (static_cast<size_t>(position - batches_.begin()) < sent_count_) --sent_count_;
+  batches_.erase(position);
+}
+
+void ProducerPartition::settle() {
+  if (!stalled_ || unanswered_ > 0) return;
+  // Everything that was sent is answered: what is left was not stored.
+  renumber();
+  producer_.client().count().batches_resent += sent_count_;
+  sent_count_ = 0;
+  const uint64_t wait_ns = std::min(kRetryLastNs, kRetryFirstNs << std::min(stalls_, 8u));
+  ++stalls_;
+  producer_.client().lane().arm(&retry_, wait_ns);
+}
+
+void ProducerPartition::on_retry(fabric::Timer* timer) {
+  auto* self = static_cast<ProducerPartition*>(timer->owner);
+  if (self->state_ == State::kClosed && self->session().ready()) return self->open();
+  if (self->stalled_ && self->unanswered_ > 0) return;
+  self->stalled_ = false;
+  self->pump();
+}
+
+void ProducerPartition::on_session_ready() {
+  if (state_ == State::kClosed) open();
+}
+
+void ProducerPartition::on_session_lost(const Status& reason, bool memory_safe) {
+  if (state_ == State::kFailed) return;
+  state_ = State::kClosed;
+  failure_ = reason;
+  producer_.client().lane().disarm(&retry_);
+  unanswered_ = 0;
+  for (size_t i = 0; i < batches_.size();) {
+    Batch* batch = batches_[i];
+    const bool was_sent = batch->sent;
+    batch->sent = false;
+    if (!batch->reported) {
+      ++i;
+      continue;
+    }
+    // Given up before: its memory is free now, or must stay away from use.
+    forget(batches_.begin() + static_cast<ptrdiff_t>(i));
+    if (memory_safe || !was_sent) {
+      producer_.recycle(batch);
+    } else {
+      producer_.lose(batch);
+    }
+  }
+}
+
+void ProducerPartition::on_session_refused(const Status& reason) { fail(reason); }
+
+void ProducerPartition::fail(const Status& reason) {
+  if (state_ == State::kFailed) return;
+  state_ = State::kFailed;
+  failure_ = reason;
+  producer_.client().lane().disarm(&retry_);
+  unanswered_ = 0;
+  sent_count_ = 0;
+  std::deque<Batch*> batches;
+  batches.swap(batches_);
+  for (Batch* batch : batches) {
+    const bool was_sent = std::exchange(batch->sent, false);
+    if (was_sent && !batch->reported) {
+      // The server may still be reading it: reported now, memory kept away.
+      batch->reported = true;
+      batch->done(batch, reason, {});
+    }
+    if (was_sent) {
+      producer_.lose(batch);
+    } else if (batch->reported) {
+      producer_.recycle(batch);
+    } else {
+      producer_.finish(batch, reason, {});
+    }
+  }
+  if (opened_) std::exchange(opened_, nullptr)(reason);
+}
+
+bool ProducerPartition::tick(uint64_t now_ns) {
+  bool waiting = opened_ != nullptr;
+  for (size_t i = 0; i < batches_.size();) {
+    Batch* batch = batches_[i];
+    if (batch->reported || batch->deadline_ns > now_ns) {
+      waiting = waiting || !batch->reported;
+      ++i;
+      continue;
+    }
+    const Status late(Code::DELIVERY_TIMED_OUT,
+                      join_text("a batch of ", batch->header.event_count, " events for partition ", partition_,
+                                " of topic '", producer_.topic().name, "' was not acknowledged by slot ", slot_,
+                                " within ", producer_.client().options().delivery_timeout_ms, " ms",
+                                failure_.ok() ? "" : ": ", failure_.message(), "; it may or may not be stored"));
+    ++producer_.client().count().batches_failed;
+    if (batch->sent) {
+      batch->reported = true;
+      batch->done(batch, late, {});
+      ++i;
+    } else {
+      forget(batches_.begin() + static_cast<ptrdiff_t>(i));
+      producer_.finish(batch, late, {});
+    }
+  }
+  return waiting;
+}
+
+void ProducerPartition::close() {
+  if (state_ == State::kOpen) {
+    writer_.begin(wire::MessageType::kProducerClose, session().token(), 0);
+    writer_.put(wire::ProducerClose{handle_, 0});
+    const Status sent = session().send(writer_);
+    static_cast<void>(sent.ok());  // the server forgets it with the session at the latest
+    session().unbind(handle_, false);
+  }
+  opened_ = nullptr;
+  fail(Status(Code::CLOSED, "the producer was closed"));
+  session().remove_user(this);
+  producer_.client().remove_ticker(this);
+}
+
+}  // namespace weft::client

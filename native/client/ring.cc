@@ -1,0 +1,45 @@
+#include "client/ring.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace weft::client {
+
+Result<std::shared_ptr<Ring>> Ring::create(fabric::Lane& lane, uint64_t length) {
+  std::shared_ptr<Ring> ring(new Ring);
+  // Touched beforehand: writing into fresh pages costs a peer several times as much.
+  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Status(Code::OUT_OF_MEMORY, join_text("mapping ", length, " bytes for a consumer's frames failed: ",
+                                                 errno_text(errno), "; lower prefetch_bytes"));
+  }
+  ring->memory_ = static_cast<std::byte*>(memory);
+  ring->length_ = length;
+  Result<std::unique_ptr<fabric::Region>> region = lane.register_memory(memory, length, fabric::kRemoteWrite);
+  if (!region.ok()) return region.status();
+  ring->region_ = region.take();
+  return ring;
+}
+
+Ring::~Ring() {
+  region_.reset();
+  if (memory_ != nullptr) munmap(memory_, length_);
+}
+
+void Ring::hold(uint64_t frame, uint64_t ring_end) { held_.push_back({frame, ring_end, false}); }
+
+bool Ring::release(uint64_t frame) {
+  const auto found = std::lower_bound(held_.begin(), held_.end(), frame,
+                                      [](const Held& held, uint64_t wanted) { return held.frame < wanted; });
+  if (found == held_.end() || found->frame != frame || found->released) return false;
+  found->released = true;
+  while (!held_.empty() && held_.front().released) {
+    released_end_ = held_.front().ring_end;
+    held_.pop_front();
+  }
+  return true;
+}
+
+}  // namespace weft::client

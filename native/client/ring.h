@@ -1,0 +1,54 @@
+// The memory that a consumer lends to one partition's server for metadata frames. The server writes, the consumer
+// releases frames in any order, memory is granted again in order. Used by the progress thread (frames come) and the
+// consumer's callers (frames are released) under the consumer's lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+
+#include "base/status.h"
+#include "fabric/fabric.h"
+
+namespace weft::client {
+
+class Ring {
+ public:
+  static Result<std::shared_ptr<Ring>> create(fabric::Lane& lane, uint64_t length);
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  const fabric::Region& region() const { return *region_; }
+  std::byte* memory() { return memory_; }
+  uint64_t length() const { return length_; }
+
+  // A frame that is now the caller's; ring_end as the server counted it.
+  void hold(uint64_t frame, uint64_t ring_end);
+  // True if the frame was held. Moves what may be granted.
+  bool release(uint64_t frame);
+  bool holds_any() const { return !held_.empty(); }
+  // Cumulative bytes that the server may use again, and what it was told last.
+  uint64_t released_end() const { return released_end_; }
+  uint64_t credited_end = 0;
+  // Ends the peer's access; the memory stays mapped.
+  void close_access() { region_.reset(); }
+
+ private:
+  Ring() = default;
+  struct Held {
+    uint64_t frame;
+    uint64_t ring_end;
+    bool released;
+  };
+
+  std::byte* memory_ = nullptr;
+  uint64_t length_ = 0;
+  std::unique_ptr<fabric::Region> region_;
+  std::deque<Held> held_;  // in the order of the ring
+  uint64_t released_end_ = 0;
+};
+
+}  // namespace weft::client
