@@ -15,6 +15,7 @@ export type ServerState = "starting" | "running" | "draining";
 export type ControlReply = { json: string } | { code: WeftError["code"]; text: string };
 
 const LIST_LIMIT_DEFAULT = 100;
+const REQUESTS_WAITING_MAX = 4096;
 const PARTITIONS_LISTED_MAX = 128; // about 300 bytes each at most
 
 export interface ControlPlaneParts {
@@ -29,9 +30,24 @@ export interface ControlPlaneParts {
 
 export class ControlPlane {
   state: ServerState = "starting";
+  /** Called when a client asks this slot to end. */
+  onStopRequest: () => void = () => undefined;
   private underWay = 0;
+  private waiting = 0;
+  private readonly started: Promise<void>;
+  private resolveStarted!: () => void;
 
-  constructor(private readonly parts: ControlPlaneParts) {}
+  constructor(private readonly parts: ControlPlaneParts) {
+    this.started = new Promise((resolve) => {
+      this.resolveStarted = resolve;
+    });
+  }
+
+  /** The start is complete: requests about topics that waited for it are answered. */
+  running(): void {
+    this.state = "running";
+    this.resolveStarted();
+  }
 
   async answer(text: string): Promise<ControlReply> {
     if (this.underWay >= REQUESTS_UNDER_WAY_MAX) {
@@ -66,11 +82,17 @@ export class ControlPlane {
         next: "start the server again",
       });
     }
+    // A client may be in before the topics that the server was given are there: it is to find them.
+    if (request.op.startsWith("topic.") && this.state === "starting") await this.waitForStart();
     switch (request.op) {
       case "ping":
         return { slot: host.facts().slot };
       case "status":
         return this.status();
+      case "server.stop":
+        // After the reply is on its way.
+        setImmediate(this.onStopRequest);
+        return { slot: host.facts().slot };
       case "topic.create":
         return this.topics(request.op).create(request);
       case "topic.list":
@@ -91,6 +113,18 @@ export class ControlPlane {
         };
       }
     }
+  }
+
+  private async waitForStart(): Promise<void> {
+    if (this.waiting >= REQUESTS_WAITING_MAX) {
+      throw new WeftError("WEFT_BUSY", `${REQUESTS_WAITING_MAX} requests wait for this slot to start, which is the limit`);
+    }
+    // One that waits does no work, so it does not count among those under way.
+    this.underWay--;
+    this.waiting++;
+    await this.started;
+    this.waiting--;
+    this.underWay++;
   }
 
   private topics(op: string): Topics {

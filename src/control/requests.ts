@@ -19,6 +19,7 @@ export const REQUESTS_UNDER_WAY_MAX = 64;
 export type ControlRequest =
   | { op: "ping" }
   | { op: "status" }
+  | { op: "server.stop" }
   | { op: "topic.create"; name: string; config?: TopicConfig; requestId?: string; ifExists?: "fail" | "open" }
   | { op: "topic.list"; after?: string; limit?: number }
   | { op: "topic.describe"; name: string }
@@ -49,6 +50,7 @@ function shape(properties: object, required: string[] = []): object {
 const SHAPES: Readonly<Record<ControlRequest["op"], object>> = {
   ping: shape({}),
   status: shape({}),
+  "server.stop": shape({}),
   "topic.create": shape(
     {
       name: { type: "string" },

@@ -1,0 +1,377 @@
+// serve(): hosts one server slot in this process. JavaScript thread; the data plane beside it is native.
+//
+// The order of the start: MPI and who is who → lock and lanes → catalogue (slot 0) → this slot's partitions → topics are
+// offered → clients are let in → what needs the other slots. A step that fails ends the start on every rank with that
+// error. The end: no new batch, what was accepted is finished and synced, partitions and catalogue are closed, the group
+// file is removed, MPI is left.
+
+import { WeftError, throwIfAborted } from "../errors.js";
+import { formatPath, normalizeTopicConfig, problemOfName, type TopicConfig } from "../config/topic-config.js";
+import { native } from "../native/addon.js";
+import type { JobHandle, NativeBinding, ServerHandle } from "../native/binding.js";
+import { Completions, type ControlRequest } from "../native/completions.js";
+import { errorTable } from "../native/error-codes.js";
+import { Catalogue } from "./catalogue.js";
+import { type ControlFiles, realControlFiles } from "./control-files.js";
+import { ControlPlane, type ServerState } from "./control-plane.js";
+import { errorText } from "./error-text.js";
+import { NativeHost } from "./native-host.js";
+import { PartitionRecords } from "./partition-records.js";
+import type { HostFacts, Log, LogLevel } from "./server-host.js";
+import { listenToSignals } from "./signals.js";
+import { SlotPartitions } from "./slot-partitions.js";
+import { Topics } from "./topics.js";
+
+export const DRAIN_MS_DEFAULT = 30_000;
+/** Between two looks at the sessions when the server ends with its clients. */
+const SESSIONS_LOOK_MS = 200;
+/** No session for so long means that the clients are gone, and not only between two of them. */
+const SESSIONS_GONE_MS = 1_000;
+
+export interface ServeOptions {
+  /** Data directory; made if it is not there. Without one the server holds topics in memory only. */
+  data?: string | undefined;
+  /** Topics that exist once the server runs: created where they are missing. Those that slot 0 is given count. */
+  topics?: Record<string, TopicConfig> | undefined;
+  /** Group directory; default WEFTLINE_GROUP, else `group` in the data directory of slot 0. */
+  group?: string | undefined;
+  /** Number of the slot; default what the data directory has on record, else the rank among the servers. */
+  slot?: number | undefined;
+  /** Native log writers and readers; default 4, at most the cores allowed. */
+  threads?: number | undefined;
+  /** Registered memory for transfers; default 64 MiB. */
+  slabBytes?: number | undefined;
+  /** Data under way for one client; default 1 GiB. */
+  dataBytesInFlight?: number | undefined;
+  /** Use a data directory on a file system without locks. */
+  forceLock?: boolean | undefined;
+  /** Name of this program in the job; default "server". */
+  name?: string | undefined;
+  /** "tcp,shm": only those; default automatic. */
+  transports?: string | undefined;
+  /** Numeric address of the interface to use; default automatic. */
+  bind?: string | undefined;
+  /** For meeting the other ranks; default 30,000. */
+  timeoutMs?: number | undefined;
+  /** How long a drain may take before it is cut short; default 30,000. */
+  drainMs?: number | undefined;
+  /** "clients-gone" ends the server once it had clients and has none any more; default "stopped". */
+  until?: "stopped" | "clients-gone" | undefined;
+  /** Whether SIGTERM and SIGINT drain the server; default true. */
+  signals?: boolean | undefined;
+  /** Lines for the log. The library prints nothing by itself. */
+  log?: Log | undefined;
+  /** Aborting it before the server runs gives up; afterwards it drains. */
+  signal?: AbortSignal | undefined;
+}
+
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"];
+
+/** A running server slot. */
+export class Server {
+  /** Resolves when the server has drained and everything is closed; rejects if that went wrong. */
+  readonly closed: Promise<void>;
+  readonly #parts: RunningParts;
+  #closing: Promise<void> | undefined;
+  #resolveClosed!: () => void;
+  #rejectClosed!: (error: unknown) => void;
+
+  /** @internal */
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+    this.closed = new Promise((resolve, reject) => {
+      this.#resolveClosed = resolve;
+      this.#rejectClosed = reject;
+    });
+    this.closed.catch(() => undefined); // whoever awaits it gets the error; nobody has to
+  }
+
+  /** Facts of the moment: slot, epoch, slots known, sessions, directories. Local. */
+  facts(): HostFacts {
+    return this.#parts.host.facts();
+  }
+  get slot(): number {
+    return this.#parts.slot;
+  }
+  get group(): string {
+    return this.#parts.group;
+  }
+  get state(): ServerState {
+    return this.#parts.control.state;
+  }
+  /** Native counters. Local. */
+  counters(): Record<string, unknown> {
+    return JSON.parse(this.#parts.binding.jobCounters(this.#parts.job)) as Record<string, unknown>;
+  }
+
+  /**
+   * Drains and closes: takes no new batch, finishes and syncs what it has. Collective under MPI that Weftline
+   * initialised. Calling it again waits for the same end.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#parts.end(options.timeoutMs).then(this.#resolveClosed, (error: unknown) => {
+      this.#rejectClosed(error);
+      throw error;
+    });
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+interface RunningParts {
+  binding: NativeBinding;
+  job: JobHandle;
+  host: NativeHost;
+  control: ControlPlane;
+  slot: number;
+  group: string;
+  end: (timeoutMs: number | undefined) => Promise<void>;
+}
+
+function checkOptions(options: ServeOptions): void {
+  for (const [name, config] of Object.entries(options.topics ?? {})) {
+    const named = problemOfName(name);
+    const checked = normalizeTopicConfig(config);
+    const problem = named ?? ("problem" in checked ? checked.problem.message : undefined);
+    if (problem === undefined) continue;
+    const path = "problem" in checked && !named ? checked.problem.path : [];
+    throw new WeftError("WEFT_CONFIG_INVALID", `serve: ${formatPath(["topics", name, ...path])}: ${problem}`, {
+      next: "correct that member",
+    });
+  }
+}
+
+/**
+ * Hosts a server slot until it is closed, a signal comes, or its clients are gone. Collective under an MPI launch, like
+ * `join`; without a launcher it is a world of one. With `group` of a job that runs, it joins that job, for example to
+ * start a lost slot again.
+ *
+ * @example
+ * ```ts
+ * await using server = await serve({ data: "/scratch/me/weft", topics: { field: { partitions: 4 } } });
+ * await server.closed; // SIGTERM drains
+ * ```
+ */
+export async function serve(options: ServeOptions = {}): Promise<Server> {
+  return startServer(options, native(), realControlFiles);
+}
+
+/** @internal With the native core and the files given, for tests. */
+export async function startServer(
+  options: ServeOptions,
+  binding: NativeBinding,
+  files: ControlFiles,
+): Promise<Server> {
+  throwIfAborted("serve", options.signal);
+  checkOptions(options);
+  const log: Log = options.log ?? (() => undefined);
+  const job = binding.joinBegin({
+    role: "server",
+    name: options.name,
+    group: options.group,
+    transports: options.transports,
+    bindAddress: options.bind,
+    timeoutMs: options.timeoutMs,
+  });
+  const completions = new Completions(binding, job);
+  const start = new ServerStart(options, binding, job, completions, files, log);
+  try {
+    return await start.run();
+  } catch (error) {
+    await start.abandon(error);
+    throw error;
+  }
+}
+
+class ServerStart {
+  private server: ServerHandle | undefined;
+  private catalogue: Catalogue | undefined;
+  private finished = false;
+  private stopSignals: () => void = () => undefined;
+  private drain: ((why: string) => void) | undefined;
+  /** A signal that came before there was anything to drain: the server drains as soon as it runs. */
+  private signalBefore: string | undefined;
+  private readonly release: () => void;
+  private readonly checksum = (bytes: Uint8Array): number => this.binding.crc32c(bytes, 0);
+
+  constructor(
+    private readonly options: ServeOptions,
+    private readonly binding: NativeBinding,
+    private readonly job: JobHandle,
+    private readonly completions: Completions,
+    private readonly files: ControlFiles,
+    private readonly log: Log,
+  ) {
+    this.release = completions.hold(); // a server keeps its process alive
+    if (options.signals !== false) this.stopSignals = listenToSignals((signal) => this.onSignal(signal), log);
+  }
+
+  async run(): Promise<Server> {
+    const { options, binding, job, completions, log } = this;
+    const startedAtMs = Date.now();
+    const early: ControlRequest[] = [];
+    completions.onLog = (level, line) => log(LEVELS[level] ?? "info", line);
+    completions.onControlRequest = (request) => early.push(request);
+    if (options.data !== undefined) await this.files.makeDirectory(options.data);
+    const server = binding.serverStart(job, {
+      slot: options.slot,
+      data: options.data,
+      group: options.group,
+      threads: options.threads,
+      slabBytes: options.slabBytes,
+      dataBytesInFlightMax: options.dataBytesInFlight,
+      forceLock: options.forceLock,
+    });
+    this.server = server;
+    const records = new PartitionRecords(this.files, options.data, this.checksum);
+    const host = new NativeHost({ binding, job, server, completions, records });
+    const { slot, group } = host.facts();
+    const partitions = new SlotPartitions(host, records, log);
+    const topics = slot === 0 ? await this.openCatalogue(host, partitions) : undefined;
+    const control = new ControlPlane({ host, partitions, topics, version: binding.version, log, startedAtMs });
+    completions.onControlRequest = (request) => {
+      void this.answer(control, server, request);
+    };
+    for (const request of early.splice(0)) void this.answer(control, server, request);
+    await partitions.openRecorded();
+    topics?.offerAll();
+    // With one slot everything can be settled before anybody looks; with more, the others must be reachable first.
+    const alone = host.facts().slotCount === 1;
+    if (topics && alone) await this.settle(topics);
+    throwIfAborted("serve", options.signal);
+    binding.joinFinish(job, server, null);
+    this.finished = true;
+    if (topics && !alone) await this.settle(topics);
+    control.running();
+    const { sessionCount: _, ...facts } = host.facts();
+    log("info", `slot ${slot} (epoch ${facts.slotEpoch}) runs: ${partitions.count} partitions, data ${facts.data ?? "none"}, group ${group}`);
+    return this.handOver(host, control, slot, group);
+  }
+
+  private async openCatalogue(host: NativeHost, partitions: SlotPartitions): Promise<Topics> {
+    this.catalogue = await Catalogue.open({
+      files: this.files,
+      data: this.options.data,
+      checksum: this.checksum,
+      warn: (text) => this.log("warning", text),
+    });
+    return new Topics(host, this.catalogue, partitions, this.log);
+  }
+
+  /** Half-created topics come to their end, and those that the options name come to be. */
+  private async settle(topics: Topics): Promise<void> {
+    await topics.reconcile();
+    for (const [name, config] of Object.entries(this.options.topics ?? {})) {
+      await topics.create({ name, config, ifExists: "open" });
+    }
+  }
+
+  private async answer(control: ControlPlane, server: ServerHandle, request: ControlRequest): Promise<void> {
+    const reply = await control.answer(request.json);
+    try {
+      if ("json" in reply) this.binding.serverControlReply(server, request.request, 0, reply.json);
+      else this.binding.serverControlReply(server, request.request, errorTable[reply.code].number, reply.text);
+    } catch (error) {
+      // The server was stopped meanwhile, or the asker is gone.
+      this.log("debug", `a control reply could not be sent: ${errorText(error)}`);
+    }
+  }
+
+  private onSignal(signal: string): void {
+    if (this.drain) this.drain(signal);
+    else this.signalBefore = signal;
+  }
+
+  private handOver(host: NativeHost, control: ControlPlane, slot: number, group: string): Server {
+    const { options, binding, job, log } = this;
+    const stopWatching: (() => void)[] = [];
+    const server = new Server({
+      binding,
+      job,
+      host,
+      control,
+      slot,
+      group,
+      end: async (timeoutMs) => {
+        for (const stop of stopWatching) stop();
+        control.state = "draining";
+        try {
+          await this.end(timeoutMs ?? options.drainMs ?? DRAIN_MS_DEFAULT);
+        } finally {
+          // Until here the signals stay ours, so that a second one can cut the drain short.
+          this.stopSignals();
+        }
+      },
+    });
+    const drain = (why: string): void => {
+      log("info", `${why}: slot ${slot} drains`);
+      server.close().catch((error: unknown) => log("error", `the drain failed: ${errorText(error)}`));
+    };
+    this.drain = drain;
+    const onAbort = (): void => drain("the caller's signal was aborted");
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    stopWatching.push(() => options.signal?.removeEventListener("abort", onAbort));
+    control.onStopRequest = () => drain("a client asked for it");
+    if (options.until === "clients-gone") stopWatching.push(watchSessions(host, () => drain("the clients are gone")));
+    if (this.signalBefore !== undefined) drain(this.signalBefore);
+    return server;
+  }
+
+  private async end(timeoutMs: number): Promise<void> {
+    const { binding, completions, server } = this;
+    try {
+      if (server) await completions.request("draining the server", (tag) => binding.serverStopAsync(server, timeoutMs, tag));
+    } finally {
+      await this.leave();
+    }
+  }
+
+  private async leave(): Promise<void> {
+    try {
+      await this.catalogue?.close();
+    } finally {
+      this.release();
+      this.completions.close();
+      await this.binding.jobClose(this.job, true);
+    }
+  }
+
+  /** After a failed start: the other ranks are told why, and everything is closed. */
+  async abandon(error: unknown): Promise<void> {
+    const { binding, job, log } = this;
+    this.stopSignals();
+    try {
+      if (!this.finished) binding.joinFinish(job, null, errorText(error));
+    } catch {
+      // It reports the failure that it was given: the caller gets the original.
+    }
+    try {
+      await this.end(0);
+    } catch (second) {
+      log("warning", `after the failed start: ${errorText(second)}`);
+    }
+  }
+}
+
+/** Calls `gone` once when there were clients and there are none any more. The other slots' sessions do not count. */
+function watchSessions(host: NativeHost, gone: () => void): () => void {
+  let had = false;
+  let emptySinceMs: number | undefined;
+  const timer = setInterval(() => {
+    const { sessionCount, slotCount } = host.facts();
+    if (sessionCount > slotCount - 1) {
+      had = true;
+      emptySinceMs = undefined;
+      return;
+    }
+    emptySinceMs ??= Date.now();
+    if (had && Date.now() - emptySinceMs >= SESSIONS_GONE_MS) {
+      clearInterval(timer);
+      gone();
+    }
+  }, SESSIONS_LOOK_MS);
+  return () => clearInterval(timer);
+}
