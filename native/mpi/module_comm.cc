@@ -135,9 +135,16 @@ int comm_create_group(weft_mpi_comm* comm, const int32_t* ranks, int32_t count, 
                                       std::to_string(tag) + "; give 1 to " + std::to_string(comm->size) +
                                       " ranks and a tag below " + std::to_string(kUserTags));
   }
-  bool listed = false;
-  for (int32_t i = 0; i < count; ++i) listed = listed || ranks[i] == comm->rank;
-  if (!listed) {
+  // Checked here, since the libraries differ: Open MPI waits forever for a rank that is listed twice.
+  std::vector<bool> listed(comm->size, false);
+  for (int32_t i = 0; i < count; ++i) {
+    if (ranks[i] < 0 || ranks[i] >= comm->size || listed[ranks[i]]) {
+      return fail(WEFT_MPI_INVALID, "comm_create_group: rank " + std::to_string(ranks[i]) +
+                                        " is listed twice, or is not below " + std::to_string(comm->size));
+    }
+    listed[ranks[i]] = true;
+  }
+  if (!listed[comm->rank]) {
     return fail(WEFT_MPI_INVALID, "comm_create_group: rank " + std::to_string(comm->rank) +
                                       " calls but is not in its own list; only listed ranks call");
   }

@@ -174,6 +174,23 @@ void children(weft_mpi_comm* world, int32_t rank, int32_t size) {
   }
 }
 
+// An error of MPI itself comes back as a code with its words, and ends nobody: the receiver expects too few bytes.
+void mpi_error(weft_mpi_comm* world) {
+  weft_mpi_comm* pair = nullptr;
+  CALL(mpi->comm_split(world, rank_here < 2 ? 0 : -1, 0, &pair));
+  if (pair == nullptr) return;
+  char bytes[64] = "";
+  const int code = mpi->bcast(pair, bytes, rank_here == 0 ? 64 : 4, 0);
+  if (rank_here == 1) {
+    EXPECT(code == WEFT_MPI_FAILED);
+    const std::string words = mpi->error_text();
+    if (words.find("MPI_Bcast on rank 1 of 2 failed: ") != 0 || words.find("runcated") == std::string::npos) {
+      give_up(__LINE__, words);
+    }
+    EXPECT(weft::mpi_status(*mpi, code).code() == weft::Code::MPI);
+  }
+}
+
 void limits(weft_mpi_comm* world) {
   char byte = 0;
   weft_mpi_request* request = nullptr;
@@ -183,21 +200,46 @@ void limits(weft_mpi_comm* world) {
   EXPECT(mpi->bcast(world, &byte, 1, 99) == WEFT_MPI_INVALID);
   EXPECT(mpi->bcast(world, nullptr, 1, 0) == WEFT_MPI_INVALID);
   EXPECT(mpi->barrier(nullptr) == WEFT_MPI_INVALID);
-  const int32_t ranks[] = {0, 0};
   weft_mpi_comm* made = nullptr;
-  EXPECT(mpi->comm_create_group(world, ranks, 2, 40'000, &made) == WEFT_MPI_INVALID);
-  if (rank_here == 0) {
-    EXPECT(mpi->comm_create_group(world, ranks, 2, 0, &made) == WEFT_MPI_FAILED);  // rank 0 twice: MPI's own words
-    EXPECT(strstr(mpi->error_text(), "MPI_Group_incl") != nullptr);
-  }
+  const int32_t all[] = {0, 1, 2};
+  const int32_t twice[] = {rank_here, rank_here};
+  const int32_t beyond[] = {rank_here, 99};
+  EXPECT(mpi->comm_create_group(world, all, 3, 40'000, &made) == WEFT_MPI_INVALID);
+  EXPECT(mpi->comm_create_group(world, twice, 2, 0, &made) == WEFT_MPI_INVALID);
+  EXPECT(mpi->comm_create_group(world, beyond, 2, 0, &made) == WEFT_MPI_INVALID);
+  const int32_t others[] = {(rank_here + 1) % 3};
+  EXPECT(mpi->comm_create_group(world, others, 1, 0, &made) == WEFT_MPI_INVALID);
   for (const int32_t handle : {0x7fffffff, -1, 123456}) {
     EXPECT(mpi->comm_from_fortran(handle, &made) == WEFT_MPI_INVALID);
   }
 }
 
-// The last rank stays away until the others have said, by a file, that they gave up. Nobody may hang, nor be ended.
-void late(weft_mpi_comm* world, int32_t rank, int32_t size, const char* folder) {
+int say_ok() {
+  printf("rank %d: ok\n", rank_here);
+  fflush(stdout);
+  return 0;
+}
+
+// Says by a file that this rank got as far as `word`, and waits until the ranks below `count` said so.
+void meet(const char* folder, const char* word, int32_t rank, int32_t count) {
   const auto deadline = SteadyClock::now() + kPatience;
+  if (rank < count) {
+    const std::string path = weft::join_text(folder, "/", word, "-", rank);
+    const int file = open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    EXPECT(file >= 0);
+    close(file);
+  }
+  for (int32_t other = 0; other < count; ++other) {
+    const std::string path = weft::join_text(folder, "/", word, "-", other);
+    while (access(path.c_str(), F_OK) != 0) {
+      EXPECT(SteadyClock::now() < deadline);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+}
+
+// The last rank does not come to the finalization; the others give up at their deadline. Nobody may hang.
+void late(weft_mpi_comm* world, int32_t rank, int32_t size, const char* folder) {
   if (rank < size - 1) {
     int32_t outcome = -1;
     const auto start = SteadyClock::now();
@@ -205,19 +247,12 @@ void late(weft_mpi_comm* world, int32_t rank, int32_t size, const char* folder) 
     const auto took = SteadyClock::now() - start;
     EXPECT(outcome == WEFT_MPI_FINALIZE_SKIPPED);
     EXPECT(took >= std::chrono::milliseconds(300) && took < kPatience);
-    const std::string path = weft::join_text(folder, "/gave-up-", rank);
-    const int file = open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    EXPECT(file >= 0);
-    close(file);
   }
-  // Everybody waits for all files: under hydra the first process that ends without MPI_Finalize takes the others along.
-  for (int32_t other = 0; other < size - 1; ++other) {
-    const std::string path = weft::join_text(folder, "/gave-up-", other);
-    while (access(path.c_str(), F_OK) != 0) {
-      EXPECT(SteadyClock::now() < deadline);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  }
+  meet(folder, "gave-up", rank, size - 1);
+  say_ok();
+  // Hydra ends everybody as soon as the first process ends without MPI_Finalize: all must have said ok by then.
+  meet(folder, "said-ok", rank, size);
+  _exit(0);
 }
 
 void polled_finalize(weft_mpi_comm* world) {
@@ -238,13 +273,8 @@ void mpmd(weft_mpi_comm* world, const weft_mpi_facts& facts, int32_t size) {
   EXPECT(programs.front() == 0 && programs.back() == 1);
 }
 
-int say_ok() {
-  printf("rank %d: ok\n", rank_here);
-  fflush(stdout);
-  return 0;
-}
-
 int wrong_launcher() {
+  rank_here = 0;  // each process is alone, and there its own rank 0
   weft::Result<const weft::LoadedMpi*> loaded = weft::load_mpi();
   EXPECT(loaded.ok());
   weft::Result<weft_mpi_facts> facts = weft::init_mpi(*loaded.value());
@@ -265,7 +295,9 @@ int main(int argc, char** argv) {
   const int32_t size = facts.world_size;
   if (mode == "absent") {
     EXPECT(std::string(mpi->family) == "none" && size == 1);
-    end_normally(world);
+    int32_t outcome = -1;
+    CALL(mpi->finalize(world, 0, &outcome));
+    EXPECT(outcome == WEFT_MPI_FINALIZED);
     return say_ok();
   }
   EXPECT(facts.thread_level == WEFT_MPI_THREAD_MULTIPLE);
@@ -282,13 +314,12 @@ int main(int argc, char** argv) {
     end_normally(world);
   } else if (mode == "limits") {
     limits(world);
+    mpi_error(world);
     end_normally(world);
   } else if (mode == "finalize") {
     polled_finalize(world);
   } else if (mode == "late" && argc == 3) {
     late(world, rank, size, argv[2]);
-    say_ok();
-    _exit(0);
   } else if (mode == "mpmd") {
     mpmd(world, facts, size);
     end_normally(world);
