@@ -21,6 +21,7 @@ function readStamp() {
 
 export const npmPackagesStep = {
   name: "npm packages",
+  stops: true,
   run: async (step) => {
     const stamp = stampOf(readFileSync(inRoot("package-lock.json"), "utf8"), process.versions.node);
     if (readStamp() === stamp) {

@@ -1,5 +1,6 @@
 // Runs a list of steps and shows how far it is. A step that fails says which one it was, why (the end of its
-// log) and what to do. Steps that need a failed one are not run, and count as failed; the others go on.
+// log) and what to do. Steps that need a failed one are not run, and count as failed; the others go on. A step that
+// `stops` (set-up) ends the list when it fails.
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { execute } from "./command.mjs";
@@ -85,7 +86,7 @@ class Step {
 }
 
 /**
- * @param {{ name: string, needs?: string[], next?: string, run: (step: Step) => Promise<object | void> }[]} steps
+ * @param {{ name: string, needs?: string[], next?: string, stops?: boolean, run: (step: Step) => Promise<object | void> }[]} steps
  * @returns {Promise<{ ok: boolean, results: { name: string, ok: boolean, ms: number, reason: string, value: any }[] }>}
  */
 export async function runSteps(steps, { say = (text) => console.log(text) } = {}) {
@@ -119,19 +120,18 @@ export async function runSteps(steps, { say = (text) => console.log(text) } = {}
       const whatNext = error.next ?? next;
       if (whatNext) say(`  next: ${whatNext}`);
       results.push({ name, ok: false, ms, reason, value: error.value });
+      if (stops) {
+        const rest = steps.length - index - 1;
+        if (rest > 0) say(`Stopped: ${rest} more step(s) need this one.`);
+        break;
+      }
     }
   }
   return { ok: results.every((result) => result.ok), results };
 }
 
-/** Runs steps and ends the process with status 1 if one failed: for the commands that only build. */
+/** Runs steps up to the first that fails, which ends the process with status 1: for the commands that only build. */
 export async function runStepsOrExit(steps) {
-  const needed = [];
-  const chained = steps.map((step) => {
-    const result = { ...step, needs: [...needed] };
-    needed.push(step.name);
-    return result;
-  });
-  const { ok } = await runSteps(chained);
+  const { ok } = await runSteps(steps.map((step) => ({ ...step, stops: true })));
   if (!ok) process.exit(1);
 }

@@ -65,6 +65,7 @@ export function wantedPackages(purpose, find = findProgram) {
 export function systemPackagesStep(purpose) {
   return {
     name: "system packages",
+    stops: true,
     run: async (step) => {
       const wanted = wantedPackages(purpose);
       if (findProgram("dpkg-query") === undefined) {

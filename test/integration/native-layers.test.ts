@@ -36,15 +36,21 @@ const allowed: [string, string][] = [
   ["fabric", "fabric/fabric.h"],
   ["log", "log/partition_log.h"],
 ];
+/** Layer, and a layer whose headers it must not see. */
 const forbidden: [string, string][] = [
-  ["base", "wire/batch.h"],
-  ["wire", "log/file.h"],
-  ["wire", "fabric/fabric.h"],
-  ["fabric", "log/partition_log.h"],
-  ["log", "fabric/fabric.h"],
-  ["broker", "client/producer.h"],
-  ["client", "broker/partition_manager.h"],
+  ["base", "wire"],
+  ["wire", "log"],
+  ["wire", "fabric"],
+  ["fabric", "log"],
+  ["log", "fabric"],
+  ["broker", "client"],
+  ["client", "broker"],
 ];
+
+const headersOf = (layer: string) =>
+  readdirSync(path.join(root, "native", layer))
+    .filter((name) => name.endsWith(".h"))
+    .map((name) => `${layer}/${name}`);
 
 describe("includes between native layers", () => {
   it.each(allowed)("%s may include %s", (layer, header) => {
@@ -53,21 +59,13 @@ describe("includes between native layers", () => {
     expect(status).toBe(0);
   });
 
-  it.each(forbidden)("%s cannot include %s", (layer, header) => {
+  it.each(forbidden)("%s cannot include headers of %s", (layer, other) => {
     expect(existsSync(path.join(layers, layer)), `${layer} is no layer of build/native`).toBe(true);
+    const [header, ...more] = headersOf(other);
+    if (header === undefined) throw new Error(`native/${other} has no header`);
     const { status, stderr } = compile(layer, header);
     expect(status).not.toBe(0);
     expect(stderr).toContain(`${header}: No such file or directory`);
-  });
-
-  it("holds for every header of the log and the fabric", () => {
-    for (const [layer, other] of [
-      ["log", "fabric"],
-      ["fabric", "log"],
-    ] as const) {
-      const headers = readdirSync(path.join(root, "native", other)).filter((name) => name.endsWith(".h"));
-      expect(headers.length).toBeGreaterThan(0);
-      for (const header of headers) expect(existsSync(path.join(layers, layer, other, header))).toBe(false);
-    }
+    for (const name of more) expect(existsSync(path.join(layers, layer, name)), name).toBe(false);
   });
 });

@@ -40,6 +40,28 @@ describe("runSteps", () => {
     expect(text).toContain('[2/3] test of steps, after: not run, because "test of steps" failed');
   });
 
+  it("goes no further after a step that stops, and says so", async () => {
+    let ran = false;
+    const { ok, results, text } = await shown([
+      {
+        name: "test of steps, set-up",
+        stops: true,
+        run: () => Promise.reject(new StepFailure("no packages", "run this")),
+      },
+      {
+        name: "test of steps, never",
+        run: () => {
+          ran = true;
+          return Promise.resolve();
+        },
+      },
+    ]);
+    expect(ok).toBe(false);
+    expect(ran).toBe(false);
+    expect(results).toHaveLength(1);
+    expect(text).toContain("Stopped: 1 more step(s)");
+  });
+
   it("ends a program at its time limit, with what it started", async () => {
     const { results } = await shown([
       {
