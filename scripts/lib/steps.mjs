@@ -92,7 +92,7 @@ class Step {
 export async function runSteps(steps, { say = (text) => console.log(text) } = {}) {
   mkdirSync(logFolder, { recursive: true });
   const results = [];
-  for (const [index, { name, needs = [], next, run }] of steps.entries()) {
+  for (const [index, { name, needs = [], next, stops = false, run }] of steps.entries()) {
     const label = `[${index + 1}/${steps.length}] ${name}`;
     const missing = needs.find((needed) => results.some((result) => result.name === needed && !result.ok));
     if (missing !== undefined) {
