@@ -1,0 +1,443 @@
+#include "fabric/lane.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/random.h"
+#include "fabric/inprocess_transport.h"
+#include "fabric/libfabric_transport.h"
+
+namespace weft::fabric {
+
+namespace {
+// Tasks run before the transports get their turn.
+constexpr int kTasksPerTurn = 256;
+constexpr uint64_t kDoorbellWatch = 0;
+// A transport that cannot wake us: first polled so often when idle, then more and more rarely.
+constexpr uint64_t kPollFirstNs = 50 * kNsPerUs;
+constexpr uint64_t kPollLastNs = 2 * kNsPerMs;
+// Something waits for room in a transport that may not announce it.
+constexpr uint64_t kRetryNs = 200 * kNsPerUs;
+constexpr uint64_t kShutdownNsMax = 200 * kNsPerMs;
+
+// epoll_wait counts in milliseconds; the newer call in nanoseconds. Older kernels round up.
+int wait_for_events(int epoll, epoll_event* events, int count, int64_t timeout_ns) {
+#ifdef SYS_epoll_pwait2
+  static std::atomic<bool> missing{false};
+  if (timeout_ns > 0 && !missing.load(std::memory_order_relaxed)) {
+    timespec limit{timeout_ns / static_cast<int64_t>(kNsPerSecond), timeout_ns % static_cast<int64_t>(kNsPerSecond)};
+    const long got = syscall(SYS_epoll_pwait2, epoll, events, count, &limit, nullptr, size_t{0});
+    if (got >= 0 || errno != ENOSYS) return static_cast<int>(got);
+    missing.store(true, std::memory_order_relaxed);
+  }
+#endif
+  const int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + static_cast<int64_t>(kNsPerMs) - 1) / int64_t{kNsPerMs};
+  return epoll_wait(epoll, events, count, static_cast<int>(std::min<int64_t>(ms, INT32_MAX)));
+}
+}  // namespace
+
+Result<std::unique_ptr<Lane>> Lane::open(const LaneOptions& options) {
+  if (options.message_bytes_max == 0 || options.send_queue_max == 0 || options.heartbeat_ms == 0 ||
+      options.peer_timeout_ms < options.heartbeat_ms * 2 || options.receive_buffer_count == 0) {
+    return Status(
+        Code::INVALID_ARGUMENT,
+        "opening a lane: message_bytes_max, send_queue_max, heartbeat_ms and receive_buffer_count must not be "
+        "0, and peer_timeout_ms must be at least twice heartbeat_ms");
+  }
+  auto lane = std::make_unique<LaneImpl>(options);
+  WEFT_RETURN_IF_ERROR(lane->prepare());
+  return std::unique_ptr<Lane>(std::move(lane));
+}
+
+LaneImpl::LaneImpl(const LaneOptions& options)
+    : options_(options),
+      clock_(options.clock ? *options.clock : Clock::system()),
+      book_(std::make_shared<RegionBook>()) {
+  token_.words = {secure_random_u64(), secure_random_u64()};
+  tick_ns_ = std::clamp<uint64_t>(options_.heartbeat_ms / 4, 5, 250) * kNsPerMs;
+}
+
+Status LaneImpl::prepare() {
+  Result<std::unique_ptr<Doorbell>> doorbell = Doorbell::open();
+  WEFT_RETURN_IF_ERROR(doorbell.status());
+  doorbell_ = doorbell.take();
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) {
+    return Status(Code::LIMIT, join_text("opening a lane: epoll_create1 failed: ", errno_text(errno),
+                                         "; raise the limit of open files (ulimit -n)"));
+  }
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kDoorbellWatch;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, doorbell_->descriptor(), &event) != 0) {
+    return Status(Code::LIMIT, join_text("opening a lane: watching the doorbell failed: ", errno_text(errno)));
+  }
+  add_transports();
+  if (transports_.empty()) {
+    std::string tried;
+    for (const std::string& line : refused_) tried += (tried.empty() ? "" : "; ") + line;
+    return Status(Code::FABRIC, join_text("opening a lane: no transport could be opened: ", tried,
+                                          "; run weftline doctor, or allow other transports"));
+  }
+  LaneAddress own;
+  own.token = token_;
+  own.host = own_identity();
+  for (const auto& transport : transports_) {
+    if (!transport->address().empty()) own.entries.push_back({transport->name(), transport->address()});
+  }
+  Result<std::string> bytes = encode_address(own);
+  WEFT_RETURN_IF_ERROR(bytes.status());
+  address_bytes_ = bytes.take();
+  return {};
+}
+
+void LaneImpl::add_transports() {
+  std::vector<std::string> wanted = options_.transports;
+  if (wanted.empty()) wanted = {"inprocess", "network"};
+  for (const std::string& name : wanted) add_transport(name);
+}
+
+void LaneImpl::add_transport(const std::string& wanted) {
+  for (const auto& transport : transports_) {
+    if (transport->name() == wanted) return;
+  }
+  if (wanted == "inprocess") {
+    transports_.push_back(make_inprocess_transport(token_, doorbell_));
+    return;
+  }
+  // "network": the best libfabric provider there is; "tcp" is always there.
+  const std::vector<std::string> providers =
+      wanted == "network" ? network_providers_by_preference() : std::vector<std::string>{wanted};
+  for (const std::string& provider : providers) {
+    Result<std::unique_ptr<Transport>> opened = open_libfabric_transport(provider, options_, token_);
+    if (opened.ok()) {
+      transports_.push_back(opened.take());
+      return;
+    }
+    refused_.push_back(join_text(provider, ": not taken: ", opened.status().message()));
+  }
+}
+
+LaneImpl::~LaneImpl() {
+  WEFT_ASSERT(!on_progress_thread());
+  if (started_) {
+    stop_.store(true, std::memory_order_seq_cst);
+    doorbell_->ring();
+    thread_.join();
+  } else {
+    book_->close_registrations();
+    for (auto& transport : transports_) transport->close();
+  }
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+void LaneImpl::set_handler(Channel channel, Handler* handler) {
+  WEFT_ASSERT(!started_);
+  handlers_[static_cast<size_t>(channel)] = handler;
+}
+
+Status LaneImpl::start() {
+  WEFT_ASSERT(!started_);
+  for (auto& transport : transports_) WEFT_RETURN_IF_ERROR(transport->start(this, this));
+  tick_last_ns_ = now_ns();
+  // The process's signals belong to its own threads: a handler must never run on this one.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  const int blocked = pthread_sigmask(SIG_SETMASK, &all, &before);
+  WEFT_ASSERT(blocked == 0);
+  for (auto& transport : transports_) {
+    spins_ |= transport->worth_spinning();
+    polled_ |= transport->must_be_polled();
+  }
+  started_ = true;
+  thread_ = std::thread([this] {
+    // on_progress_thread() reads thread_, which is written when the constructor has returned.
+    running_.wait(false, std::memory_order_acquire);
+    run();
+  });
+  running_.store(true, std::memory_order_release);
+  running_.notify_one();
+  const int named = pthread_setname_np(thread_.native_handle(), "weft-lane");
+  WEFT_ASSERT(named == 0);
+  const int restored = pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  WEFT_ASSERT(restored == 0);
+  return {};
+}
+
+// ---------------------------------------------------------------------------------------------- the loop
+
+void LaneImpl::run() {
+  uint64_t idle_since_ns = 0;
+  uint32_t turns = 0;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    bool worked = run_tasks();
+    worked |= poll_transports();
+    worked |= issue_operations();
+    worked |= flush_queues();
+    worked |= flush_rejects();
+    worked |= call_done();
+    worked |= reap();
+    worked |= fire_timers();
+    graveyard_.clear();
+    settle_releases();
+    if (worked) {
+      idle_since_ns = 0;
+      poll_ns_ = kPollFirstNs;
+      // Descriptors (accepts, processes that ended) must not wait for a quiet moment.
+      if (++turns % 64 == 0) poll_descriptors(0);
+      continue;
+    }
+    if (options_.spin_us != 0 && spins_) {
+      const uint64_t now = now_ns();
+      if (idle_since_ns == 0) idle_since_ns = now;
+      if (now - idle_since_ns < options_.spin_us * kNsPerUs) {
+        __builtin_ia32_pause();
+        continue;
+      }
+    }
+    sleep();
+    idle_since_ns = 0;
+  }
+  shut_down();
+}
+
+bool LaneImpl::run_tasks() {
+  // Tasks that were taken and not run yet keep their order before newer ones.
+  if (taken_tasks_ == nullptr) taken_tasks_ = tasks_.take_all();
+  int count = 0;
+  while (taken_tasks_ != nullptr && count < kTasksPerTurn) {
+    Task* task = taken_tasks_;
+    taken_tasks_ = task->next;
+    task->run(task);
+    count++;
+  }
+  return count != 0;
+}
+
+bool LaneImpl::poll_transports() {
+  uint32_t events = 0;
+  for (auto& transport : transports_) events += transport->progress();
+  return events != 0;
+}
+
+bool LaneImpl::fire_timers() {
+  const uint64_t now = now_ns();
+  if (now >= tick_next_ns_) tick(now);
+  if (active_ != nullptr && now >= deadline_check_ns_) check_deadlines(now);
+  bool fired = false;
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    Timer* timer = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    timer->deadline_ns = 0;
+    timer->fire(timer);
+    fired = true;
+  }
+  return fired;
+}
+
+int64_t LaneImpl::sleep_limit_ns(uint64_t now) const {
+  uint64_t next = tick_next_ns_;
+  if (!timers_.empty()) next = std::min(next, timers_.begin()->first);
+  if (active_ != nullptr) next = std::min(next, deadline_check_ns_);
+  if (!with_queue_.empty() || !with_transfers_.empty() || !rejects_.empty()) next = std::min(next, now + kRetryNs);
+  if (polled_) next = std::min(next, now + poll_ns_);
+  return next <= now ? 0 : static_cast<int64_t>(next - now);
+}
+
+void LaneImpl::sleep() {
+  const int64_t limit_ns = sleep_limit_ns(now_ns());
+  doorbell_->begin_sleep();
+  // Each queue is looked at once more after the doorbell says "asleep": what came before that did not ring.
+  bool may_sleep = tasks_.empty() && taken_tasks_ == nullptr && !stop_.load(std::memory_order_seq_cst);
+  size_t prepared = 0;
+  while (may_sleep && prepared < transports_.size()) {
+    may_sleep = transports_[prepared]->prepare_sleep();
+    if (may_sleep) prepared++;
+  }
+  if (may_sleep) {
+    wakeups_.fetch_add(1, std::memory_order_relaxed);
+    poll_ns_ = std::min(poll_ns_ * 2, kPollLastNs);
+    poll_descriptors(limit_ns);
+  }
+  for (size_t i = 0; i < prepared; i++) transports_[i]->woke();
+  doorbell_->end_sleep();
+}
+
+void LaneImpl::poll_descriptors(int64_t timeout_ns) {
+  epoll_event events[32];
+  const int count = wait_for_events(epoll_, events, 32, timeout_ns);
+  // EINTR cannot come (all signals are blocked) and would be harmless; anything else is a fault of ours.
+  WEFT_ASSERT(count >= 0 || errno == EINTR);
+  for (int i = 0; i < count; i++) {
+    if (events[i].data.u64 == kDoorbellWatch) {
+      doorbells_.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
+    // A source may have been taken out by the one before it.
+    const auto found = sources_.find(events[i].data.u64);
+    if (found != sources_.end()) found->second->on_event(events[i].events);
+  }
+}
+
+Result<uint64_t> LaneImpl::watch(int descriptor, EventSource* source) {
+  const uint64_t number = next_watch_++;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = number;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    return Status(Code::LIMIT, join_text("watching descriptor ", descriptor, ": ", errno_text(errno)));
+  }
+  sources_[number] = source;
+  descriptors_[number] = descriptor;
+  return number;
+}
+
+void LaneImpl::unwatch(uint64_t watch_number) {
+  const auto found = descriptors_.find(watch_number);
+  if (found == descriptors_.end()) return;
+  const int removed = epoll_ctl(epoll_, EPOLL_CTL_DEL, found->second, nullptr);
+  WEFT_ASSERT(removed == 0);
+  sources_.erase(watch_number);
+  descriptors_.erase(found);
+}
+
+void LaneImpl::shut_down() {
+  // In this order: nothing new comes in, every transfer ends, peers hear of it, memory is taken back, endpoints close.
+  closing_ = true;
+  while (run_tasks()) {
+  }
+  while (active_ != nullptr) {
+    Transfer* transfer = active_;
+    abandon_operations(transfer);
+    finish_transfer(transfer, Status(Code::CLOSED, "the lane was closed"));
+  }
+  for (auto& slot : slots_) {
+    if (slot) disconnect(slot->id);
+  }
+  while (call_done()) {
+  }
+  const uint64_t give_up_ns = now_ns() + kShutdownNsMax;
+  const auto busy = [&] {
+    return std::any_of(transports_.begin(), transports_.end(), [](const auto& t) { return t->under_way() != 0; });
+  };
+  while (busy() && now_ns() < give_up_ns) {
+    if (!poll_transports()) poll_descriptors(static_cast<int64_t>(kRetryNs));
+  }
+  book_->close_registrations();
+  for (auto& transport : transports_) transport->close();
+  settle_releases();
+  while (run_tasks() || call_done()) {
+  }
+  timers_.clear();
+}
+
+// ---------------------------------------------------------------------------------------------- any thread
+
+void LaneImpl::post(Task* task) {
+  tasks_.push(task);
+  doorbell_->ring();
+}
+
+Result<std::unique_ptr<Region>> LaneImpl::register_memory(void* memory, uint64_t length, uint32_t access) {
+  if (memory == nullptr || length == 0) {
+    return Status(Code::INVALID_ARGUMENT, "registering memory: an address and a length above 0 are needed");
+  }
+  auto core = std::make_shared<RegionCore>();
+  core->data = static_cast<std::byte*>(memory);
+  core->length = length;
+  core->access = access;
+  core->book = book_;
+  book_->live.fetch_add(1, std::memory_order_relaxed);
+  for (auto& transport : transports_) {
+    Result<std::unique_ptr<Registration>> registered = transport->register_memory(memory, length, access);
+    if (!registered.ok()) {
+      return registered.status().with_context(
+          join_text("registering ", length, " bytes of memory with ", transport->name()));
+    }
+    core->registrations.push_back(registered.take());
+  }
+  registrations_.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard<std::mutex> lock(book_->mutex);
+  book_->cores.insert(core.get());
+  return std::unique_ptr<Region>(std::make_unique<RegionHandle>(std::move(core)));
+}
+
+void LaneImpl::release_when_safe(std::unique_ptr<Region> region, std::function<void()> then) {
+  struct ReleaseTask : Task {
+    LaneImpl* lane;
+    Release release;
+  };
+  auto task = std::make_unique<ReleaseTask>();
+  task->lane = this;
+  task->release.core = static_cast<RegionHandle*>(region.get())->core();
+  task->release.region = std::move(region);
+  task->release.then = std::move(then);
+  task->run = [](Task* base) {
+    const std::unique_ptr<ReleaseTask> owned(static_cast<ReleaseTask*>(base));
+    owned->lane->releases_.push_back(std::move(owned->release));
+  };
+  post(task.release());
+}
+
+void LaneImpl::settle_releases() {
+  for (auto at = releases_.begin(); at != releases_.end();) {
+    if (at->core->operations != 0) {
+      ++at;
+      continue;
+    }
+    Release release = std::move(*at);
+    at = releases_.erase(at);
+    release.core.reset();
+    release.region.reset();
+    if (release.then) release.then();
+  }
+}
+
+LaneCounters LaneImpl::counters() const {
+  LaneCounters all{};
+  for (const auto& transport : transports_) {
+    const TransportCounts& counts = transport->counts;
+    const auto get = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+    all.transports.push_back({transport->name(), get(counts.messages_sent), get(counts.messages_received),
+                              get(counts.message_bytes_sent), get(counts.message_bytes_received), get(counts.reads),
+                              get(counts.read_bytes), get(counts.writes), get(counts.write_bytes), get(counts.errors)});
+  }
+  all.peers_up = peers_up_.load(std::memory_order_relaxed);
+  all.peers_lost = peers_lost_.load(std::memory_order_relaxed);
+  all.quarantined_bytes = quarantined_bytes_.load(std::memory_order_relaxed);
+  all.registrations = registrations_.load(std::memory_order_relaxed);
+  all.wakeups = wakeups_.load(std::memory_order_relaxed);
+  all.doorbells = doorbells_.load(std::memory_order_relaxed);
+  return all;
+}
+
+std::vector<std::string> LaneImpl::describe() const {
+  std::vector<std::string> lines;
+  for (const auto& transport : transports_) lines.push_back(transport->describe());
+  lines.insert(lines.end(), refused_.begin(), refused_.end());
+  return lines;
+}
+
+// ---------------------------------------------------------------------------------------------- timers
+
+void LaneImpl::arm(Timer* timer, uint64_t after_ns) {
+  disarm(timer);
+  // 0 means "not armed".
+  timer->deadline_ns = std::max<uint64_t>(1, now_ns() + after_ns);
+  timers_.emplace(timer->deadline_ns, timer);
+}
+
+void LaneImpl::disarm(Timer* timer) {
+  if (timer->deadline_ns == 0) return;
+  timers_.erase({timer->deadline_ns, timer});
+  timer->deadline_ns = 0;
+}
+
+}  // namespace weft::fabric
