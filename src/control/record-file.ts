@@ -64,10 +64,12 @@ function decodeRecordAt(bytes: Uint8Array, at: number, checksum: Checksum): Line
   }
 }
 
-/** Whether any good record begins at a line start behind `from`: then what lies before it was stored and is damaged. */
+/** Where a good record begins behind `from`, if any: then what lies before it was stored and is damaged. */
 function goodRecordBehind(bytes: Uint8Array, from: number, checksum: Checksum): number | undefined {
-  for (let newline = bytes.indexOf(NEWLINE, from); newline >= 0; newline = bytes.indexOf(NEWLINE, newline + 1)) {
-    if ("record" in decodeRecordAt(bytes, newline + 1, checksum)) return newline + 1;
+  // Anywhere, not only behind a newline: the newline may be what is damaged.
+  const text = Buffer.from(bytes.subarray(from + 1)).toString("latin1");
+  for (const { index } of text.matchAll(/[0-9a-f]{8} [0-9a-f]{8} \{/g)) {
+    if ("record" in decodeRecordAt(bytes, from + 1 + index, checksum)) return from + 1 + index;
   }
   return undefined;
 }
