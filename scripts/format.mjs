@@ -1,7 +1,7 @@
 // `npm run format`: writes every file in the house format.
 import { nativeFiles, shellScripts } from "./lib/checks.mjs";
 import { npmPackagesStep } from "./lib/npm-packages.mjs";
-import { inRoot, tool } from "./lib/paths.mjs";
+import { tool } from "./lib/paths.mjs";
 import { runStepsOrExit } from "./lib/steps.mjs";
 import { systemPackagesStep } from "./lib/system-packages.mjs";
 
@@ -11,7 +11,7 @@ await runStepsOrExit([
   { name: "prettier", run: (step) => step.run(tool("prettier"), ["--write", "--log-level", "warn", "."]) },
   {
     name: "eslint",
-    run: (step) => step.run(tool("eslint"), [".", "--fix", "--cache", "--cache-location", inRoot("build", "eslint/")]),
+    run: (step) => step.run(tool("eslint"), [".", "--fix"]),
   },
   { name: "clang-format", run: (step) => step.run("clang-format", ["-i", ...nativeFiles()]) },
   {

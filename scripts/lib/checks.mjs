@@ -69,9 +69,7 @@ export function hostsInLock(text) {
 const check = (name, run, needs = ["npm packages"]) => ({ name, needs, run, counts: 1 });
 
 export const lintSteps = [
-  check("eslint", (step) =>
-    step.run(tool("eslint"), [".", "--max-warnings", "0", "--cache", "--cache-location", inRoot("build", "eslint/")]),
-  ),
+  check("eslint", (step) => step.run(tool("eslint"), [".", "--max-warnings", "0"])),
   check("prettier", (step) =>
     step.run(tool("prettier"), ["--check", "--log-level", "warn", "."], { next: formatNext }),
   ),
