@@ -100,7 +100,9 @@ function offsetOf(root: Node | null, path: readonly (string | number)[], atKey: 
   for (const [index, step] of path.entries()) {
     let next: unknown;
     if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step));
+      const pair = node.items.find(
+        (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step),
+      );
       if (!pair) return offset;
       const key = pair.key as Node;
       offset = key.range?.[0] ?? offset;

@@ -34,7 +34,8 @@ export const SETTINGS: readonly Setting[] = [
     path: "server.group",
     kind: "path",
     environment: "WEFTLINE_GROUP",
-    meaning: "group directory, by which processes outside the MPI world find the job; `group` in the data directory of slot 0",
+    meaning:
+      "group directory, by which processes outside the MPI world find the job; `group` in the data directory of slot 0",
   },
   {
     path: "server.slot",

@@ -154,6 +154,10 @@ export function problemsOf(errors: readonly ErrorObject[], value: unknown): Prob
     const path = pathOfPointer(error.instancePath, value);
     const found = describeValue(valueAt(value, path));
     const parameters = error.params as Record<string, unknown>;
+    if (error.propertyName !== undefined) {
+      const name = error.propertyName;
+      return { path: [...path, name], atKey: true, message: problemOfName(name) ?? `"${name}" is not a name` };
+    }
     switch (error.keyword) {
       case "additionalProperties": {
         const name = String(parameters["additionalProperty"]);
@@ -161,10 +165,6 @@ export function problemsOf(errors: readonly ErrorObject[], value: unknown): Prob
         const guess = nearest(name, known);
         const hint = guess ? `did you mean "${guess}"?` : `known here: ${known.join(", ")}`;
         return { path: [...path, name], atKey: true, message: `"${name}" is not known here; ${hint}` };
-      }
-      case "propertyNames": {
-        const name = String(parameters["propertyName"]);
-        return { path: [...path, name], atKey: true, message: problemOfName(name) ?? `"${name}" is not a name` };
       }
       case "enum":
         return {

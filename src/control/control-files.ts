@@ -73,7 +73,7 @@ class RealAppendFile implements AppendFile {
   async append(bytes: Uint8Array): Promise<void> {
     await attempt("write to", this.path, async () => {
       // One write per record, so that a crash of the process alone leaves whole records; a short write goes on.
-      for (let at = 0; at < bytes.length; ) at += (await this.handle.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length;) at += (await this.handle.write(bytes, at)).bytesWritten;
     });
   }
 

@@ -68,7 +68,10 @@ export class ControlPlane {
       return { json };
     } catch (error) {
       if (error instanceof WeftError) return { code: error.code, text: errorWords(error) };
-      this.parts.log("error", `a control request failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`);
+      this.parts.log(
+        "error",
+        `a control request failed: ${error instanceof Error ? (error.stack ?? "") : String(error)}`,
+      );
       return { code: "WEFT_INTERNAL", text: String(error) };
     } finally {
       this.underWay--;
@@ -117,7 +120,10 @@ export class ControlPlane {
 
   private async waitForStart(): Promise<void> {
     if (this.waiting >= REQUESTS_WAITING_MAX) {
-      throw new WeftError("WEFT_BUSY", `${REQUESTS_WAITING_MAX} requests wait for this slot to start, which is the limit`);
+      throw new WeftError(
+        "WEFT_BUSY",
+        `${REQUESTS_WAITING_MAX} requests wait for this slot to start, which is the limit`,
+      );
     }
     // One that waits does no work, so it does not count among those under way.
     this.underWay--;

@@ -2,13 +2,7 @@
 
 import { Ajv, type ValidateFunction } from "ajv";
 import { WeftError } from "../errors.js";
-import {
-  formatPath,
-  problemOfName,
-  problemsOf,
-  TOPIC_NAME_PATTERN,
-  type TopicConfig,
-} from "../config/topic-config.js";
+import { formatPath, problemOfName, problemsOf, TOPIC_NAME_PATTERN, type TopicConfig } from "../config/topic-config.js";
 import { nearest } from "../config/units.js";
 import type { TopicDescription } from "./topic-description.js";
 

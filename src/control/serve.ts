@@ -160,11 +160,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 }
 
 /** @internal With the native core and the files given, for tests. */
-export async function startServer(
-  options: ServeOptions,
-  binding: NativeBinding,
-  files: ControlFiles,
-): Promise<Server> {
+export async function startServer(options: ServeOptions, binding: NativeBinding, files: ControlFiles): Promise<Server> {
   throwIfAborted("serve", options.signal);
   checkOptions(options);
   const log: Log = options.log ?? (() => undefined);
@@ -246,8 +242,11 @@ class ServerStart {
     this.finished = true;
     if (topics && !alone) await this.settle(topics);
     control.running();
-    const { sessionCount: _, ...facts } = host.facts();
-    log("info", `slot ${slot} (epoch ${facts.slotEpoch}) runs: ${partitions.count} partitions, data ${facts.data ?? "none"}, group ${group}`);
+    const { slotEpoch, data } = host.facts();
+    log(
+      "info",
+      `slot ${slot} (epoch ${slotEpoch}) runs: ${partitions.count} partitions, data ${data ?? "none"}, group ${group}`,
+    );
     return this.handOver(host, control, slot, group);
   }
 
@@ -323,7 +322,8 @@ class ServerStart {
   private async end(timeoutMs: number): Promise<void> {
     const { binding, completions, server } = this;
     try {
-      if (server) await completions.request("draining the server", (tag) => binding.serverStopAsync(server, timeoutMs, tag));
+      if (server)
+        await completions.request("draining the server", (tag) => binding.serverStopAsync(server, timeoutMs, tag));
     } finally {
       await this.leave();
     }

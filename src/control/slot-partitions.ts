@@ -169,9 +169,7 @@ export class SlotPartitions {
     if (after !== undefined) {
       const slash = after.lastIndexOf("/");
       const [name, number] = [after.slice(0, slash), Number(after.slice(slash + 1))];
-      from = all.findIndex(
-        ({ topic, partition }) => (compare(topic.name, name) || partition - number) > 0,
-      );
+      from = all.findIndex(({ topic, partition }) => (compare(topic.name, name) || partition - number) > 0);
       if (from < 0) from = all.length;
     }
     const page = all.slice(from, from + limit);

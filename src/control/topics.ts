@@ -101,7 +101,10 @@ export class Topics {
   private answerExisting(there: CatalogueEntry, creation: TopicCreation, requestId: string): TopicCreated {
     if (there.requestId === requestId) return { topic: there.topic, created: true };
     if (creation.ifExists !== "open") {
-      throw new WeftError("WEFT_TOPIC_EXISTS", `a topic named '${creation.name}' exists since ${there.topic.createdAt}`);
+      throw new WeftError(
+        "WEFT_TOPIC_EXISTS",
+        `a topic named '${creation.name}' exists since ${there.topic.createdAt}`,
+      );
     }
     const difference = differenceFrom(creation.config, there.topic);
     if (difference) {
@@ -154,7 +157,10 @@ export class Topics {
   private async finish(topic: TopicDescription): Promise<void> {
     await this.catalogue.setState(topic.uuid, "created");
     this.host.topicPut(topic);
-    this.log("info", `topic ${topic.name} is created: ${topic.partitions} partitions, ${topic.storage}, ${topic.durability}`);
+    this.log(
+      "info",
+      `topic ${topic.name} is created: ${topic.partitions} partitions, ${topic.storage}, ${topic.durability}`,
+    );
   }
 
   /** Asks every slot of the topic, a bounded number of partitions at a time. The first error, naming the slot. */
@@ -207,7 +213,8 @@ export class Topics {
         } catch (error) {
           errors.push({
             slot,
-            error: error instanceof WeftError ? error : new WeftError("WEFT_INTERNAL", errorText(error), { cause: error }),
+            error:
+              error instanceof WeftError ? error : new WeftError("WEFT_INTERNAL", errorText(error), { cause: error }),
           });
         }
       }),

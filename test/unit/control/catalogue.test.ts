@@ -113,8 +113,7 @@ describe("catalogue", () => {
   });
 
   test("a newer format is WEFT_FORMAT_NEWER, another file is WEFT_CORRUPT", async () => {
-    const header = (members: object): Buffer =>
-      Buffer.from(encodeRecord({ n: 1, type: "header", ...members }, crc32c));
+    const header = (members: object): Buffer => Buffer.from(encodeRecord({ n: 1, type: "header", ...members }, crc32c));
     const newer = await failureOf(() => open(withBytes(header({ format: "weftline-catalogue", version: 2 }))));
     expect(newer.code).toBe("WEFT_FORMAT_NEWER");
     expect(newer.message).toContain("version 2");

@@ -64,12 +64,18 @@ describe("control requests", () => {
   test("a list of many long names stays within the limit of a reply, in pages", async () => {
     const slot = await oneSlot();
     for (let number = 0; number < 250; number++) {
-      await slot.ask({ op: "topic.create", name: `${"n".repeat(190)}${String(number).padStart(5, "0")}`, config: { storage: "memory" } });
+      await slot.ask({
+        op: "topic.create",
+        name: `${"n".repeat(190)}${String(number).padStart(5, "0")}`,
+        config: { storage: "memory" },
+      });
     }
     let seen = 0;
     let after: unknown;
     do {
-      const reply = await slot.control.answer(JSON.stringify({ op: "topic.list", limit: 200, ...(after ? { after } : {}) }));
+      const reply = await slot.control.answer(
+        JSON.stringify({ op: "topic.list", limit: 200, ...(after ? { after } : {}) }),
+      );
       if (!("json" in reply)) throw new Error(reply.text);
       expect(Buffer.byteLength(reply.json)).toBeLessThanOrEqual(CONTROL_BYTES_MAX);
       const page = JSON.parse(reply.json) as { topics: unknown[]; next?: string };

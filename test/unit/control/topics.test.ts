@@ -284,7 +284,10 @@ describe("a slot at start", () => {
   test("files that no record claims are never taken over by a new topic", async () => {
     const job = await twoSlots();
     const zero = slotZero(job);
-    zero.files.files.set("/slot0/topics/quakes/0/metadata/0.log", { bytes: Buffer.from("x"), synced: Buffer.from("x") });
+    zero.files.files.set("/slot0/topics/quakes/0/metadata/0.log", {
+      bytes: Buffer.from("x"),
+      synced: Buffer.from("x"),
+    });
     const { code, message } = await failureOf(() => create(job, { name: "quakes" }));
     expect(code).toBe("WEFT_TOPIC_EXISTS");
     expect(message).toContain("/slot0/topics/quakes/0");
