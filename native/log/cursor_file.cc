@@ -72,15 +72,16 @@ Result<std::unique_ptr<CursorFile>> CursorFile::open(FileSystem& file_system, co
   if (!there.ok()) return there.status();
   bool usable = false;
   if (there.value()) WEFT_RETURN_IF_ERROR(cursors->load(usable));
-  bool any_moved = false;
   for (auto& [name, cursor] : cursors->cursors_) {
     const Cursor now = position_in(log, cursor);
     if (now == cursor) continue;
     if (moved != nullptr) moved->push_back({name, cursor, now});
     cursor = now;
-    any_moved = true;
   }
-  if (!usable || any_moved) WEFT_RETURN_IF_ERROR(cursors->compact());
+  // Written anew each time: what a process before left in the page cache, or could not sync, becomes durable.
+  Status compacted = cursors->compact();
+  if (compacted.code() == Code::NO_SPACE && usable) return cursors;  // goes on in the old file
+  WEFT_RETURN_IF_ERROR(compacted);
   return cursors;
 }
 
@@ -110,11 +111,9 @@ Status CursorFile::load(bool& usable) {
     end_ += sizeof record;
   }
   usable = true;
-  if (end_ < size.value()) {
-    WEFT_RETURN_IF_ERROR(file_->truncate(end_));
-    dirty_ = true;
-  }
-  return {};
+  dirty_ = true;
+  directory_dirty_ = true;
+  return end_ < size.value() ? file_->truncate(end_) : Status();
 }
 
 Status CursorFile::set(std::string_view name, Cursor cursor) {
@@ -174,13 +173,15 @@ Status CursorFile::write() {
 
 Status CursorFile::sync() {
   WEFT_RETURN_IF_ERROR(write());
-  if (!dirty_) return {};
-  Status status = file_->sync_data();
+  Status status;
+  if (dirty_) status = file_->sync_data();
+  if (status.ok() && directory_dirty_) status = file_system_.sync_directory(directory_);
   if (!status.ok()) {
     failed_ = status.message();
     return status;
   }
   dirty_ = false;
+  directory_dirty_ = false;
   return {};
 }
 
@@ -207,9 +208,15 @@ Status CursorFile::compact() {
   file_ = file.take();
   end_ = bytes.size();
   pending_.clear();
-  // Until the directory is synced a power loss may bring the old file back.
-  WEFT_RETURN_IF_ERROR(file_system_.sync_directory(directory_));
   dirty_ = false;
+  // Until the directory is synced a power loss may bring the old file back.
+  directory_dirty_ = true;
+  Status synced = file_system_.sync_directory(directory_);
+  if (!synced.ok()) {
+    failed_ = synced.message();
+    return synced;
+  }
+  directory_dirty_ = false;
   return {};
 }
 

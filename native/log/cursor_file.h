@@ -59,7 +59,8 @@ class CursorFile {
   std::map<std::string, Cursor, std::less<>> cursors_;
   std::vector<std::byte> pending_;
   bool dirty_ = false;
-  std::string failed_;  // why nothing is written any more
+  bool directory_dirty_ = false;  // the file was put in place, and its directory not synced since
+  std::string failed_;            // why nothing is written any more
 };
 
 }  // namespace weft::log

@@ -62,8 +62,9 @@ Status DataSegments::open_for_writing(WriterFile& writer) {
     auto file = file_system_.open(path, OpenMode::kCreateNew);
     if (!file.ok()) return file.status();
     writer.file = file.take();
-    directory_dirty_ = true;
   }
+  // Also where the file was there: a process that died may have made it without syncing the directory.
+  directory_dirty_ = true;
   SegmentHeader header{};
   header.magic = kSegmentMagic;
   header.version = kLogFormatVersion;

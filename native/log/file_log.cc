@@ -54,13 +54,13 @@ Status FileLog::stopped_by(Status status) {
     if (read_only_reason_.empty()) read_only_reason_ = status.message();
   }
   read_only_ = true;
-  if (status.code() == Code::SYNC_FAILED) {
-    // The kernel may have dropped pages that were written: the next opening must not take what is there for all that
-    // was. Best effort, and enough without a sync: under another boot nothing is taken for granted anyway.
-    auto marker = file_system_.open(join_text(options_.metadata_directory, "/", kSuspectName), OpenMode::kCreateNew);
-    static_cast<void>(marker.ok());
-  }
+  if (status.code() == Code::SYNC_FAILED) mark_suspect();
   return status;
+}
+
+void FileLog::mark_suspect() {
+  auto marker = file_system_.open(join_text(options_.metadata_directory, "/", kSuspectName), OpenMode::kCreateNew);
+  static_cast<void>(marker.ok());
 }
 
 Result<DataExtent> FileLog::reserve(uint64_t data_bytes) {
@@ -238,6 +238,7 @@ Result<std::unique_ptr<PartitionLog>> open_file_log(const FileLogOptions& option
   }
   auto log = std::make_unique<FileLog>(options);
   Status status = log->open(said);
+  if (status.code() == Code::SYNC_FAILED) log->mark_suspect();
   if (!status.ok()) return status.with_context(join_text("opening the partition in ", options.metadata_directory));
   return std::unique_ptr<PartitionLog>(std::move(log));
 }

@@ -13,6 +13,9 @@ class FileLog final : public PartitionLog {
  public:
   explicit FileLog(const FileLogOptions& options);
   Status open(RecoveryReport& report);
+  // After a failed sync: the next opening must not take what is there for all that was. Best effort, and enough
+  // without a sync: under another boot nothing is taken for granted anyway.
+  void mark_suspect();
 
   Result<DataExtent> reserve(uint64_t data_bytes) override;
   std::byte* memory(const DataExtent&) override { return nullptr; }

@@ -47,6 +47,7 @@ class Recovery {
   void decide_offsets();
   Status place_data_tail();
   Status sync_found();
+  Status make_durable(File& file);
   Result<std::shared_ptr<MetadataSegment>> open_segment(uint64_t number, OpenMode mode) {
     return MetadataSegment::open(file_system_, options_.metadata_directory, number, mode, options_.segment_bytes);
   }
@@ -355,23 +356,39 @@ Status Recovery::place_data_tail() {
   return {};
 }
 
+// After a failed sync pages may be marked clean without being durable: a sync alone would pass them over. Writing the
+// same bytes again makes them dirty.
+Status Recovery::make_durable(File& file) {
+  if (suspect_) {
+    auto size = file.size();
+    if (!size.ok()) return size.status();
+    std::vector<std::byte> window(kScanWindowBytes);
+    for (uint64_t at = 0; at < size.value(); at += kScanWindowBytes) {
+      const auto bytes = std::span(window).first(std::min(kScanWindowBytes, size.value() - at));
+      WEFT_RETURN_IF_ERROR(file.read_at(at, bytes));
+      WEFT_RETURN_IF_ERROR(file.write_at(at, bytes));
+    }
+  }
+  return file.sync_data();
+}
+
 // What was found behind the old checkpoint may be in the page cache only; the new checkpoint says that it is durable.
 Status Recovery::sync_found() {
   if (have_checkpoint_ && checkpoint_.clean != 0 && !report_.truncated) return {};
   for (const uint64_t segment : data_segments_seen_) {
     auto file = file_system_.open(data_.path_of(segment), OpenMode::kReadWrite);
     if (!file.ok()) return file.status();
-    WEFT_RETURN_IF_ERROR(file.value()->sync_data());
+    WEFT_RETURN_IF_ERROR(make_durable(*file.value()));
   }
   if (!data_segments_seen_.empty()) WEFT_RETURN_IF_ERROR(file_system_.sync_directory(options_.data_directory));
   for (const SealedSegment& sealed : log_.sealed) {
     if (replay_from_ >= numbers_.size() || sealed.first_offset < numbers_[replay_from_]) continue;
     auto opened = open_segment(sealed.first_offset, OpenMode::kReadWrite);
     if (!opened.ok()) return opened.status();
-    WEFT_RETURN_IF_ERROR(opened.value()->file().sync_data());
+    WEFT_RETURN_IF_ERROR(make_durable(opened.value()->file()));
   }
   if (log_.active) {
-    WEFT_RETURN_IF_ERROR(log_.active->file().sync_data());
+    WEFT_RETURN_IF_ERROR(make_durable(log_.active->file()));
     WEFT_RETURN_IF_ERROR(file_system_.sync_directory(options_.metadata_directory));
   }
   return {};
