@@ -58,7 +58,7 @@ export interface TopicConfig {
 }
 
 /** The normal form: every default filled in, sizes in bytes; `slots` still open. */
-export interface NormalTopicConfig {
+export interface NormalizedTopicConfig {
   partitions: number;
   storage: Storage;
   durability: Durability;
@@ -250,7 +250,7 @@ export function problemsBetweenMembers(config: TopicConfig): Problem[] {
 }
 
 /** Checks a config and fills in the defaults; or the first thing that is wrong. */
-export function normalizeTopicConfig(given: unknown): { config: NormalTopicConfig } | { problem: Problem } {
+export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicConfig } | { problem: Problem } {
   const value = given ?? {};
   if (!validateTopicConfig(value)) {
     const [problem] = problemsOf(validateTopicConfig.errors ?? [], value);
@@ -286,7 +286,7 @@ export function normalizeTopicConfig(given: unknown): { config: NormalTopicConfi
 
 /** Whether only JavaScript can produce into the topic as configured. */
 export function demandsJavaScript(
-  config: Pick<NormalTopicConfig, "validator" | "partitionSelector" | "serializer">,
+  config: Pick<NormalizedTopicConfig, "validator" | "partitionSelector" | "serializer">,
 ): boolean {
   return config.validator !== undefined || config.partitionSelector === "custom" || config.serializer === "custom";
 }

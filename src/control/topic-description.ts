@@ -4,12 +4,12 @@
 import {
   demandsJavaScript,
   DURABILITIES,
-  type NormalTopicConfig,
+  type NormalizedTopicConfig,
   SERIALIZERS,
   STORAGES,
 } from "../config/topic-config.js";
 
-export interface TopicDescription extends NormalTopicConfig {
+export interface TopicDescription extends NormalizedTopicConfig {
   name: string;
   /** 36 characters, lower case. */
   uuid: string;
@@ -44,7 +44,7 @@ export function describeTopic(
   name: string,
   uuid: string,
   createdAt: string,
-  config: NormalTopicConfig,
+  config: NormalizedTopicConfig,
   slots: number[],
 ): TopicDescription {
   return { name, uuid, createdAt, ...config, slots, demandsJavaScript: demandsJavaScript(config) };
@@ -85,7 +85,7 @@ export function placePartitions(partitions: number, slotCount: number, topicsBef
 
 /** The first member of `wanted` that a topic has otherwise, for "exists already, but"; undefined if none differs. */
 export function firstDifference(
-  wanted: Partial<NormalTopicConfig>,
+  wanted: Partial<NormalizedTopicConfig>,
   topic: TopicDescription,
 ): { member: string; wanted: unknown; is: unknown } | undefined {
   for (const [member, value] of Object.entries(wanted)) {

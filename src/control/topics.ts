@@ -6,7 +6,7 @@
 
 import { randomUUID } from "node:crypto";
 import { WeftError } from "../errors.js";
-import { formatPath, type NormalTopicConfig, normalizeTopicConfig, type TopicConfig } from "../config/topic-config.js";
+import { formatPath, type NormalizedTopicConfig, normalizeTopicConfig, type TopicConfig } from "../config/topic-config.js";
 import { describeValue, nearest } from "../config/units.js";
 import type { Catalogue, CatalogueEntry } from "./catalogue.js";
 import { errorText, errorWords } from "./error-text.js";
@@ -119,7 +119,7 @@ export class Topics {
 
   private async createNew(
     name: string,
-    config: NormalTopicConfig,
+    config: NormalizedTopicConfig,
     requestId: string,
     leftOver: CatalogueEntry | undefined,
   ): Promise<TopicCreated> {
