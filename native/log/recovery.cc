@@ -1,7 +1,7 @@
 #include "log/recovery.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "log/record_scanner.h"
 
@@ -47,7 +47,8 @@ class Recovery {
   void decide_offsets();
   Status place_data_tail();
   Status sync_found();
-  Status make_durable(File& file);
+  static Status rewrite(File& file, uint64_t begin, uint64_t end);
+  Status sync_segment(MetadataSegment& segment, uint64_t end);
   Result<std::shared_ptr<MetadataSegment>> open_segment(uint64_t number, OpenMode mode) {
     return MetadataSegment::open(file_system_, options_.metadata_directory, number, mode, options_.segment_bytes);
   }
@@ -66,7 +67,9 @@ class Recovery {
   bool suspect_ = false;
   size_t replay_from_ = 0;  // index into numbers_: the first segment that is replayed
   RecordOrder order_;
-  std::set<uint64_t> data_segments_seen_;  // named by replayed records
+  bool clean_ = false;         // nothing came behind the checkpoint, and nothing is damaged
+  bool maybe_cached_ = false;  // what is read may be in the page cache only
+  std::map<uint64_t, std::pair<uint64_t, uint64_t>> data_ranges_;  // by segment: what replayed records name
   uint64_t data_segment_max_ = 0;
   uint64_t data_end_max_ = 0;  // in that segment
 };
@@ -299,7 +302,9 @@ Status Recovery::replay_segment(MetadataSegment& segment, uint64_t from, bool& g
     ++report_.batches_verified;
     if (record.header.data_length == 0) continue;
     const uint64_t end = record.header.data_position + record.header.data_length;
-    data_segments_seen_.insert(record.header.data_segment);
+    auto& range = data_ranges_.try_emplace(record.header.data_segment, record.header.data_position, end).first->second;
+    range.first = std::min(range.first, record.header.data_position);
+    range.second = std::max(range.second, end);
     if (record.header.data_segment > data_segment_max_) {
       data_segment_max_ = record.header.data_segment;
       data_end_max_ = end;
@@ -313,7 +318,10 @@ Status Recovery::replay_segment(MetadataSegment& segment, uint64_t from, bool& g
 void Recovery::decide_offsets() {
   const bool anything = have_checkpoint_ || !numbers_.empty();
   const bool clean = have_checkpoint_ && checkpoint_.clean != 0 && !suspect_;
-  const bool same_boot = have_checkpoint_ && !suspect_ && !boot_id_.empty() && boot_id_ == checkpoint_.boot_id;
+  const bool booted = have_checkpoint_ && !boot_id_.empty() && boot_id_ == checkpoint_.boot_id;
+  const bool same_boot = booted && !suspect_;
+  clean_ = clean && !report_.truncated;
+  maybe_cached_ = !have_checkpoint_ || booted || suspect_;
   log_.epoch = std::max({order_.epoch, have_checkpoint_ ? checkpoint_.epoch : 0u, 1u});
   log_.last_time_ns = std::max(order_.time_ns, have_checkpoint_ ? checkpoint_.last_time_ns : 0);
   log_.next_offset = std::max(order_.next_offset, have_checkpoint_ ? checkpoint_.next_offset : 0);
@@ -356,42 +364,48 @@ Status Recovery::place_data_tail() {
   return {};
 }
 
-// After a failed sync pages may be marked clean without being durable: a sync alone would pass them over. Writing the
-// same bytes again makes them dirty.
-Status Recovery::make_durable(File& file) {
-  if (suspect_) {
-    auto size = file.size();
-    if (!size.ok()) return size.status();
-    std::vector<std::byte> window(kScanWindowBytes);
-    for (uint64_t at = 0; at < size.value(); at += kScanWindowBytes) {
-      const auto bytes = std::span(window).first(std::min(kScanWindowBytes, size.value() - at));
-      WEFT_RETURN_IF_ERROR(file.read_at(at, bytes));
-      WEFT_RETURN_IF_ERROR(file.write_at(at, bytes));
-    }
+// A sync that failed before the process ended may have left pages marked clean without being durable: a sync alone
+// would pass them over, and say that it did its work. Writing the same bytes again makes them dirty. After another boot
+// what is read comes from the device.
+Status Recovery::rewrite(File& file, uint64_t begin, uint64_t end) {
+  std::vector<std::byte> window(std::min(kScanWindowBytes, end - begin));
+  for (uint64_t at = begin; at < end; at += kScanWindowBytes) {
+    const auto bytes = std::span(window).first(std::min(kScanWindowBytes, end - at));
+    WEFT_RETURN_IF_ERROR(file.read_at(at, bytes));
+    WEFT_RETURN_IF_ERROR(file.write_at(at, bytes));
   }
-  return file.sync_data();
+  return {};
 }
 
 // What was found behind the old checkpoint may be in the page cache only; the new checkpoint says that it is durable.
 Status Recovery::sync_found() {
-  if (have_checkpoint_ && checkpoint_.clean != 0 && !report_.truncated) return {};
-  for (const uint64_t segment : data_segments_seen_) {
+  if (clean_) return {};
+  for (const auto& [segment, range] : data_ranges_) {
     auto file = file_system_.open(data_.path_of(segment), OpenMode::kReadWrite);
     if (!file.ok()) return file.status();
-    WEFT_RETURN_IF_ERROR(make_durable(*file.value()));
+    if (maybe_cached_) {
+      WEFT_RETURN_IF_ERROR(rewrite(*file.value(), 0, sizeof(SegmentHeader)));
+      WEFT_RETURN_IF_ERROR(rewrite(*file.value(), range.first, range.second));
+    }
+    WEFT_RETURN_IF_ERROR(file.value()->sync_data());
   }
-  if (!data_segments_seen_.empty()) WEFT_RETURN_IF_ERROR(file_system_.sync_directory(options_.data_directory));
+  if (!data_ranges_.empty()) WEFT_RETURN_IF_ERROR(file_system_.sync_directory(options_.data_directory));
   for (const SealedSegment& sealed : log_.sealed) {
     if (replay_from_ >= numbers_.size() || sealed.first_offset < numbers_[replay_from_]) continue;
     auto opened = open_segment(sealed.first_offset, OpenMode::kReadWrite);
     if (!opened.ok()) return opened.status();
-    WEFT_RETURN_IF_ERROR(make_durable(opened.value()->file()));
+    WEFT_RETURN_IF_ERROR(sync_segment(*opened.value(), sealed.end_position));
   }
-  if (log_.active) {
-    WEFT_RETURN_IF_ERROR(make_durable(log_.active->file()));
-    WEFT_RETURN_IF_ERROR(file_system_.sync_directory(options_.metadata_directory));
-  }
-  return {};
+  if (!log_.active) return {};
+  WEFT_RETURN_IF_ERROR(sync_segment(*log_.active, log_.active->end_position()));
+  return file_system_.sync_directory(options_.metadata_directory);
+}
+
+Status Recovery::sync_segment(MetadataSegment& segment, uint64_t end) {
+  const bool partly = have_checkpoint_ && segment.first_offset() == checkpoint_.metadata_segment;
+  const uint64_t begin = partly ? std::min(checkpoint_.metadata_position, end) : 0;
+  if (maybe_cached_) WEFT_RETURN_IF_ERROR(rewrite(segment.file(), begin, end));
+  return segment.file().sync_data();
 }
 
 }  // namespace
