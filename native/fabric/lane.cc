@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "fabric/inprocess_transport.h"
 #include "fabric/libfabric_transport.h"
+#include "fabric/shm_transport.h"
 
 namespace weft::fabric {
 
@@ -99,7 +100,7 @@ Status LaneImpl::prepare() {
 
 void LaneImpl::add_transports() {
   std::vector<std::string> wanted = options_.transports;
-  if (wanted.empty()) wanted = {"inprocess", "network"};
+  if (wanted.empty()) wanted = {"inprocess", "shm", "network"};
   for (const std::string& name : wanted) add_transport(name);
 }
 
@@ -109,6 +110,15 @@ void LaneImpl::add_transport(const std::string& wanted) {
   }
   if (wanted == "inprocess") {
     transports_.push_back(make_inprocess_transport(token_, doorbell_));
+    return;
+  }
+  if (wanted == "shm") {
+    Result<std::unique_ptr<Transport>> opened = make_shm_transport(token_, options_);
+    if (opened.ok()) {
+      transports_.push_back(opened.take());
+    } else {
+      refused_.push_back(join_text("shm: not taken: ", opened.status().message()));
+    }
     return;
   }
   // "network": the best libfabric provider there is; "tcp" is always there.

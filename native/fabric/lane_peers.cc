@@ -120,6 +120,8 @@ PeerId LaneImpl::connect(std::span<const std::byte> address, Channel channel) {
     return peer->id;
   }
   peer->address = decoded.take();
+  watch_process(peer);
+  if (peer->doomed) return peer->id;
   for (size_t i = 0; i < transports_.size(); i++) {
     const Status reachable = transports_[i]->can_reach(peer->address);
     if (reachable.ok()) {
@@ -298,7 +300,6 @@ void LaneImpl::on_welcome(Peer* peer, std::span<const std::byte> body) {
   peer->hello_next_ns = 0;
   peers_up_.fetch_add(1, std::memory_order_relaxed);
   if (!peer->queue.empty()) with_queue_.insert(peer->id);
-  watch_process(peer);
   handlers_[static_cast<size_t>(peer->channel)]->on_peer_up(peer->id);
   deliver_early(peer);
 }

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "fabric/left_over_files.h"
+
 namespace weft::fabric {
 
 namespace {
@@ -65,15 +67,11 @@ Status LibfabricTransport::find_provider() {
   fi_info* hints = make_hints();
   const char* node = nullptr;
   uint64_t flags = 0;
-  char own_name[64];
+  std::string own_name;
   if (quirks_.same_host_only) {
-    // A name of our own, so that what a dead process left can be told from what lives.
-    const HostIdentity& own = own_identity();
-    std::snprintf(own_name, sizeof own_name, "weftline-%llx-%u-%llx-%08llx",
-                  static_cast<unsigned long long>(own.pid_namespace), own.pid,
-                  static_cast<unsigned long long>(own.start_time),
-                  static_cast<unsigned long long>(token_.words[0] & 0xFFFFFFFFu));
-    node = own_name;
+    remove_left_over_files();
+    own_name = left_over_file_name(token_.words[0]);
+    node = own_name.c_str();
     flags = FI_SOURCE;
   } else if (!options_.bind_address.empty()) {
     node = options_.bind_address.c_str();
@@ -166,6 +164,9 @@ Status LibfabricTransport::can_reach(const LaneAddress& address) {
   }
   if (!claims_same_host(address.host) || address.host.shm_device != own_identity().shm_device) {
     return Status(Code::UNSUPPORTED, "it is on another host, in another container or of another user");
+  }
+  if (address.host.pid == own_identity().pid) {
+    return Status(Code::UNSUPPORTED, "two endpoints of libfabric's shm in one process crash (1.17.0)");
   }
   const int error = prove_same_host(address.host);
   if (error == 0) return {};

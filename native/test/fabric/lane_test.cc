@@ -1,6 +1,7 @@
 // What every transport must do, between two lanes of one process and from a lane to itself.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/checksum.h"
@@ -28,8 +29,12 @@ class EachTransport : public testing::TestWithParam<const char*> {
   PeerId peer_ = 0;  // the server, at the client
   PeerId back_ = 0;  // the client, at the server
 };
-INSTANTIATE_TEST_SUITE_P(Fabric, EachTransport, testing::Values("inprocess", "tcp"),
-                         [](const auto& test) { return std::string(test.param); });
+std::string test_name(const testing::TestParamInfo<const char*>& test) {
+  std::string name = test.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Fabric, EachTransport, testing::Values("inprocess", "tcp", "shm"), test_name);
 
 TEST_P(EachTransport, MessagesOfManySizesArriveWholeAndInOrder) {
   start();
@@ -140,23 +145,6 @@ TEST_P(EachTransport, ATransferOutsideItsMemoryIsRefused) {
   EXPECT_EQ(client_->move(false, peer_, region, here.data(), 10, named, UINT64_MAX).code(), Code::INVALID_ARGUMENT);
 }
 
-TEST_P(EachTransport, AClosedRegistrationIsNotReadAnyMore) {
-  start();
-  std::vector<std::byte> there(4096), here(4096);
-  auto remote = server_->lane().register_memory(there.data(), there.size(), kRemoteRead);
-  auto local = client_->lane().register_memory(here.data(), here.size(), kLocalOnly);
-  ASSERT_TRUE(remote.ok() && local.ok());
-  const RemoteMemory named = remote.value()->describe(back_);
-  bool released = false;
-  server_->lane().release_when_safe(remote.take(), [&] {
-    const std::lock_guard<std::mutex> lock(server_->mutex_);
-    released = true;
-    server_->changed_.notify_all();
-  });
-  ASSERT_TRUE(server_->wait([&] { return released; }));
-  EXPECT_FALSE(client_->move(false, peer_, local.value().get(), here.data(), 4096, named, 0, 2000).ok());
-}
-
 TEST_P(EachTransport, DisconnectIsHeardByTheOtherSide) {
   start();
   client_->run([&] { client_->lane().disconnect(peer_); });
@@ -185,6 +173,23 @@ TEST_P(EachTransport, ConnectsAgainAfterADisconnect) {
     }));
     peer_ = again;
   }
+}
+
+TEST_P(EachTransport, AClosedRegistrationIsNotReadAnyMore) {
+  start();
+  std::vector<std::byte> there(4096), here(4096);
+  auto remote = server_->lane().register_memory(there.data(), there.size(), kRemoteRead);
+  auto local = client_->lane().register_memory(here.data(), here.size(), kLocalOnly);
+  ASSERT_TRUE(remote.ok() && local.ok());
+  const RemoteMemory named = remote.value()->describe(back_);
+  bool released = false;
+  server_->lane().release_when_safe(remote.take(), [&] {
+    const std::lock_guard<std::mutex> lock(server_->mutex_);
+    released = true;
+    server_->changed_.notify_all();
+  });
+  ASSERT_TRUE(server_->wait([&] { return released; }));
+  EXPECT_FALSE(client_->move(false, peer_, local.value().get(), here.data(), 4096, named, 0, 2000).ok());
 }
 
 TEST(LaneToItself, ServerAndClientHandlersAreTwoPeers) {
