@@ -1,0 +1,52 @@
+#!/bin/bash
+# hosts_test.sh: two labs at once, names and /dev/shm of their own, a cut, mpiexec across two hosts, and nothing left.
+# Exit 77: cannot run here (no root or no tools), and says why.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[ "$(id -u)" = 0 ] || { echo "hosts_test: needs root" && exit 77; }
+for tool in ip nft tc ping mpiexec.mpich; do
+  command -v "$tool" >/dev/null || { echo "hosts_test: needs $tool" && exit 77; }
+done
+folder=$(mktemp -d)
+lab() { LAB_DIR=$folder/$1 "$here/hosts.sh" "${@:2}"; }
+cleanup() {
+  lab a down
+  lab b down
+  rm -rf --one-file-system "$folder"
+}
+trap cleanup EXIT
+fail() {
+  echo "hosts_test: $*"
+  exit 1
+}
+
+lab a up 2
+lab a up 2
+lab b up 1
+[ "$(lab a address h1)" != "$(lab b address h1)" ] || fail "two labs share a subnet"
+[ "$(lab a launch h2 hostname)" = h2 ] || fail "h2 has another name"
+ping="ping -c 1 -W 2 -q h2"
+lab a launch h1 "$ping" >/dev/null || fail "h1 does not reach h2"
+lab a cut h2 blackhole
+if lab a launch h1 "$ping" >/dev/null; then fail "a cut host answers"; fi
+lab a cut h2 clear
+lab a launch h1 "$ping" >/dev/null || fail "h1 does not reach h2 again"
+
+lab a launch h1 "echo here >/dev/shm/mark"
+[ "$(lab a launch h1 cat /dev/shm/mark)" = here ] || fail "two launches on one host do not share /dev/shm"
+if lab a launch h2 "test -e /dev/shm/mark"; then fail "two hosts share /dev/shm"; fi
+[ ! -e /dev/shm/mark ] || fail "a host shares this machine's /dev/shm"
+
+names=$(timeout 60 mpiexec.mpich -launcher ssh -launcher-exec "$folder/a/launch" -localhost "$(lab a address ctl)" \
+  -hosts "$(lab a address h1),$(lab a address h2)" -ppn 1 -n 2 hostname | sort | xargs) || true
+[ "$names" = "h1 h2" ] || fail "mpiexec ran on '$names', not on 'h1 h2'"
+
+lab a launch h1 "exec sleep 600" &
+sleeper=$!
+read -r id _ <"$folder/a/state"
+lab a down
+lab a down
+wait "$sleeper" && fail "the sleeper ended by itself"
+[ -z "$(ip netns list | grep "wl-$id-" || true)" ] || fail "a namespace is left"
+[ ! -e "/sys/class/net/wl$id" ] || fail "the bridge is left"
+echo "hosts_test: ok"
