@@ -31,8 +31,8 @@ need_state() { read_state || die "no lab in $LAB_DIR; run hosts.sh up first"; }
 namespace() { echo "wl-$id-$1"; }
 need_host() {
   need_state
-  [[ "$1" =~ ^h([0-9]+)$ ]] && ((BASH_REMATCH[1] >= 1 && BASH_REMATCH[1] <= count)) || die "no host $1; there are h1 to h$count"
-  index=${BASH_REMATCH[1]}
+  index=${1#h}
+  if ! [[ "$1" =~ ^h[0-9]+$ ]] || ((index < 1 || index > count)); then die "no host $1; there are h1 to h$count"; fi
 }
 
 free_net() {
@@ -67,7 +67,9 @@ make_host() {
 
 up() {
   local wanted=${1:-2} i
-  [[ "$wanted" =~ ^[0-9]+$ ]] && ((wanted >= 1 && wanted <= 200)) || die "give a number of hosts from 1 to 200, not '$wanted'"
+  if ! [[ "$wanted" =~ ^[0-9]+$ ]] || ((wanted < 1 || wanted > 200)); then
+    die "give a number of hosts from 1 to 200, not '$wanted'"
+  fi
   if read_state; then
     ((count == wanted)) || die "$LAB_DIR has a lab of $count hosts; run hosts.sh down first"
     return
