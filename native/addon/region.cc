@@ -48,6 +48,15 @@ Napi::Value region_memory(const Napi::CallbackInfo& info) {
   return region->borrowed.Value();
 }
 
+Napi::Value region_recall(const Napi::CallbackInfo& info) {
+  Call call(info, "regionRecall");
+  auto region = call.handle<Region>(0, Kind::kRegion);
+  if (!call.ok()) return info.Env().Undefined();
+  if (!region->borrowed.IsEmpty()) detach(info.Env(), region->borrowed.Value());
+  region->borrowed.Reset();
+  return info.Env().Undefined();
+}
+
 Napi::Value region_release(const Napi::CallbackInfo& info) {
   Call call(info, "regionRelease");
   auto region = call.handle<Region>(0, Kind::kRegion);
@@ -65,6 +74,7 @@ void add_region(Napi::Env env, Napi::Object exports) {
   add<region_register>(env, exports, "regionRegister");
   add<region_allocate>(env, exports, "regionAllocate");
   add<region_memory>(env, exports, "regionMemory");
+  add<region_recall>(env, exports, "regionRecall");
   add<region_release>(env, exports, "regionRelease");
 }
 

@@ -237,6 +237,8 @@ export interface NativeBinding {
   regionAllocate(job: JobHandle, length: number): RegionHandle;
   /** Of an allocated region: one external ArrayBuffer, detached at the release. */
   regionMemory(region: RegionHandle): ArrayBuffer;
+  /** Detaches the ArrayBuffer of an allocated region; the next `regionMemory` makes another over the same memory. */
+  regionRecall(region: RegionHandle): void;
   regionRelease(region: RegionHandle): void;
 
   // ---- producer

@@ -141,16 +141,17 @@ export class Completions {
   /**
    * Starts an asynchronous native call with a fresh tag and resolves with its completion; rejects with its error. An
    * aborted signal rejects at once with WEFT_CANCELLED and the late completion goes to `late` (to close its handle).
+   * Further completions of the tag go to `keep`, until it is unwatched.
    */
-  request(
+  async request(
     what: string,
     start: (tag: number) => void,
-    options: { readonly signal?: AbortSignal | undefined; readonly late?: (completion: Completion) => void } = {},
+    options: { readonly signal?: AbortSignal | undefined; readonly late?: (completion: Completion) => void; readonly keep?: CompletionHandler } = {},
   ): Promise<Completion> {
-    const { signal, late } = options;
+    const { signal, late, keep } = options;
     throwIfAborted(what, signal);
     if (this.#closed) throw new WeftError("WEFT_CLOSED", `${what}: the job was closed`);
-    return new Promise<Completion>((resolve, reject) => {
+    return await new Promise<Completion>((resolve, reject) => {
       let waiting = true;
       const release = this.hold();
       const settle = (): void => {
@@ -167,7 +168,8 @@ export class Completions {
         if (signal !== undefined) fail(cancelled(what, signal));
       };
       const tag = this.watch((record) => {
-        this.unwatch(tag);
+        if (keep !== undefined && waiting && record.code === 0) this.rewatch(tag, keep);
+        else this.unwatch(tag);
         if (!waiting) {
           if (record.code === 0) late?.(record.keep());
           return;

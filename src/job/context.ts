@@ -1,0 +1,13 @@
+/** What topics, producers and consumers need of their job. */
+import type { Completions } from "../native/completions.js";
+
+/** What can be open in a job; closed with it. */
+export interface Closable {
+  close(): Promise<void>;
+}
+
+export interface JobContext {
+  readonly rank: number;
+  readonly completions: Completions;
+  readonly opened: Set<Closable>;
+}

@@ -1,0 +1,264 @@
+/**
+ * A process's membership in a job: who it is, the communicators, topics, memory, counters. JavaScript thread.
+ *
+ * `join` is collective and blocks this thread while the ranks meet (MPI demands one thread); `attach` comes from outside
+ * the MPI world and does not block. After either, no call blocks. The process stays alive while something is under way,
+ * not because a job is open; a job that was not closed is closed when the event loop ends.
+ */
+import { randomUUID } from "node:crypto";
+
+import { Communicator } from "./communicator.js";
+import type { Closable, JobContext } from "./context.js";
+import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./options.js";
+import { Region } from "./region.js";
+import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
+import type { TopicConfig } from "../config/topic-config.js";
+import { WeftError, throwIfAborted } from "../errors.js";
+import { native } from "../native/addon.js";
+import type { JobHandle, NativeBinding, NativeJobFacts, TopicHandle } from "../native/binding.js";
+import { Completions } from "../native/completions.js";
+import type { TopicDescription, TopicSummary } from "../control/topic-description.js";
+import { Topic } from "../topic/topic.js";
+
+/** How long a control request may take; creating a topic syncs on every slot concerned. */
+const controlTimeoutMsDefault = 30_000;
+
+export interface RequestOptions {
+  /** Default 30,000 ms. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Job implements JobContext {
+  /** Rank in the MPI world; 0 in a world of one. */
+  readonly rank: number;
+  /** Ranks in the MPI world. */
+  readonly size: number;
+  /** Among the ranks of this host. */
+  readonly nodeRank: number;
+  readonly nodeSize: number;
+  /** Among the ranks that joined under the same name. */
+  readonly groupRank: number;
+  readonly groupSize: number;
+  readonly role: string;
+  readonly name: string;
+  /** "mpich", "openmpi" or "none". */
+  readonly mpi: string;
+  /** The group directory, through which processes outside the MPI world attach; "" if there is none. */
+  readonly group: string;
+  /** Server slots known. */
+  readonly serverCount: number;
+
+  /** @internal */
+  readonly completions: Completions;
+  /** @internal */
+  readonly opened = new Set<Closable>();
+  readonly #joined: boolean;
+  #closing: Promise<void> | undefined;
+  #world: Communicator | undefined;
+
+  /** @internal Use `join` or `attach`. */
+  constructor(completions: Completions, joined: boolean) {
+    this.completions = completions;
+    this.#joined = joined;
+    const facts: NativeJobFacts = completions.binding.jobFacts(completions.job);
+    this.rank = facts.rank;
+    this.size = facts.worldSize;
+    this.nodeRank = facts.nodeRank;
+    this.nodeSize = facts.nodeSize;
+    this.groupRank = facts.groupRank;
+    this.groupSize = facts.groupSize;
+    this.role = facts.role;
+    this.name = facts.name;
+    this.mpi = facts.mpi;
+    this.group = facts.group;
+    this.serverCount = facts.serverCount;
+  }
+
+  /** Counters of the native side (bytes by transport, copies, queue depths, …). Local. */
+  counters(): Record<string, unknown> {
+    return JSON.parse(this.completions.binding.jobCounters(this.completions.job)) as Record<string, unknown>;
+  }
+
+  /** All ranks of the MPI world. Only after `join`. */
+  get world(): Communicator {
+    return (this.#world ??= new Communicator(
+      this.completions,
+      this.completions.binding.communicatorWorld(this.completions.job),
+      false,
+    ));
+  }
+  /** Short for `job.world.barrier()`. Collective. */
+  async barrier(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    await this.world.barrier(options);
+  }
+
+  /** Memory registered once, referenced by events without a copy. Leave it alone while `region.busy`. Local. */
+  register(memory: ArrayBufferView): Region {
+    return Region.register(this.completions, memory);
+  }
+  /** Registered, page-aligned memory of the library; up to 4 GiB. Local. */
+  alloc(bytes: number): Region {
+    return Region.allocate(this.completions, bytes);
+  }
+
+  /**
+   * Opens a topic. `Metadata` is the type of its events' metadata; it is not checked at run time. WEFT_TOPIC_UNKNOWN
+   * names the topics there are.
+   */
+  async topic<Metadata = unknown>(
+    name: string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Topic<Metadata>> {
+    const { binding, job } = this.completions;
+    if (checkText("the topic's name", name) === undefined) throw invalid("the topic's name", name, "a text");
+    const { handle } = await this.completions.request(
+      `opening topic '${name}'`,
+      (tag) => {
+        binding.topicOpenAsync(job, name, tag);
+      },
+      {
+        signal: options.signal,
+        late: (completion) => {
+          binding.topicClose(completion.handle as TopicHandle);
+        },
+      },
+    );
+    return new Topic<Metadata>(this, handle as TopicHandle);
+  }
+
+  /** Creates a topic on the servers and opens it. WEFT_TOPIC_EXISTS, unless `ifExists` is "open". */
+  async createTopic<Metadata = unknown>(
+    name: string,
+    config: TopicConfig = {},
+    options: RequestOptions & { readonly ifExists?: "fail" | "open" | undefined } = {},
+  ): Promise<Topic<Metadata>> {
+    checkMembers("createTopic", options, ["ifExists", "timeoutMs", "signal"]);
+    // A request id: after a lost connection the same request is answered again instead of failing as a repetition.
+    const request = { op: "topic.create", name, config, requestId: randomUUID(), ifExists: options.ifExists };
+    await this.control(0, request, options);
+    return await this.topic<Metadata>(name, { signal: options.signal });
+  }
+
+  /** All topics, in order of name. */
+  async listTopics(options: RequestOptions = {}): Promise<TopicSummary[]> {
+    const topics: TopicSummary[] = [];
+    let after: string | undefined;
+    do {
+      const reply = await this.control(0, { op: "topic.list", after }, options);
+      topics.push(...(reply["topics"] as TopicSummary[]));
+      after = reply["next"] as string | undefined;
+    } while (after !== undefined);
+    return topics;
+  }
+
+  async describeTopic(name: string, options: RequestOptions = {}): Promise<TopicDescription> {
+    const reply = await this.control(0, { op: "topic.describe", name }, options);
+    return reply["topic"] as TopicDescription;
+  }
+
+  /** A request to the control plane of a server slot (docs/formats/control.md). */
+  async control(slot: number, request: object, options: RequestOptions = {}): Promise<Record<string, unknown>> {
+    const { binding, job } = this.completions;
+    checkInteger("the slot", slot, 0, 65_535, 0);
+    const timeoutMs = checkTimeoutMs("timeoutMs", options.timeoutMs, controlTimeoutMsDefault);
+    const what = `the control request to slot ${slot}`;
+    const { text } = await this.completions.request(
+      what,
+      (tag) => {
+        binding.controlAsync(job, slot, JSON.stringify(request), timeoutMs, tag);
+      },
+      { signal: options.signal },
+    );
+    try {
+      return JSON.parse(text) as Record<string, unknown>;
+    } catch (cause) {
+      throw new WeftError("WEFT_INTERNAL", `slot ${slot} answered ${what} with what is not JSON`, { cause });
+    }
+  }
+
+  /**
+   * Closes what is open in it (producers flush), then leaves. After `join` collective, with a deadline, if Weftline
+   * initialised MPI. Calling it again waits for the same end.
+   */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const outcomes = await Promise.allSettled([...this.opened].map((one) => one.close()));
+    const { binding, job } = this.completions;
+    this.completions.close();
+    await binding.jobClose(job, this.#joined);
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+}
+
+/**
+ * Joins the job of this MPI launch. Collective: every rank of the launch calls it, servers through `serve`. Without a
+ * launcher it is a world of one, which needs the group directory of running servers. WEFT_NO_SERVER, WEFT_MPI,
+ * WEFT_MPI_WRONG_LAUNCHER, WEFT_GROUP_…
+ *
+ * @example
+ * ```ts
+ * await using job = await join({ name: "solver" });
+ * console.error(`rank ${job.rank} of ${job.size}`);
+ * ```
+ */
+export async function join(options: JoinOptions = {}): Promise<Job> {
+  return await joinWith(native(), options);
+}
+
+/**
+ * Joins a running job from outside its MPI world, through its group directory. Local. WEFT_GROUP_MISSING,
+ * WEFT_GROUP_STALE, WEFT_SECRET_WRONG, WEFT_TIMED_OUT.
+ *
+ * @example
+ * ```ts
+ * await using job = await attach(process.env.WEFTLINE_GROUP!);
+ * console.log((await job.listTopics()).map((topic) => topic.name));
+ * ```
+ */
+export async function attach(group?: string, options: AttachOptions = {}): Promise<Job> {
+  return await attachWith(native(), group, options);
+}
+
+/** @internal With the binding given, for tests. */
+export async function joinWith(binding: NativeBinding, options: JoinOptions): Promise<Job> {
+  const joinOptions = nativeJoinOptions("join", options);
+  throwIfAborted("join", options.signal);
+  const handle = binding.joinBegin(joinOptions);
+  const completions = new Completions(binding, handle);
+  try {
+    binding.joinFinish(handle, null, null);
+    return new Job(completions, true);
+  } catch (error) {
+    completions.close();
+    await binding.jobClose(handle, true).catch(() => undefined); // the first error is the one to tell
+    throw error;
+  }
+}
+
+/** @internal With the binding given, for tests. */
+export async function attachWith(
+  binding: NativeBinding,
+  group: string | undefined,
+  options: AttachOptions,
+): Promise<Job> {
+  const joinOptions = nativeJoinOptions("attach", options);
+  const directory = checkText("the group directory", group) ?? null;
+  throwIfAborted("attach", options.signal);
+  const handle: JobHandle = await binding.attach(directory, joinOptions);
+  const completions = new Completions(binding, handle);
+  if (options.signal?.aborted === true) {
+    // The native call cannot be taken back: what it made is.
+    completions.close();
+    await binding.jobClose(handle, false);
+  }
+  throwIfAborted("attach", options.signal);
+  return new Job(completions, false);
+}

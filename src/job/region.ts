@@ -1,0 +1,165 @@
+/**
+ * Memory that is registered once and then referenced without a copy: the caller's (`register`) or the library's
+ * (`alloc`). JavaScript thread. A region counts the events under way that reference it; whoever writes into it waits
+ * for `idle()` first.
+ */
+import { markAsUntransferable } from "node:worker_threads";
+
+import { invalid } from "../check.js";
+import { WeftError, throwIfAborted } from "../errors.js";
+import type { RegionHandle } from "../native/binding.js";
+import type { Completions } from "../native/completions.js";
+import { abortable } from "./abortable.js";
+
+/** Longest memory that one ArrayBuffer of Node 20 can show. */
+export const bufferBytesMax = 2 ** 32;
+
+/** Bytes `start` to `end` of a region, as data of an event or as a destination. */
+export interface RegionSlice {
+  readonly region: Region;
+  readonly start: number;
+  readonly end: number;
+}
+
+export class Region {
+  /** The whole memory. Of `alloc()`ed regions it is detached (length 0) after `release()`. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #completions: Completions;
+  readonly #handle: RegionHandle;
+  readonly #senders = new Set<() => void>();
+  #busyCount = 0;
+  #waiters: (() => void)[] = [];
+  #released = false;
+
+  /** @internal Use `job.register`, `job.alloc`, or those of a producer. */
+  constructor(completions: Completions, handle: RegionHandle, bytes: Uint8Array<ArrayBuffer>) {
+    this.#completions = completions;
+    this.#handle = handle;
+    this.bytes = bytes;
+  }
+
+  /** @internal */
+  static register(completions: Completions, memory: ArrayBufferView): Region {
+    const bytes = ownedBytes("the memory to register", memory);
+    if (bytes.byteLength === 0) throw invalid("the memory to register", memory, "of at least 1 byte");
+    const handle = completions.binding.regionRegister(completions.job, bytes);
+    markAsUntransferable(bytes.buffer);
+    return new Region(completions, handle, bytes);
+  }
+
+  /** @internal */
+  static allocate(completions: Completions, length: number): Region {
+    if (length > bufferBytesMax) {
+      throw new WeftError(
+        "WEFT_BUFFER_TOO_LARGE",
+        `${length} bytes do not fit one ArrayBuffer (${bufferBytesMax} bytes)`,
+        { next: "allocate several regions and push them as a list of segments" },
+      );
+    }
+    if (!Number.isSafeInteger(length) || length < 1) throw invalid("the length of a region", length, "1 to 2^32");
+    const handle = completions.binding.regionAllocate(completions.job, length);
+    const memory = completions.binding.regionMemory(handle);
+    markAsUntransferable(memory);
+    return new Region(completions, handle, new Uint8Array(memory));
+  }
+
+  get length(): number {
+    return this.bytes.byteLength;
+  }
+  /** The memory as doubles; its start must be a multiple of 8 in its ArrayBuffer. */
+  float64(): Float64Array {
+    return new Float64Array(this.bytes.buffer, this.bytes.byteOffset, Math.floor(this.bytes.byteLength / 8));
+  }
+  /** Whether events that reference it are under way. */
+  get busy(): boolean {
+    return this.#busyCount > 0;
+  }
+
+  /** Part of it. `end` defaults to the region's end. */
+  slice(start: number, end: number = this.length): RegionSlice {
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start || end > this.length) {
+      throw invalid("the slice of a region", `${start} to ${end}`, `within 0 to ${this.length}`);
+    }
+    return { region: this, start, end };
+  }
+
+  /**
+   * Resolves when no event pushed from it is under way: then it may be written again. Sends open batches that reference
+   * it first. Whether those events were stored is said by their receipts and by `flush()`. Local.
+   */
+  async idle(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    throwIfAborted("region.idle", options.signal);
+    for (const send of [...this.#senders]) send();
+    if (this.#busyCount === 0) return;
+    await abortable("region.idle", options.signal, (resolve) => {
+      const waiter = (): void => {
+        resolve();
+      };
+      this.#waiters.push(waiter);
+      return () => {
+        this.#waiters = this.#waiters.filter((one) => one !== waiter);
+      };
+    });
+  }
+
+  /** Gives the memory back. WEFT_BUSY while events are under way; a second call does nothing. */
+  release(): void {
+    if (this.#released) return;
+    if (this.busy) {
+      throw new WeftError("WEFT_BUSY", `the region is referenced by ${this.#busyCount} events under way`, {
+        next: "await region.idle() first",
+      });
+    }
+    this.#completions.binding.regionRelease(this.#handle);
+    this.#released = true;
+  }
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  /** @internal The handle; WEFT_CLOSED after the release. */
+  get handle(): RegionHandle {
+    if (this.#released) throw new WeftError("WEFT_CLOSED", "the region was released");
+    return this.#handle;
+  }
+  /** @internal An event references it: `send` sends what its producer holds back. */
+  hold(send: () => void): void {
+    this.#busyCount++;
+    this.#senders.add(send);
+  }
+  /** @internal That event is done. */
+  unhold(): void {
+    if (--this.#busyCount > 0) return;
+    this.#senders.clear();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+}
+
+/**
+ * The bytes of memory that may be referenced for long: not shared with other threads, not resizable, not detached.
+ */
+export function ownedBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
+  const bytes = viewBytes(what, memory);
+  if (isShared(bytes) || bytes.buffer.resizable) {
+    const kind = isShared(bytes) ? "a SharedArrayBuffer" : "a resizable ArrayBuffer";
+    throw new WeftError("WEFT_INVALID_ARGUMENT", `${what} lies in ${kind}, which cannot be referenced without a copy`, {
+      next: "use memory of alloc(), or copy it into a plain ArrayBuffer",
+    });
+  }
+  return bytes;
+}
+
+/** Any view or ArrayBuffer as bytes. */
+export function viewBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
+  if (ArrayBuffer.isView(memory)) {
+    return new Uint8Array(memory.buffer as ArrayBuffer, memory.byteOffset, memory.byteLength);
+  }
+  if (memory instanceof ArrayBuffer) return new Uint8Array(memory);
+  throw invalid(what, memory, "a typed array, a Buffer, an ArrayBuffer, a Region, or a list of them");
+}
+
+export function isShared(bytes: Uint8Array): boolean {
+  return typeof SharedArrayBuffer !== "undefined" && (bytes.buffer as unknown) instanceof SharedArrayBuffer;
+}

@@ -1,0 +1,89 @@
+/** Options of producers and of `push`, their defaults and their check. */
+import { checkFunction, checkInteger, checkMembers, checkName, checkSignal } from "../check.js";
+import type { Region, RegionSlice } from "../job/region.js";
+
+/** Data of an event: bytes, or a list of segments that are joined in order. */
+export type EventSegment = ArrayBufferView | ArrayBuffer | Region | RegionSlice;
+export type EventData = EventSegment | readonly EventSegment[];
+
+export interface ProducerOptions<Metadata> {
+  /** A stable name: the newest producer of a name fences older ones. Default: a random identity. */
+  readonly name?: string | undefined;
+  /** A batch is sent at so many events; 1 to 65,536, default 128. */
+  readonly batchEvents?: number | undefined;
+  /** … or so many bytes of metadata; default 512 KiB, at most 1 MiB. */
+  readonly batchBytes?: number | undefined;
+  /** … or so many bytes of copied data; default 1 MiB, at most 1 GiB. */
+  readonly batchDataBytes?: number | undefined;
+  /**
+   * … or after so long, in milliseconds. Default: adaptively, as soon as the line is free: at the end of this turn of
+   * the event loop if nothing is under way, else with the next acknowledgement.
+   */
+  readonly lingerMs?: number | undefined;
+  /** Batches under way per partition; 1 to 64, default 4. */
+  readonly maxInFlight?: number | undefined;
+  /** Events that wait in JavaScript while all batches are under way; beyond it push throws WEFT_BUSY. Default 1,024. */
+  readonly queueEvents?: number | undefined;
+  /** … or bytes that were copied for them; default 16 MiB. */
+  readonly queueBytes?: number | undefined;
+  /**
+   * Rejects metadata: false or a text (why) makes push throw WEFT_VALIDATOR_REJECTED. Needed for topics that have a
+   * validator, unless they allow unvalidated events.
+   */
+  readonly validate?: ((metadata: Metadata) => boolean | string) | undefined;
+  /** Chooses the partition of events that name none. Default: as the topic says. */
+  readonly selectPartition?: ((metadata: Metadata, partitionCount: number) => number) | undefined;
+  /** For the opening. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PushOptions {
+  readonly partition?: number | undefined;
+  /** Events of one key go to one partition: CRC32C of its UTF-8 bytes modulo the partitions. */
+  readonly key?: string | undefined;
+}
+
+export interface ResolvedProducerOptions {
+  readonly name: string | undefined;
+  readonly batchEvents: number;
+  readonly batchBytes: number;
+  readonly batchDataBytes: number;
+  readonly lingerMs: number | undefined;
+  readonly maxInFlight: number;
+  readonly queueEvents: number;
+  readonly queueBytes: number;
+}
+
+/** Defaults, in one place. */
+export const producerDefaults = {
+  batchEvents: 128,
+  batchBytes: 512 * 1024,
+  batchDataBytes: 1024 * 1024,
+  maxInFlight: 4,
+  queueEvents: 1024,
+  queueBytes: 16 * 1024 * 1024,
+} as const;
+
+const members = [
+  ...["name", "batchEvents", "batchBytes", "batchDataBytes", "lingerMs", "maxInFlight"],
+  ...["queueEvents", "queueBytes", "validate", "selectPartition", "signal"],
+];
+
+export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metadata>): ResolvedProducerOptions {
+  checkMembers("producer", options, members);
+  checkSignal("signal of producer", options.signal);
+  checkFunction("validate of producer", options.validate);
+  checkFunction("selectPartition of producer", options.selectPartition);
+  const whole = (name: keyof typeof producerDefaults, high: number): number =>
+    checkInteger(`${name} of producer`, options[name], 1, high, producerDefaults[name]);
+  return {
+    name: checkName("name of producer", options.name),
+    batchEvents: whole("batchEvents", 65_536),
+    batchBytes: whole("batchBytes", 1024 * 1024),
+    batchDataBytes: whole("batchDataBytes", 1024 ** 3),
+    lingerMs: checkInteger("lingerMs of producer", options.lingerMs, 0, 3_600_000, undefined),
+    maxInFlight: whole("maxInFlight", 64),
+    queueEvents: whole("queueEvents", 1_000_000),
+    queueBytes: whole("queueBytes", 1024 ** 3),
+  };
+}

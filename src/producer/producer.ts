@@ -1,0 +1,424 @@
+/**
+ * A producer: takes events, gathers them in batches, sends a batch with one native call, settles receipts. JavaScript
+ * thread; `push` neither blocks nor returns a promise.
+ *
+ * An event is, in order: in the queue (only while all batches are under way), in an open batch, under way, done. Bounds:
+ * queueEvents and queueBytes, the arenas (maxInFlight per partition). When the queue is full push throws WEFT_BUSY and
+ * the event was not taken; `await producer.ready()` waits for room.
+ */
+import { checkInteger } from "../check.js";
+import { WeftError, throwIfAborted } from "../errors.js";
+import { abortable } from "../job/abortable.js";
+import { Region } from "../job/region.js";
+import type { NativeBinding, ProducerHandle } from "../native/binding.js";
+import type { CompletionRecord, Completions } from "../native/completions.js";
+import type { TopicContext } from "../topic/context.js";
+import { BatchArena, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
+import { Clock } from "./clock.js";
+import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
+import {
+  type EventData,
+  type ProducerOptions,
+  type PushOptions,
+  type ResolvedProducerOptions,
+  resolveProducerOptions,
+} from "./options.js";
+import { type ChoosePartition, partitionChoice } from "./partition-choice.js";
+import { BatchOutcome, Receipt } from "./receipt.js";
+import { copyNow, lengthOf, segmentsOf } from "./segments.js";
+
+/** A batch's body: its columns, 16 bytes an event, and its metadata. */
+const batchBodyBytesMax = 2 * 1024 * 1024;
+
+interface QueuedEvent {
+  readonly number: number;
+  readonly partition: number;
+  readonly metadata: string | Uint8Array;
+  readonly segments: readonly Segment[];
+  readonly receipt: Receipt;
+  readonly nowMs: number;
+  readonly bytes: number;
+}
+
+export class Producer<Metadata = unknown> {
+  readonly topic: TopicContext;
+  readonly #completions: Completions;
+  readonly #binding: NativeBinding;
+  readonly #handle: ProducerHandle;
+  readonly #options: ResolvedProducerOptions;
+  readonly #encode: EncodeMetadata;
+  readonly #choose: ChoosePartition<Metadata>;
+  readonly #validate: ProducerOptions<Metadata>["validate"];
+  readonly #clock = new Clock();
+
+  readonly #open: (BatchArena | undefined)[];
+  readonly #underWayOf: number[];
+  readonly #underWay = new Set<BatchArena>();
+  #queue: QueuedEvent[] = [];
+  #queueBytes = 0;
+  #scheduled = false;
+  #flushing = 0;
+  #failure: WeftError | undefined;
+  /** Events taken so far; their numbers order what a flush waits for. */
+  #acceptedCount = 0;
+  #advancing = false;
+  #flushes: { readonly target: number; readonly resolve: () => void }[] = [];
+  #roomWaiters: { readonly resolve: () => void }[] = [];
+  #closing: Promise<void> | undefined;
+  readonly #forgetJob: () => void;
+  readonly #sendAll = (): void => {
+    this.#sendOpen(true);
+  };
+
+  private constructor(topic: TopicContext, handle: ProducerHandle, options: ProducerOptions<Metadata>) {
+    this.topic = topic;
+    this.#completions = topic.job.completions;
+    this.#binding = this.#completions.binding;
+    this.#handle = handle;
+    this.#options = resolveProducerOptions(options);
+    const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
+    this.#encode = metadataEncoder(topic.serializer, bytesMax);
+    this.#choose = partitionChoice(topic, options, this.#binding);
+    this.#validate = options.validate;
+    this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
+    this.#underWayOf = new Array<number>(topic.partitionCount).fill(0);
+    this.#forgetJob = this.#completions.onClosed((error) => {
+      this.#abandon(error);
+    });
+    topic.job.opened.add(this);
+  }
+
+  /** @internal Use `topic.producer`. */
+  static async open<Metadata>(topic: TopicContext, options: ProducerOptions<Metadata>): Promise<Producer<Metadata>> {
+    const resolved = resolveProducerOptions(options);
+    const { completions } = topic.job;
+    const { binding } = completions;
+    const { validator, allowUnvalidated } = topic.description;
+    if (validator !== undefined && allowUnvalidated !== true && options.validate === undefined) {
+      throw new WeftError("WEFT_UNSUPPORTED", `topic '${topic.name}' has a validator, and the producer has none`, {
+        next: "give validate in the producer's options, or let the topic allow unvalidated events",
+      });
+    }
+    partitionChoice(topic, options, binding); // what the topic demands and the options lack is said before the opening
+    const { handle } = await completions.request(
+      `opening a producer of topic '${topic.name}'`,
+      (tag) => {
+        const { name, batchEvents, batchBytes, batchDataBytes, maxInFlight } = resolved;
+        const native = { name, batchEvents, batchBytes, batchDataBytes, batchesInFlight: maxInFlight };
+        binding.producerOpenAsync(topic.handle, native, tag);
+      },
+      {
+        signal: options.signal,
+        late: (completion) => {
+          // Nobody has it: close it again, and nobody waits for that either.
+          const tag = completions.watch(() => {
+            completions.unwatch(tag);
+          });
+          binding.producerCloseAsync(completion.handle as ProducerHandle, tag);
+        },
+      },
+    );
+    return new Producer<Metadata>(topic, handle as ProducerHandle, options);
+  }
+
+  /** Events that wait in JavaScript for a free batch. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+  /** Batches under way. */
+  get batchesUnderWay(): number {
+    return this.#underWay.size;
+  }
+
+  /**
+   * Takes one event: metadata, and data that is copied up to 16 KiB per segment and referenced above. Referenced memory
+   * must not change until the receipt completed (for a Region: `region.idle()`). Local; never blocks.
+   *
+   * WEFT_METADATA_INVALID, WEFT_EVENT_TOO_LARGE, WEFT_VALIDATOR_REJECTED, WEFT_PARTITION_RANGE: this event was not
+   * taken, all others are undisturbed. WEFT_BUSY: the queue is full, `await ready()`. WEFT_CLOSED.
+   *
+   * @example
+   * ```ts
+   * const receipt = out.push({ step: 3, rank: job.rank }, temperature);
+   * console.log((await receipt.wait()).offset);
+   * ```
+   */
+  push(metadata: Metadata, data?: EventData, options?: PushOptions): Receipt {
+    if (this.#closing !== undefined) {
+      throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
+    }
+    if (this.#validate !== undefined) this.#check(metadata);
+    const encoded = this.#encode(metadata);
+    const segments = segmentsOf(data, this.#options.batchDataBytes);
+    if (segments.length > 0) this.#checkLength(segments);
+    const partition = this.#choose(metadata, options);
+    const nowMs = this.#clock.nowMs();
+    const receipt = new Receipt();
+    if (segments.length > 0) for (const { region } of segments) region?.hold(this.#sendAll);
+    if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
+      this.#enqueue(partition, encoded, segments, receipt, nowMs);
+    }
+    this.#acceptedCount++;
+    return receipt;
+  }
+
+  /** Resolves when push has room: the queue is at most half full. Local. */
+  async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    throwIfAborted("producer.ready", options.signal);
+    if (this.#hasRoom()) return;
+    await abortable("producer.ready", options.signal, (resolve) => addWaiter(this.#roomWaiters, { resolve }));
+  }
+
+  /**
+   * Sends what is open and resolves when all that was pushed before is stored at the topic's durability; rejects with
+   * the first failure since the last flush, once. Local.
+   */
+  async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    throwIfAborted("producer.flush", options.signal);
+    this.#flushing++;
+    try {
+      this.#sendOpen(true);
+      const target = this.#acceptedCount;
+      if (this.#doneBefore() < target) {
+        await abortable("producer.flush", options.signal, (resolve) => addWaiter(this.#flushes, { target, resolve }));
+      }
+    } finally {
+      this.#flushing--;
+    }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Registers memory once, so that events may reference it without a copy. Local. */
+  register(memory: ArrayBufferView): Region {
+    return Region.register(this.#completions, memory);
+  }
+  /** Registered memory of the library; up to 4 GiB. Local. */
+  alloc(bytes: number): Region {
+    return Region.allocate(this.#completions, checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0));
+  }
+
+  /** Flushes, then closes, also when the flush failed (it then rejects with that). A second call waits for the same. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      this.#forgetJob();
+      this.topic.job.opened.delete(this);
+      await this.#completions.request(`closing a producer of topic '${this.topic.name}'`, (tag) => {
+        this.#binding.producerCloseAsync(this.#handle, tag);
+      });
+    }
+  }
+
+  #check(metadata: Metadata): void {
+    const verdict = this.#validate?.(metadata);
+    if (verdict === true || verdict === undefined) return;
+    const why = typeof verdict === "string" ? verdict : "the validator returned false";
+    throw new WeftError("WEFT_VALIDATOR_REJECTED", `the event was rejected: ${why}`);
+  }
+
+  #checkLength(segments: readonly Segment[]): void {
+    const length = lengthOf(segments);
+    const limit = this.topic.eventDataBytesMax;
+    if (length <= limit) return;
+    throw new WeftError(
+      "WEFT_EVENT_TOO_LARGE",
+      `the event's data has ${length} bytes; a partition of topic '${this.topic.name}' takes ${limit}`,
+      { next: "push smaller events, or raise the topic's limit" },
+    );
+  }
+
+  #enqueue(
+    partition: number,
+    metadata: string | Uint8Array,
+    segments: readonly Segment[],
+    receipt: Receipt,
+    nowMs: number,
+  ): void {
+    const copied = copyNow(segments);
+    let bytes = typeof metadata === "string" ? metadata.length : metadata.byteLength;
+    for (const segment of copied) if (segment.copy) bytes += segment.bytes.byteLength;
+    const { queueEvents, queueBytes } = this.#options;
+    if (this.#queue.length >= queueEvents || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytes)) {
+      for (const { region } of segments) region?.unhold();
+      throw new WeftError(
+        "WEFT_BUSY",
+        `the producer of topic '${this.topic.name}' has ${this.#underWay.size} batches under way and ` +
+          `${this.#queue.length} events (${this.#queueBytes} bytes) waiting; the limits are queueEvents ${queueEvents} ` +
+          `and queueBytes ${queueBytes}`,
+        { next: "await producer.ready(), or raise the limit" },
+      );
+    }
+    const kept = typeof metadata === "string" ? metadata : metadata.slice();
+    const number = this.#acceptedCount;
+    this.#queue.push({ number, partition, metadata: kept, segments: copied, receipt, nowMs, bytes });
+    this.#queueBytes += bytes;
+  }
+
+  /** Puts an event into the open batch of its partition; false if no batch is free. */
+  #place(
+    partition: number,
+    metadata: string | Uint8Array,
+    segments: readonly Segment[],
+    receipt: Receipt,
+    nowMs: number,
+    number = this.#acceptedCount,
+  ): boolean {
+    let batch = this.#open[partition];
+    if (batch !== undefined && !batch.fits(metadata, segments, this.topic.eventDataBytesMax)) {
+      this.#submit(batch);
+      batch = undefined;
+    }
+    if (batch === undefined) {
+      const arena = this.#binding.batchOpen(this.#handle);
+      if (arena === null) return false;
+      batch = new BatchArena(arena, partition, number, this.#options.batchBytes, nowMs);
+      this.#open[partition] = batch;
+    }
+    receipt.place(batch.outcome, batch.add(metadata, segments, nowMs));
+    for (const { region } of segments) if (region !== undefined) batch.holds.push(region);
+    if (batch.count >= this.#options.batchEvents || batch.referencedBytes >= batchReferencedBytesMax) {
+      this.#submit(batch);
+    } else if (!this.#scheduled) this.#schedule(partition);
+    return true;
+  }
+
+  #schedule(partition: number): void {
+    const { lingerMs } = this.#options;
+    // Adaptive: while a batch of the partition is under way, its acknowledgement sends the next one.
+    if (lingerMs === undefined && (this.#underWayOf[partition] ?? 0) > 0) return;
+    this.#scheduled = true;
+    const run = (): void => {
+      this.#scheduled = false;
+      this.#sendOpen(lingerMs !== undefined);
+    };
+    if (lingerMs === undefined) setImmediate(run);
+    else setTimeout(run, lingerMs);
+  }
+
+  /** Sends open batches: all, or those whose partition has nothing under way. */
+  #sendOpen(all: boolean): void {
+    for (let partition = 0; partition < this.#open.length; partition++) {
+      const batch = this.#open[partition];
+      if (batch !== undefined && (all || (this.#underWayOf[partition] ?? 0) === 0)) this.#submit(batch);
+    }
+  }
+
+  #submit(batch: BatchArena): void {
+    const { partition } = batch;
+    this.#open[partition] = undefined;
+    this.#underWay.add(batch);
+    this.#underWayOf[partition] = (this.#underWayOf[partition] ?? 0) + 1;
+    this.#completions.holdBegin();
+    const tag = this.#completions.watch((record) => {
+      this.#completions.unwatch(tag);
+      this.#complete(batch, record);
+    });
+    try {
+      const { count, metadataBytes, sources, numbers } = batch.seal();
+      const baseTimeNs = BigInt(batch.baseTimeMs) * 1_000_000n;
+      const { handle } = batch.arena;
+      this.#binding.batchSubmit(handle, partition, count, metadataBytes, baseTimeNs, sources, numbers, tag);
+    } catch (error) {
+      this.#completions.unwatch(tag);
+      this.#binding.batchCancel(batch.arena.handle);
+      this.#end(batch, error as WeftError);
+      this.#advance();
+    }
+  }
+
+  #complete(batch: BatchArena, record: CompletionRecord): void {
+    if (record.code === 0) {
+      batch.outcome.stored(batch.partition, record.value(0), record.value(2));
+      this.#end(batch, undefined);
+    } else this.#end(batch, record.error());
+    this.#advance();
+  }
+
+  /** A batch is no longer under way. */
+  #end(batch: BatchArena, error: WeftError | undefined): void {
+    if (!this.#underWay.delete(batch)) return;
+    this.#underWayOf[batch.partition] = (this.#underWayOf[batch.partition] ?? 1) - 1;
+    this.#completions.holdEnd();
+    if (error !== undefined) {
+      batch.outcome.failed(error);
+      this.#failure ??= error;
+    }
+    for (const region of batch.holds) region.unhold();
+  }
+
+  /** A batch came back: queued events first, then batches that waited for a free line, then those who wait. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    let taken = 0;
+    for (const event of this.#queue) {
+      const { partition, metadata, segments, receipt, nowMs, number } = event;
+      if (!this.#place(partition, metadata, segments, receipt, nowMs, number)) break;
+      taken++;
+      this.#queueBytes -= event.bytes;
+    }
+    if (taken > 0) this.#queue = this.#queue.slice(taken);
+    if (this.#flushing > 0) this.#sendOpen(true);
+    else if (this.#options.lingerMs === undefined) this.#sendOpen(false);
+    this.#advancing = false;
+    if (this.#roomWaiters.length > 0 && this.#hasRoom()) for (const { resolve } of this.#roomWaiters.splice(0)) resolve();
+    if (this.#flushes.length > 0) this.#endFlushes();
+  }
+
+  #endFlushes(): void {
+    const done = this.#doneBefore();
+    const waiting = this.#flushes;
+    this.#flushes = waiting.filter(({ target }) => target > done);
+    for (const { target, resolve } of waiting) if (target <= done) resolve();
+  }
+
+  /** All events of a smaller number are done. */
+  #doneBefore(): number {
+    let first = this.#queue[0]?.number ?? this.#acceptedCount;
+    for (const batch of this.#underWay) first = Math.min(first, batch.firstNumber);
+    for (const batch of this.#open) if (batch !== undefined) first = Math.min(first, batch.firstNumber);
+    return first;
+  }
+
+  #hasRoom(): boolean {
+    return this.#queue.length * 2 <= this.#options.queueEvents && this.#queueBytes * 2 <= this.#options.queueBytes;
+  }
+
+  /** The job is closed under it: everything ends with that. */
+  #abandon(error: WeftError): void {
+    this.#closing ??= Promise.resolve();
+    for (const batch of [...this.#underWay]) this.#end(batch, error);
+    this.#open.forEach((batch, partition) => {
+      if (batch === undefined) return;
+      this.#open[partition] = undefined;
+      batch.outcome.failed(error);
+      for (const region of batch.holds) region.unhold();
+    });
+    const outcome = new BatchOutcome();
+    outcome.failed(error);
+    for (const { receipt, segments } of this.#queue.splice(0)) {
+      receipt.place(outcome, 0);
+      for (const { region } of segments) region?.unhold();
+    }
+    this.#failure ??= error;
+    this.#advance();
+  }
+}
+
+function addWaiter<Waiter>(waiters: Waiter[], waiter: Waiter): () => void {
+  waiters.push(waiter);
+  return () => {
+    const at = waiters.indexOf(waiter);
+    if (at >= 0) waiters.splice(at, 1);
+  };
+}

@@ -1,0 +1,112 @@
+/**
+ * Receipts: what became of a pushed event. A receipt costs a small object; promises exist only where somebody waits, one
+ * per batch. JavaScript thread.
+ */
+import { abortable } from "../job/abortable.js";
+import { WeftError } from "../errors.js";
+
+/** The place of an event for ever: never given to another one. */
+export interface EventId {
+  readonly partition: number;
+  readonly offset: number;
+  /** Of the partition; grows when its end had to be cut at a recovery. */
+  readonly epoch: number;
+}
+
+/** The outcome of one batch, shared by the receipts of its events. */
+export class BatchOutcome {
+  state: "open" | "stored" | "failed" = "open";
+  partition = 0;
+  firstOffset = 0;
+  epoch = 0;
+  error: WeftError | undefined;
+  #waiters: (() => void)[] | undefined;
+
+  stored(partition: number, firstOffset: number, epoch: number): void {
+    this.partition = partition;
+    this.firstOffset = firstOffset;
+    this.epoch = epoch;
+    this.#settle("stored");
+  }
+  failed(error: WeftError): void {
+    this.error = error;
+    this.#settle("failed");
+  }
+  /** Calls once settled; returns what takes it back. */
+  onSettled(waiter: () => void): () => void {
+    const waiters = (this.#waiters ??= []);
+    waiters.push(waiter);
+    return () => {
+      const at = waiters.indexOf(waiter);
+      if (at >= 0) waiters.splice(at, 1);
+    };
+  }
+
+  #settle(state: "stored" | "failed"): void {
+    this.state = state;
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    if (waiters !== undefined) for (const waiter of waiters) waiter();
+  }
+}
+
+/**
+ * @example
+ * ```ts
+ * const receipt = out.push({ step: 1 });
+ * const { partition, offset } = await receipt.wait();
+ * ```
+ */
+export class Receipt {
+  #outcome: BatchOutcome | undefined;
+  #index = 0;
+  #waiting: (() => void)[] | undefined;
+
+  /** @internal The event has its place in a batch. */
+  place(outcome: BatchOutcome, index: number): void {
+    this.#outcome = outcome;
+    this.#index = index;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) for (const next of waiting) next();
+  }
+
+  /** Whether the event is stored at the topic's durability. */
+  get completed(): boolean {
+    return this.#outcome?.state === "stored";
+  }
+  /** Why it was not stored; undefined while it is open or when it was. */
+  get error(): WeftError | undefined {
+    return this.#outcome?.error;
+  }
+  /** The event's id once it is stored. */
+  get id(): EventId | undefined {
+    const outcome = this.#outcome;
+    if (outcome?.state !== "stored") return undefined;
+    return { partition: outcome.partition, offset: outcome.firstOffset + this.#index, epoch: outcome.epoch };
+  }
+
+  /** Resolves with the event's id when it is stored; rejects with why it was not. Local. */
+  async wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<EventId> {
+    const outcome = this.#outcome ?? (await this.#placed(options.signal));
+    if (outcome.state === "open") {
+      await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
+    }
+    const id = this.id;
+    if (id === undefined) throw outcome.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
+    return id;
+  }
+
+  async #placed(signal: AbortSignal | undefined): Promise<BatchOutcome> {
+    await abortable("waiting for a receipt", signal, (resolve) => {
+      const waiting = (this.#waiting ??= []);
+      waiting.push(resolve);
+      return () => {
+        const at = waiting.indexOf(resolve);
+        if (at >= 0) waiting.splice(at, 1);
+      };
+    });
+    if (this.#outcome === undefined) throw new WeftError("WEFT_INTERNAL", "an event was placed in no batch");
+    return this.#outcome;
+  }
+}

@@ -1,0 +1,92 @@
+/** A topic that was opened: its facts, and the door to its producers and consumers. JavaScript thread. */
+import { checkInteger } from "../check.js";
+import type { TopicDescription } from "../control/topic-description.js";
+import { Consumer } from "../consumer/consumer.js";
+import type { ConsumerOptions } from "../consumer/options.js";
+import type { JobContext } from "../job/context.js";
+import type { NativeTopicFacts, TopicHandle } from "../native/binding.js";
+import type { ProducerOptions } from "../producer/options.js";
+import { Producer } from "../producer/producer.js";
+import type { TopicContext } from "./context.js";
+
+/** State of a partition at the moment of the question. */
+export interface PartitionState {
+  readonly partition: number;
+  /** Of the oldest event kept. */
+  readonly firstOffset: number;
+  /** Behind the newest event that is visible. */
+  readonly visibleEnd: number;
+  /** Grows when the end of the log had to be cut at a recovery. */
+  readonly epoch: number;
+}
+
+export class Topic<Metadata = unknown> implements TopicContext {
+  readonly name: string;
+  readonly partitionCount: number;
+  readonly serializer: "json" | "raw";
+  /** Largest data of one event that a partition can take, in bytes. */
+  readonly eventDataBytesMax: number;
+  readonly description: TopicDescription;
+  /** @internal */
+  readonly job: JobContext;
+  /** @internal */
+  readonly handle: TopicHandle;
+
+  /** @internal Use `job.topic`. */
+  constructor(job: JobContext, handle: TopicHandle) {
+    this.job = job;
+    this.handle = handle;
+    const facts: NativeTopicFacts = job.completions.binding.topicFacts(handle);
+    this.name = facts.name;
+    this.partitionCount = facts.partitionCount;
+    this.serializer = facts.serializer === 0 ? "json" : "raw";
+    this.eventDataBytesMax = facts.eventDataBytesMax === 0 ? Number.MAX_SAFE_INTEGER : facts.eventDataBytesMax;
+    this.description = JSON.parse(facts.json === "" ? "{}" : facts.json) as TopicDescription;
+  }
+
+  /**
+   * Opens a producer. With a `name` events keep their identity over restarts, and the newest producer of a name fences
+   * the older ones.
+   *
+   * @example
+   * ```ts
+   * await using out = await topic.producer({ name: "solver" });
+   * out.push({ step: 1 });
+   * ```
+   */
+  async producer(options: ProducerOptions<Metadata> = {}): Promise<Producer<Metadata>> {
+    return await Producer.open(this, options);
+  }
+
+  /**
+   * A consumer. Nothing happens before its first use: then it opens.
+   *
+   * @example
+   * ```ts
+   * for await (const event of topic.consumer({ name: "plots", until: "end" })) {
+   *   console.log(event.partition, event.offset, event.metadata);
+   *   event.ack();
+   * }
+   * ```
+   */
+  consumer(options: ConsumerOptions<Metadata> = {}): Consumer<Metadata> {
+    return new Consumer(this, options);
+  }
+
+  /** How far a partition reaches now. */
+  async partition(
+    partition: number,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<PartitionState> {
+    const { completions } = this.job;
+    checkInteger("the partition", partition, 0, this.partitionCount - 1, 0);
+    const { values } = await completions.request(
+      `asking for partition ${partition} of topic '${this.name}'`,
+      (tag) => {
+        completions.binding.partitionQueryAsync(this.handle, partition, tag);
+      },
+      { signal: options.signal },
+    );
+    return { partition, firstOffset: values[0], visibleEnd: values[1], epoch: values[2] };
+  }
+}
