@@ -1,0 +1,142 @@
+// Readers on other threads against one writer, on a file log that rolls and on a memory log whose memory is used
+// again. Meant for ThreadSanitizer; the contents are checked in every build.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "log_test_support.h"
+
+namespace weft::log {
+namespace {
+
+constexpr uint64_t kBatches = 400;
+
+TestBatch batch_at(uint64_t number) { return make_batch(number + 1, 2, 30, {number % 500, 70}); }
+
+// Follows the log to its last batch and checks each one; what retention removed is passed over.
+void follow(const PartitionLog& log, std::atomic<uint64_t>& checked, std::atomic<bool>& failed) {
+  StoredBatch stored;
+  uint64_t offset = 0;
+  while (offset < kBatches * 2 && !failed) {
+    const Status status = log.read_batch(offset, stored);
+    if (status.code() == Code::END_OF_STREAM) {
+      std::this_thread::yield();
+      continue;
+    }
+    if (status.code() == Code::OFFSET_GONE) {
+      offset = stored.first_offset;
+      continue;
+    }
+    const TestBatch expected = batch_at(offset / 2);
+    bool good = status.ok() && stored.first_offset == offset && stored.body == expected.body;
+    std::vector<std::byte> data(expected.data.size());
+    const Status read = good ? log.read_data(stored, 0, data) : Status();
+    // Removed between the two reads.
+    if (read.code() != Code::OFFSET_GONE) good = good && read.ok() && data == expected.data;
+    if (!good) {
+      ADD_FAILURE() << "offset " << offset << ": " << status.text() << " " << read.text();
+      failed = true;
+    }
+    const PartitionState state = log.state();
+    if (state.next_offset < offset + 2 || !log.offset_at_time(stored.append_time_ns).ok()) failed = true;
+    offset += 2;
+    ++checked;
+  }
+}
+
+void write_and_follow(PartitionLog& log, uint64_t keep_batches) {
+  std::atomic<uint64_t> checked{0};
+  std::atomic<bool> failed{false};
+  std::thread one([&] { follow(log, checked, failed); });
+  std::thread two([&] { follow(log, checked, failed); });
+  for (uint64_t number = 0; number < kBatches && !failed; ++number) {
+    const TestBatch batch = batch_at(number);
+    if (number >= keep_batches && number % 8 == 0) {
+      EXPECT_TRUE(log.remove_below((number - keep_batches) * 2).ok());
+    }
+    const auto appended = store(log, batch);
+    if (!appended.ok() || appended.value().first_offset != number * 2) {
+      ADD_FAILURE() << number << ": " << appended.status().text();
+      failed = true;
+    }
+    if (number % 50 == 0) {
+      EXPECT_TRUE(log.sync().ok());
+    }
+  }
+  one.join();
+  two.join();
+  EXPECT_FALSE(failed);
+  EXPECT_GT(checked, 0u);
+}
+
+TEST(LogThreads, ReadersFollowAFileLog) {
+  const TestFolder folder;
+  FileLogOptions options;
+  options.metadata_directory = folder.path() + "/metadata";
+  options.data_directory = folder.path() + "/data";
+  options.segment_bytes = 16 * 1024;
+  auto log = open_file_log(options, nullptr).take();
+  write_and_follow(*log, kBatches);
+}
+
+TEST(LogThreads, ReadersFollowAMemoryLogThatUsesItsMemoryAgain) {
+  MemoryLogOptions options;
+  options.data_limit_bytes = 64 * 1024;
+  options.metadata_limit_bytes = 64 * 1024;
+  auto log = open_memory_log(options).take();
+  write_and_follow(*log, 40);
+  EXPECT_GT(log->state().first_offset, 0u);
+}
+
+TEST(MemoryLog, SaysWhenItIsFullAndGoesOnWhenThereIsRoom) {
+  MemoryLogOptions options;
+  options.data_limit_bytes = 8192;
+  options.metadata_limit_bytes = 8192;
+  options.epoch = 5;
+  auto log = open_memory_log(options).take();
+  EXPECT_EQ(data_area(*log).size(), 8192u);
+  EXPECT_EQ(log->reserve(8193).status().code(), Code::EVENT_TOO_LARGE);
+  const TestBatch batch = make_batch(1, 1, 10, {3000});
+  ASSERT_TRUE(store(*log, batch).ok());
+  ASSERT_TRUE(store(*log, batch).ok());
+  EXPECT_EQ(log->reserve(3000).status().code(), Code::NO_SPACE);
+  ASSERT_TRUE(log->remove_below(1).ok());
+  auto third = store(*log, batch);
+  ASSERT_TRUE(third.ok()) << third.status().text();
+  EXPECT_EQ(third.value().first_offset, 2u);
+  EXPECT_EQ(third.value().partition_epoch, 5u);
+  EXPECT_EQ(difference(*log, 1, batch), "");
+  EXPECT_EQ(difference(*log, 2, batch), "");
+  StoredBatch stored;
+  EXPECT_EQ(log->read_batch(0, stored).code(), Code::OFFSET_GONE);
+  EXPECT_EQ(stored.first_offset, 1u);
+  ASSERT_TRUE(log->read_batch(2, stored).ok());
+  const std::byte* data = log->data_memory(stored);
+  ASSERT_NE(data, nullptr);
+  EXPECT_EQ(std::memcmp(data, batch.data.data(), batch.data.size()), 0);
+  EXPECT_GE(data, data_area(*log).data());
+  // All of it free again: the largest event fits, wherever the ring stands.
+  ASSERT_TRUE(log->remove_below(3).ok());
+  auto largest = log->reserve(8192);
+  ASSERT_TRUE(largest.ok()) << largest.status().text();
+  log->abandon(largest.value());
+  EXPECT_TRUE(log->reserve(8192).ok());
+}
+
+TEST(MemoryLog, MetadataHasItsOwnLimit) {
+  MemoryLogOptions options;
+  options.data_limit_bytes = 4096;
+  options.metadata_limit_bytes = 4096;
+  auto log = open_memory_log(options).take();
+  EXPECT_EQ(store(*log, make_batch(1, 1, 5000)).status().code(), Code::EVENT_TOO_LARGE);
+  uint64_t count = 0;
+  while (store(*log, make_batch(count + 1, 1, 500)).ok()) ++count;
+  EXPECT_GT(count, 2u);
+  EXPECT_EQ(store(*log, make_batch(1, 1, 500)).status().code(), Code::NO_SPACE);
+  ASSERT_TRUE(log->remove_below(2).ok());
+  EXPECT_TRUE(store(*log, make_batch(1, 1, 500)).ok());
+}
+
+}  // namespace
+}  // namespace weft::log
