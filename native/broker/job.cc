@@ -1,0 +1,130 @@
+#include "broker/job.h"
+
+#include <poll.h>
+
+#include <cerrno>
+
+namespace weft::broker {
+
+JobReturn::JobReturn(fabric::Lane& lane, std::function<void()> after) : lane_(lane), after_(std::move(after)) {
+  task_.run = &JobReturn::run;
+  task_.owner = this;
+}
+
+void JobReturn::push(Job* job) {
+  queue_.push(job);
+  if (!posted_.exchange(true, std::memory_order_seq_cst)) lane_.post(&task_);
+}
+
+void JobReturn::run(fabric::Task* task) {
+  auto* self = static_cast<JobReturn*>(task->owner);
+  // Before the queue is emptied: a job that comes later posts the task again.
+  self->posted_.store(false, std::memory_order_seq_cst);
+  for (Job* job = self->queue_.take_all(); job != nullptr;) {
+    Job* next = job->next;
+    job->done(job);
+    job = next;
+  }
+  self->after_();
+}
+
+Result<std::unique_ptr<LogWriter>> LogWriter::start(JobReturn& back) {
+  auto doorbell = Doorbell::open();
+  if (!doorbell.ok()) return doorbell.status();
+  std::unique_ptr<LogWriter> writer(new LogWriter(back, doorbell.take()));
+  writer->thread_ = std::thread([raw = writer.get()] { raw->loop(); });
+  return writer;
+}
+
+LogWriter::~LogWriter() {
+  stopping_.store(true, std::memory_order_seq_cst);
+  doorbell_->ring();
+  thread_.join();
+}
+
+void LogWriter::push(Job* job) {
+  queue_.push(job);
+  doorbell_->ring();
+}
+
+void LogWriter::at_burst_end(BurstEnd* end) {
+  if (end->listed) return;
+  end->listed = true;
+  ends_.push_back(end);
+}
+
+void LogWriter::run_burst(Job* jobs) {
+  while (jobs != nullptr) {
+    Job* next = jobs->next;
+    if (jobs->run(jobs)) back_.push(jobs);
+    jobs = next;
+  }
+  for (BurstEnd* end : ends_) {
+    end->listed = false;
+    end->finish(end);
+  }
+  ends_.clear();
+}
+
+void LogWriter::loop() {
+  while (true) {
+    if (Job* jobs = queue_.take_all(); jobs != nullptr) {
+      run_burst(jobs);
+      continue;
+    }
+    if (stopping_.load(std::memory_order_seq_cst)) return;
+    doorbell_->begin_sleep();
+    if (queue_.empty() && !stopping_.load(std::memory_order_seq_cst)) {
+      pollfd descriptor{doorbell_->descriptor(), POLLIN, 0};
+      // The limit only bounds the harm of a lost wake-up; none is known.
+      const int count = ::poll(&descriptor, 1, 1000);
+      WEFT_ASSERT(count >= 0 || errno == EINTR);
+    }
+    doorbell_->end_sleep();
+  }
+}
+
+ReaderPool::ReaderPool(JobReturn& back, uint32_t thread_count) : back_(back) {
+  for (uint32_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { loop(); });
+}
+
+ReaderPool::~ReaderPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ready_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ReaderPool::push(Job* job) {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    job->next = nullptr;
+    (first_ == nullptr ? first_ : last_->next) = job;
+    last_ = job;
+    wake = idle_ > 0;
+  }
+  if (wake) ready_.notify_one();
+}
+
+void ReaderPool::loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    while (first_ == nullptr) {
+      if (stopping_) return;
+      ++idle_;
+      ready_.wait(lock);
+      --idle_;
+    }
+    Job* job = first_;
+    first_ = job->next;
+    if (first_ == nullptr) last_ = nullptr;
+    lock.unlock();
+    if (job->run(job)) back_.push(job);
+    lock.lock();
+  }
+}
+
+}  // namespace weft::broker

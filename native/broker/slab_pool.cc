@@ -1,0 +1,99 @@
+#include "broker/slab_pool.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+
+namespace weft::broker {
+
+Status SharedMemory::register_memory() {
+  auto region = lane_.register_memory(memory_.data(), memory_.size(), fabric::kLocalOnly);
+  if (!region.ok()) return region.status();
+  region_ = region.take();
+  return {};
+}
+
+const fabric::Region* SharedMemory::usable_region() {
+  // Registration can fail for want of resources that a peer's end gives back: try again at each use.
+  if (region_ == nullptr && !register_memory().ok()) return nullptr;
+  return region_.get();
+}
+
+void SharedMemory::hand_over() {
+  if (region_ == nullptr) return;
+  const uint64_t release = ++releases_begun_;
+  releasing_.insert(release);
+  lane_.release_when_safe(std::move(region_), [this, release] { let_go(release); });
+  region_ = nullptr;
+}
+
+void SharedMemory::let_go(uint64_t release) {
+  releasing_.erase(release);
+  std::vector<Waiter> ready;
+  for (size_t i = 0; i < waiters_.size();) {
+    if (!releasing_.empty() && *releasing_.begin() <= waiters_[i].last_release) {
+      ++i;
+      continue;
+    }
+    ready.push_back(std::move(waiters_[i]));
+    waiters_.erase(waiters_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (Waiter& waiter : ready) waiter.then();
+}
+
+void SharedMemory::quarantine(std::function<void()> then) {
+  hand_over();
+  if (releasing_.empty()) return then();
+  // Also the releases begun before: the failed transfer may have used one of those registrations.
+  waiters_.push_back(Waiter{releases_begun_, std::move(then)});
+}
+
+void SharedMemory::release(std::function<void()> then) { quarantine(std::move(then)); }
+
+Result<std::unique_ptr<SlabPool>> SlabPool::create(fabric::Lane& lane, uint64_t bytes) {
+  const uint64_t slabs = bytes / kSlabBytes;
+  if (slabs < kSlabsMin) {
+    return Status(Code::INVALID_ARGUMENT, join_text("broker: ", bytes, " bytes of slabs are less than the ", kSlabsMin,
+                                                    " MiB that one direction needs; raise slab_bytes"));
+  }
+  std::unique_ptr<SlabPool> pool(new SlabPool());
+  void* memory = ::mmap(nullptr, slabs * kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Status(Code::OUT_OF_MEMORY, join_text("broker: ", slabs * kSlabBytes, " bytes of slabs could not be had: ",
+                                                 errno_text(errno), "; lower slab_bytes"));
+  }
+  pool->memory_ = static_cast<std::byte*>(memory);
+  pool->bytes_ = slabs * kSlabBytes;
+  pool->total_ = static_cast<uint32_t>(slabs);
+  pool->shared_ = std::make_unique<SharedMemory>(lane, std::span(pool->memory_, pool->bytes_));
+  WEFT_RETURN_IF_ERROR(pool->shared_->register_memory());
+  for (uint64_t i = slabs; i > 0; --i) pool->free_.push_back(pool->memory_ + (i - 1) * kSlabBytes);
+  return pool;
+}
+
+SlabPool::~SlabPool() {
+  shared_.reset();
+  if (memory_ != nullptr) ::munmap(memory_, bytes_);
+}
+
+std::byte* SlabPool::take() {
+  if (free_.empty()) return nullptr;
+  std::byte* slab = free_.back();
+  free_.pop_back();
+  return slab;
+}
+
+void SlabPool::give(std::byte* slab) {
+  WEFT_ASSERT(slab >= memory_ && slab < memory_ + bytes_ && (slab - memory_) % kSlabBytes == 0);
+  WEFT_ASSERT(free_.size() < total_);
+  free_.push_back(slab);
+}
+
+void SlabPool::quarantine(std::byte* slab, std::function<void()> freed) {
+  shared_->quarantine([this, slab, freed = std::move(freed)] {
+    give(slab);
+    freed();
+  });
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,77 @@
+// The drain: no new batch, what was accepted is finished and synced, partitions are closed with their checkpoints,
+// sessions get a goodbye, registrations are given back. After the time limit what is left is abandoned.
+#include "broker/broker_impl.h"
+
+namespace weft::broker {
+
+void BrokerImpl::begin_stop(uint64_t timeout_ms, std::function<void(Status)> done) {
+  if (stopped_) return done(stop_status_);
+  stop_done_.push_back(std::move(done));
+  if (stopping_) return;
+  stopping_ = true;
+  stop_deadline_ns_ = lane_.now_ns() + timeout_ms * kNsPerMs;
+  std::vector<Partition*> all;
+  for (auto& [key, partition] : partitions_) all.push_back(partition.get());
+  for (Partition* partition : all) begin_close(partition);
+  arm_sweep();
+  want_turn();
+}
+
+void BrokerImpl::check_stop() {
+  if (stopped_ || stop_finishing_) return;
+  const bool late = lane_.now_ns() >= stop_deadline_ns_;
+  const bool idle = partitions_.empty() && opening_.empty() && areas_releasing_ == 0;
+  if (!idle && late && !stop_timed_out_) {
+    stop_timed_out_ = true;
+    log(LogLevel::kWarning, join_text("slot ", options_.slot, " did not drain in time: ", batches_.in_use(),
+                                      " batches are abandoned unacknowledged"));
+    stop_status_ =
+        Status(Code::TIMED_OUT, join_text("slot ", options_.slot, " did not drain in time: ", batches_.in_use(),
+                                          " batches were abandoned unacknowledged"));
+    // Ends what clients keep us waiting for; transfers complete by the disconnect.
+    std::vector<Session*> all;
+    for (auto& [peer, session] : sessions_) all.push_back(session);
+    for (Session* session : all) {
+      reference(session);
+      release_session(session);
+      lane_.disconnect(session->peer);
+      forget(session);
+      unreference(session);
+    }
+    return want_turn();
+  }
+  if (idle) finish_stop();
+}
+
+void BrokerImpl::finish_stop() {
+  stop_finishing_ = true;
+  std::vector<Session*> all;
+  for (auto& [peer, session] : sessions_) all.push_back(session);
+  for (Session* session : all) {
+    if (session->phase == Phase::kProved) {
+      writer_.begin(wire::MessageType::kGoodbye, session->token, 0);
+      reply(session);
+    }
+    reference(session);
+    release_session(session);
+    lane_.disconnect(session->peer);
+    forget(session);
+    unreference(session);
+  }
+  for (auto& [token, control] : control_) unreference(control.session);
+  control_.clear();
+  lane_.disarm(&sweep_timer_);
+  lane_.disarm(&outbox_timer_);
+  stopped_ = true;
+  releases_left_ = 2;
+  const auto released = [this] {
+    if (--releases_left_ > 0) return;
+    const std::vector<std::function<void(Status)>> done = std::move(stop_done_);
+    stop_done_.clear();
+    for (const auto& call : done) call(stop_status_);
+  };
+  ingest_->release(released);
+  egress_->release(released);
+}
+
+}  // namespace weft::broker
