@@ -2,7 +2,7 @@
 //
 // Threads: one writer; read_batch, offset_at_time and the getters are for any thread. Readers hold the mutex only to
 // find the segment and to look into the position cache; file reads happen outside it.
-// Memory: 80 bytes per sealed segment, the index of the written segment, the indexes of at most kOpenSegmentsMax
+// Memory: 64 bytes per sealed segment, the index of the written segment, the indexes of at most kOpenSegmentsMax
 // sealed ones, and the position cache of 4,096 entries.
 #pragma once
 
