@@ -5,6 +5,7 @@
 // error. The end: no new batch, what was accepted is finished and synced, partitions and catalogue are closed, the group
 // file is removed, MPI is left.
 
+import { resolve } from "node:path";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { formatPath, normalizeTopicConfig, problemOfName, type TopicConfig } from "../config/topic-config.js";
 import { native } from "../native/addon.js";
@@ -29,7 +30,10 @@ const SESSIONS_LOOK_MS = 200;
 const SESSIONS_GONE_MS = 1_000;
 
 export interface ServeOptions {
-  /** Data directory; made if it is not there. Without one the server holds topics in memory only. */
+  /**
+   * Data directory; made if it is not there. Without one the server holds topics in memory only. `{rank}` in it becomes
+   * the rank among the servers of the launch.
+   */
   data?: string | undefined;
   /** Topics that exist once the server runs: created where they are missing. Those that slot 0 is given count. */
   topics?: Record<string, TopicConfig> | undefined;
@@ -211,10 +215,12 @@ class ServerStart {
     const early: ControlRequest[] = [];
     completions.onLog = (level, line) => log(LEVELS[level] ?? "info", line);
     completions.onControlRequest = (request) => early.push(request);
-    if (options.data !== undefined) await this.files.makeDirectory(options.data);
+    const rank = String(binding.jobFacts(job).groupRank);
+    const data = options.data === undefined ? undefined : resolve(options.data.replaceAll("{rank}", rank));
+    if (data !== undefined) await this.files.makeDirectory(data);
     const server = binding.serverStart(job, {
       slot: options.slot,
-      data: options.data,
+      data,
       group: options.group,
       threads: options.threads,
       slabBytes: options.slabBytes,
@@ -222,11 +228,11 @@ class ServerStart {
       forceLock: options.forceLock,
     });
     this.server = server;
-    const records = new PartitionRecords(this.files, options.data, this.checksum);
+    const records = new PartitionRecords(this.files, data, this.checksum);
     const host = new NativeHost({ binding, job, server, completions, records });
     const { slot, group } = host.facts();
     const partitions = new SlotPartitions(host, records, log);
-    const topics = slot === 0 ? await this.openCatalogue(host, partitions) : undefined;
+    const topics = slot === 0 ? await this.openCatalogue(host, partitions, data) : undefined;
     const control = new ControlPlane({ host, partitions, topics, version: binding.version, log, startedAtMs });
     completions.onControlRequest = (request) => {
       void this.answer(control, server, request);
@@ -242,7 +248,7 @@ class ServerStart {
     this.finished = true;
     if (topics && !alone) await this.settle(topics);
     control.running();
-    const { slotEpoch, data } = host.facts();
+    const { slotEpoch } = host.facts();
     log(
       "info",
       `slot ${slot} (epoch ${slotEpoch}) runs: ${partitions.count} partitions, data ${data ?? "none"}, group ${group}`,
@@ -250,10 +256,10 @@ class ServerStart {
     return this.handOver(host, control, slot, group);
   }
 
-  private async openCatalogue(host: NativeHost, partitions: SlotPartitions): Promise<Topics> {
+  private async openCatalogue(host: NativeHost, partitions: SlotPartitions, data: string | undefined): Promise<Topics> {
     this.catalogue = await Catalogue.open({
       files: this.files,
-      data: this.options.data,
+      data,
       checksum: this.checksum,
       warn: (text) => this.log("warning", text),
     });

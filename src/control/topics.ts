@@ -6,7 +6,12 @@
 
 import { randomUUID } from "node:crypto";
 import { WeftError } from "../errors.js";
-import { formatPath, type NormalizedTopicConfig, normalizeTopicConfig, type TopicConfig } from "../config/topic-config.js";
+import {
+  formatPath,
+  type NormalizedTopicConfig,
+  normalizeTopicConfig,
+  type TopicConfig,
+} from "../config/topic-config.js";
 import { describeValue, nearest } from "../config/units.js";
 import type { Catalogue, CatalogueEntry } from "./catalogue.js";
 import { errorText, errorWords } from "./error-text.js";

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/require-await -- the seams are asynchronous, memory is not */
 // What the control plane's tests stand on: files in memory that die at a chosen operation and forget what was not synced,
 // a data plane in memory, and several slots that talk to each other without a network.
 import { dirname, join } from "node:path";

@@ -1,0 +1,202 @@
+// weftline produce: NDJSON in, events out. Each line's JSON text becomes the event's metadata byte for byte.
+//
+// A line that is not JSON is named and left out; all others are stored. The input waits while the servers are slow.
+
+import { isUtf8 } from "node:buffer";
+import { createReadStream } from "node:fs";
+import type { Command } from "commander";
+import { isWeftError, WeftError } from "../../errors.js";
+import { EncodedJson } from "../../producer/metadata.js";
+import type { Producer } from "../../producer/producer.js";
+import type { Topic } from "../../topic/topic.js";
+import { type ClientOptions, openJob } from "../command-context.js";
+import { EXIT, exitCodeOfSignal } from "../exit-codes.js";
+import { readLines } from "../lines.js";
+import { parsePartitions } from "../positions.js";
+import { grouped, humanBytes, type Terminal } from "../terminal.js";
+import { addClientOptions } from "./client-options.js";
+
+interface ProduceFlags extends ClientOptions {
+  name?: string;
+  batch?: string;
+  partition?: string;
+  file?: string;
+}
+
+const BAD_LINES_SHOWN = 10;
+const PROGRESS_MS = 250;
+
+export interface ProduceSummary {
+  events: number;
+  bytes: number;
+  seconds: number;
+  durability: string;
+  badLines: number;
+}
+
+/** What the durability means for what was produced, in one word. */
+export function allDurable(durability: string): string {
+  return durability === "memory" ? "all in memory" : `all ${durability}`;
+}
+
+export function summaryText({ events, bytes, seconds, durability, badLines }: ProduceSummary): string {
+  const bad = badLines === 0 ? "" : `; ${grouped(badLines)} bad lines left out`;
+  return `${grouped(events)} events, ${humanBytes(bytes)}, ${seconds.toFixed(1)} s, ${allDurable(durability)}${bad}`;
+}
+
+/** The text of a line that is valid JSON in valid UTF-8, or why it is not. */
+export function checkLine(bytes: Uint8Array): { text: string } | { problem: string } {
+  if (!isUtf8(bytes)) return { problem: "is not UTF-8" };
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    return { problem: `is not JSON: ${(error as Error).message}` };
+  }
+  return { text };
+}
+
+function wholeNumber(flag: string, given: string | undefined, low: number, high: number): number | undefined {
+  if (given === undefined) return undefined;
+  const value = Number(given);
+  if (/^\d+$/.test(given) && value >= low && value <= high) return value;
+  throw new WeftError("WEFT_INVALID_ARGUMENT", `${flag} '${given}' is not a whole number of ${low} to ${high}`, {
+    next: "correct that flag",
+  });
+}
+
+/** Pushes lines until the input ends or `stopped`; what it counts is what the servers will have after a flush. */
+export class LinePusher {
+  events = 0;
+  bytes = 0;
+  badLines = 0;
+
+  constructor(
+    private readonly producer: Producer,
+    private readonly raw: boolean,
+    private readonly partition: number | undefined,
+    private readonly report: (text: string) => void,
+  ) {}
+
+  async push(number: number, bytes: Uint8Array): Promise<void> {
+    const checked = this.raw ? { text: "" } : checkLine(bytes);
+    if ("problem" in checked) return this.#bad(number, checked.problem);
+    const metadata = this.raw ? bytes : new EncodedJson(checked.text);
+    const options = this.partition === undefined ? undefined : { partition: this.partition };
+    for (;;) {
+      try {
+        this.producer.push(metadata, undefined, options);
+        break;
+      } catch (error) {
+        if (isWeftError(error, "WEFT_BUSY")) await this.producer.ready();
+        else if (isWeftError(error, "WEFT_EVENT_TOO_LARGE")) return this.#bad(number, error.message);
+        else throw error;
+      }
+    }
+    this.events++;
+    this.bytes += bytes.length;
+  }
+
+  #bad(number: number, problem: string): void {
+    this.badLines++;
+    if (this.badLines <= BAD_LINES_SHOWN) this.report(`line ${number} ${problem}; left out`);
+    if (this.badLines === BAD_LINES_SHOWN + 1) this.report("more bad lines follow; they are only counted");
+  }
+}
+
+async function run(terminal: Terminal, name: string, flags: ProduceFlags): Promise<number> {
+  const batchEvents = wholeNumber("--batch", flags.batch, 1, 65_536);
+  const [partition, ...more] = flags.partition === undefined ? [] : parsePartitions(flags.partition);
+  if (more.length > 0)
+    throw new WeftError("WEFT_INVALID_ARGUMENT", "produce takes one --partition", { next: "give one" });
+  let signal: NodeJS.Signals | undefined;
+  const startedMs = performance.now();
+  await using job = await openJob(terminal, flags, "weftline-produce");
+  const topic: Topic = await job.topic(name);
+  if (partition !== undefined && partition >= topic.partitionCount) {
+    throw new WeftError(
+      "WEFT_PARTITION_RANGE",
+      `topic '${name}' has no partition ${partition}: it has ${topic.partitionCount}, from 0`,
+    );
+  }
+  await using producer = await topic.producer({ name: flags.name, batchEvents });
+  const pusher = new LinePusher(producer, topic.serializer === "raw", partition, (text) => terminal.say(text));
+  const input =
+    flags.file === undefined ? terminal.streams.input : createReadStream(flags.file, { highWaterMark: 1 << 20 });
+  const stop = (given: NodeJS.Signals): void => {
+    signal = given;
+    input.destroy(); // what was pushed is still flushed
+  };
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  let shownMs = startedMs;
+  try {
+    for await (const lines of readLines(input as AsyncIterable<Uint8Array>)) {
+      for (const { number, bytes } of lines) {
+        await pusher.push(number, bytes);
+        if (signal !== undefined) break;
+      }
+      if (signal !== undefined) break;
+      if (performance.now() - shownMs > PROGRESS_MS) {
+        shownMs = performance.now();
+        terminal.progress(`${grouped(pusher.events)} events, ${humanBytes(pusher.bytes)}`);
+      }
+    }
+  } catch (error) {
+    if (signal === undefined) throw await afterFlush(producer, error);
+  } finally {
+    process.removeListener("SIGINT", stop).removeListener("SIGTERM", stop);
+  }
+  await producer.flush();
+  const summary: ProduceSummary = {
+    events: pusher.events,
+    bytes: pusher.bytes,
+    seconds: (performance.now() - startedMs) / 1000,
+    durability: topic.description.durability,
+    badLines: pusher.badLines,
+  };
+  if (terminal.json) await terminal.writeJson(summary);
+  else terminal.say(summaryText(summary));
+  if (signal !== undefined) {
+    terminal.say(`${signal}: the rest of the input was not read`);
+    return exitCodeOfSignal(signal);
+  }
+  return summary.badLines > 0 ? EXIT.badLines : EXIT.ok;
+}
+
+/** An input that cannot be read further loses nothing that was read: it is flushed, then the error is told. */
+async function afterFlush(producer: Producer, error: unknown): Promise<unknown> {
+  await producer.flush();
+  if (error instanceof WeftError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new WeftError("WEFT_IO", `the input cannot be read: ${why}; what was read before is stored`, {
+    cause: error,
+    next: "look at the input",
+  });
+}
+
+export function addProduce(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {
+  addClientOptions(
+    program
+      .command("produce <topic>")
+      .summary("NDJSON in, events out")
+      .description(
+        "Reads NDJSON from stdin, or a file, and stores each line as one event: its JSON text is the metadata, byte for byte.",
+      )
+      .option("-f, --file <path>", "read this file instead of stdin")
+      .option("-b, --batch <events>", "events of a batch (default: 128)")
+      .option("-n, --name <name>", "name of the producer: the newest of a name fences older ones (default: none)")
+      .option("-p, --partition <number>", "put all into one partition (default: as the topic selects)"),
+  )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  weftline produce quakes < earthquakes.ndjson
+  jq -c '.[]' records.json | weftline produce records --batch 1024
+
+A line that is not JSON is named on stderr and left out; the exit status is 5 then.`,
+    )
+    .action(async (name: string, _options: unknown, command: Command) => {
+      done(await run(terminal, name, command.optsWithGlobals<ProduceFlags>()));
+    });
+}

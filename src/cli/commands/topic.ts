@@ -1,0 +1,238 @@
+// weftline topic create | list | describe.
+
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import { WeftError } from "../../errors.js";
+import {
+  DURABILITIES,
+  formatPath,
+  normalizeTopicConfig,
+  PARTITION_SELECTORS,
+  SERIALIZERS,
+  STORAGES,
+  type TopicConfig,
+} from "../../config/topic-config.js";
+import { formatSize } from "../../config/units.js";
+import type { TopicDescription, TopicSummary } from "../../control/index.js";
+import type { Job } from "../../job/job.js";
+import { type ClientOptions, clientConfiguration, openJob } from "../command-context.js";
+import { EXIT } from "../exit-codes.js";
+import { columns, grouped, type Terminal } from "../terminal.js";
+import { addClientOptions } from "./client-options.js";
+
+interface CreateFlags extends ClientOptions {
+  partitions?: string;
+  storage?: string;
+  durability?: string;
+  serializer?: string;
+  partitionSelector?: string;
+  allowUnvalidated?: boolean;
+  segmentBytes?: string;
+  memoryDataBytes?: string;
+  memoryMetadataBytes?: string;
+  metadataDirectory?: string;
+  dataDirectory?: string;
+  slots?: string;
+  ifNotExists?: boolean;
+}
+
+/** The config that the flags describe; checked here, so that a slip is found without a server. */
+export function configOfFlags(flags: CreateFlags): TopicConfig {
+  const numbers = (text: string): unknown[] =>
+    text.split(",").map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  const given: Record<string, unknown> = {
+    partitions: flags.partitions === undefined ? undefined : numbers(flags.partitions)[0],
+    storage: flags.storage,
+    durability: flags.durability,
+    serializer: flags.serializer,
+    partitionSelector: flags.partitionSelector,
+    allowUnvalidated: flags.allowUnvalidated,
+    segmentBytes: flags.segmentBytes,
+    memoryDataBytes: flags.memoryDataBytes,
+    memoryMetadataBytes: flags.memoryMetadataBytes,
+    metadataDirectory: flags.metadataDirectory,
+    dataDirectory: flags.dataDirectory,
+    slots: flags.slots === undefined ? undefined : numbers(flags.slots),
+  };
+  for (const [name, value] of Object.entries(given)) if (value === undefined) delete given[name];
+  const checked = normalizeTopicConfig(given);
+  if ("problem" in checked) {
+    const { path, message } = checked.problem;
+    throw new WeftError("WEFT_CONFIG_INVALID", `topic create: ${formatPath(path)}: ${message}`, {
+      next: "correct that flag; weftline topic create --help lists them",
+    });
+  }
+  return given as TopicConfig;
+}
+
+interface PartitionReport {
+  partition: number;
+  slot: number;
+  state: string;
+  firstOffset?: number;
+  nextOffset?: number;
+  epoch?: number;
+  error?: string;
+}
+
+const STATES_PER_REQUEST = 256;
+
+/** Asks each slot for its partitions; a slot that is away makes its own unavailable and nothing else. */
+async function partitionReports(job: Job, topic: TopicDescription, timeoutMs: number): Promise<PartitionReport[]> {
+  const reports: PartitionReport[] = [];
+  const ask = async (slot: number): Promise<void> => {
+    const mine = topic.slots.flatMap((at, partition) => (at === slot ? [partition] : []));
+    for (let from = 0; from < mine.length; from += STATES_PER_REQUEST) {
+      const partitions = mine.slice(from, from + STATES_PER_REQUEST);
+      try {
+        const reply = await job.control(slot, { op: "partition.state", uuid: topic.uuid, partitions }, { timeoutMs });
+        for (const each of reply["partitions"] as Omit<PartitionReport, "slot">[]) reports.push({ slot, ...each });
+      } catch (error) {
+        const words = error instanceof Error ? error.message : String(error);
+        for (const partition of partitions) reports.push({ partition, slot, state: "unavailable", error: words });
+      }
+    }
+  };
+  await Promise.all([...new Set(topic.slots)].map(ask));
+  return reports.sort((left, right) => left.partition - right.partition);
+}
+
+async function create(terminal: Terminal, name: string, flags: CreateFlags): Promise<number> {
+  const config = configOfFlags(flags);
+  const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs");
+  await using job = await openJob(terminal, flags, "weftline-topic");
+  const request = {
+    op: "topic.create",
+    name,
+    config,
+    requestId: randomUUID(),
+    ...(flags.ifNotExists === true ? { ifExists: "open" } : {}),
+  };
+  const { topic, created } = (await job.control(0, request, { timeoutMs })) as unknown as {
+    topic: TopicDescription;
+    created: boolean;
+  };
+  if (terminal.json) await terminal.writeJson({ created, topic });
+  const slots = [...new Set(topic.slots)].sort((left, right) => left - right);
+  terminal.say(
+    `topic ${topic.name} ${created ? "created" : "is there already"}: ${count(topic.partitions, "partition")} on ${slots.length === 1 ? "slot" : "slots"} ${slots.join(", ")}; ${topic.storage}, ${topic.durability}`,
+  );
+  return EXIT.ok;
+}
+
+function count(number: number, what: string): string {
+  return `${grouped(number)} ${what}${number === 1 ? "" : "s"}`;
+}
+
+async function list(terminal: Terminal, flags: ClientOptions): Promise<number> {
+  const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs");
+  await using job = await openJob(terminal, flags, "weftline-topic");
+  const topics: TopicSummary[] = [];
+  let after: string | undefined;
+  do {
+    const page = await job.control(0, { op: "topic.list", ...(after === undefined ? {} : { after }) }, { timeoutMs });
+    topics.push(...(page["topics"] as TopicSummary[]));
+    after = page["next"] as string | undefined;
+  } while (after !== undefined);
+  if (terminal.json) {
+    for (const topic of topics) await terminal.writeJson(topic);
+  } else if (topics.length === 0) {
+    terminal.say("there are no topics");
+  } else {
+    const rows = topics.map((topic) => [
+      topic.name,
+      count(topic.partitions, "partition"),
+      topic.storage,
+      topic.durability,
+      topic.serializer,
+    ]);
+    await terminal.write(columns(rows));
+  }
+  return EXIT.ok;
+}
+
+async function describe(terminal: Terminal, name: string, flags: ClientOptions): Promise<number> {
+  const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs") ?? 30_000;
+  await using job = await openJob(terminal, flags, "weftline-topic");
+  const { topic } = (await job.control(0, { op: "topic.describe", name }, { timeoutMs })) as unknown as {
+    topic: TopicDescription;
+  };
+  const partitions = await partitionReports(job, topic, timeoutMs);
+  if (terminal.json) {
+    await terminal.writeJson({ ...topic, partitionStates: partitions });
+    return EXIT.ok;
+  }
+  const facts: string[][] = [
+    ["topic", topic.name],
+    ["uuid", topic.uuid],
+    ["created", topic.createdAt],
+    ["storage", topic.storage],
+    ["durability", topic.durability],
+    ["serializer", topic.serializer],
+    ["partition selector", topic.partitionSelector],
+    ["allows unvalidated", topic.allowUnvalidated ? "yes" : "no"],
+    ...(topic.storage === "memory"
+      ? [
+          [
+            "memory per partition",
+            `${formatSize(topic.memoryDataBytes)} data, ${formatSize(topic.memoryMetadataBytes)} metadata`,
+          ],
+        ]
+      : [["segment size", formatSize(topic.segmentBytes)]]),
+  ];
+  const rows = partitions.map(({ partition, slot, state, firstOffset, nextOffset, error }) => [
+    `partition ${partition}`,
+    `slot ${slot}`,
+    state,
+    error ??
+      (nextOffset === undefined
+        ? ""
+        : `${grouped(nextOffset - (firstOffset ?? 0))} events, offsets ${firstOffset ?? 0} to ${nextOffset}`),
+  ]);
+  await terminal.write(`${columns(facts)}\n${columns(rows)}`);
+  return EXIT.ok;
+}
+
+export function addTopic(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {
+  const topic = program.command("topic").summary("create, list and describe topics").description("Topics of a job.");
+  addClientOptions(
+    topic
+      .command("create <name>")
+      .description("Creates a topic on all slots that are to hold its partitions, or not at all.")
+      .option("-p, --partitions <number>", "1 to 4096 (default: 1)")
+      .option("--storage <kind>", STORAGES.join(" or "))
+      .option("-d, --durability <level>", `${DURABILITIES.join(", ")} (default: written)`)
+      .option("--serializer <name>", SERIALIZERS.join(", "))
+      .option("--partition-selector <name>", PARTITION_SELECTORS.join(", "))
+      .option("--allow-unvalidated", "clients that cannot run the validator may produce all the same")
+      .option("--segment-bytes <size>", "files roll at this size (default: 256 MiB)")
+      .option("--memory-data-bytes <size>", "limit of a partition's data, storage memory (default: 256 MiB)")
+      .option("--memory-metadata-bytes <size>", "limit of a partition's metadata, storage memory (default: 64 MiB)")
+      .option("--metadata-directory <path>", "where the servers keep the metadata files")
+      .option("--data-directory <path>", "where the servers keep the data files")
+      .option("--slots <list>", "slot of each partition, such as 0,1,0,1 (default: in turn)")
+      .option("--if-not-exists", "a topic that is there with this config is fine"),
+  )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  weftline topic create quakes --partitions 2 --durability synced
+  weftline topic create frames --storage memory --memory-data-bytes "4 GiB"`,
+    )
+    .action(async (name: string, _options: unknown, command: Command) => {
+      done(await create(terminal, name, command.optsWithGlobals<CreateFlags>()));
+    });
+  addClientOptions(topic.command("list").description("Lists the topics of a job, one a line."))
+    .addHelpText("after", "\nExamples:\n  weftline topic list\n  weftline topic list --json | jq -r .name")
+    .action(async (_options: unknown, command: Command) => {
+      done(await list(terminal, command.optsWithGlobals<ClientOptions>()));
+    });
+  addClientOptions(
+    topic.command("describe <name>").description("Shows a topic's config and the state of its partitions."),
+  )
+    .addHelpText("after", "\nExamples:\n  weftline topic describe quakes")
+    .action(async (name: string, _options: unknown, command: Command) => {
+      done(await describe(terminal, name, command.optsWithGlobals<ClientOptions>()));
+    });
+}
