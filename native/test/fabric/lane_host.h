@@ -1,8 +1,10 @@
 // A lane with a handler that records what it hears, driven from a test's thread. Shared by the tests and fabric_peer.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,7 +30,8 @@ class LaneHost final : public Handler {
   explicit LaneHost(const LaneOptions& options, bool serves = true) {
     Result<std::unique_ptr<Lane>> opened = Lane::open(options);
     if (!opened.ok()) throw std::runtime_error(opened.status().text());
-    lane_ = opened.take();
+    owned_ = opened.take();
+    lane_ = owned_.get();
     if (serves) lane_->set_handler(Channel::kServer, this);
     lane_->set_handler(Channel::kClient, &client_);
   }
@@ -37,7 +40,8 @@ class LaneHost final : public Handler {
     const Status started = lane_->start();
     if (!started.ok()) throw std::runtime_error(started.text());
   }
-  void close() { lane_.reset(); }
+  // `lane_` stays: handlers on the progress thread read it until the thread ended.
+  void close() { owned_.reset(); }
   Lane& lane() { return *lane_; }
 
   // Runs on the progress thread, and waits for its end.
@@ -171,7 +175,8 @@ class LaneHost final : public Handler {
   }
 
   Client client_{*this};
-  std::unique_ptr<Lane> lane_;
+  std::unique_ptr<Lane> owned_;
+  Lane* lane_ = nullptr;
 };
 
 inline LaneOptions options_for(const std::string& transport) {
@@ -182,9 +187,10 @@ inline LaneOptions options_for(const std::string& transport) {
 
 // Bytes that differ everywhere, from a seed.
 inline void fill_pattern(std::span<std::byte> bytes, uint64_t seed) {
-  for (size_t i = 0; i < bytes.size(); i++) {
+  for (size_t i = 0; i < bytes.size(); i += sizeof seed) {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
-    bytes[i] = static_cast<std::byte>(seed >> 56);
+    const uint64_t mixed = seed ^ (seed >> 29);
+    std::memcpy(bytes.data() + i, &mixed, std::min(sizeof mixed, bytes.size() - i));
   }
 }
 inline std::string pattern_text(size_t length, uint64_t seed) {
