@@ -6,6 +6,8 @@
 namespace weft::log {
 
 namespace {
+constexpr uint64_t kReadAtOnceBytes = 4 * kDataBlockBytes;
+
 // Whole blocks for partial reads; per thread, so that readers share nothing.
 std::span<std::byte> block_scratch() {
   thread_local std::vector<std::byte> scratch(kDataBlockBytes);
@@ -193,20 +195,34 @@ Status DataSegments::read(const DataExtent& extent, std::span<const uint32_t> bl
   auto opened = reader_file(extent.segment);
   if (!opened.ok()) return opened.status();
   File& file = *opened.value();
+  const auto check = [&](uint64_t block, std::span<const std::byte> bytes) {
+    if (crc32c(bytes) == block_checksums[block]) return Status();
+    return Status(Code::CORRUPT, join_text(path_of(extent.segment), " at ", extent.position + block * kDataBlockBytes,
+                                           ": the checksum of a data block does not match; run weftline log verify"));
+  };
   while (!into.empty()) {
     const uint64_t block = at / kDataBlockBytes;
     const uint64_t block_start = block * kDataBlockBytes;
     const uint64_t block_bytes = std::min(kDataBlockBytes, extent.length - block_start);
     const uint64_t skip = at - block_start;
-    const uint64_t take = std::min(block_bytes - skip, uint64_t{into.size()});
-    const bool whole = take == block_bytes;
-    const auto target = whole ? into.first(block_bytes) : block_scratch().first(block_bytes);
-    WEFT_RETURN_IF_ERROR(file.read_at(extent.position + block_start, target));
-    if (crc32c(target) != block_checksums[block]) {
-      return Status(Code::CORRUPT, join_text(path_of(extent.segment), " at ", extent.position + block_start,
-                                             ": the checksum of a data block does not match"));
+    uint64_t take = std::min(block_bytes - skip, uint64_t{into.size()});
+    if (take < block_bytes) {
+      // Part of a block: the whole of it is read beside, and checked.
+      const auto whole = block_scratch().first(block_bytes);
+      WEFT_RETURN_IF_ERROR(file.read_at(extent.position + block_start, whole));
+      WEFT_RETURN_IF_ERROR(check(block, whole));
+      std::memcpy(into.data(), whole.data() + skip, take);
+    } else {
+      // Whole blocks, up to kReadAtOnceBytes of them in one call, straight to where they are wanted; small enough that
+      // the checksum finds them in the cache.
+      take = std::min({uint64_t{into.size()}, extent.length - block_start, kReadAtOnceBytes});
+      if (block_start + take < extent.length) take -= take % kDataBlockBytes;
+      WEFT_RETURN_IF_ERROR(file.read_at(extent.position + block_start, into.first(take)));
+      for (uint64_t done = 0; done < take; done += kDataBlockBytes) {
+        WEFT_RETURN_IF_ERROR(
+            check(block + done / kDataBlockBytes, into.subspan(done, std::min(kDataBlockBytes, take - done))));
+      }
     }
-    if (!whole) std::memcpy(into.data(), target.data() + skip, take);
     into = into.subspan(take);
     at += take;
   }
