@@ -132,6 +132,8 @@ export class PartitionRecords {
     for (const name of await this.files.list(directory)) {
       if (name !== FILE) await this.files.removeDirectory(join(directory, name));
     }
+    // Else a power loss could bring the files back without the record that claims them.
+    await this.files.syncDirectory(directory);
     await this.files.remove(join(directory, FILE));
     await this.files.syncDirectory(directory);
     await this.files.removeEmptyDirectory(directory);

@@ -34,6 +34,8 @@ export class Died extends Error {}
 
 export class MemoryFiles implements ControlFiles {
   files = new Map<string, Stored>();
+  /** What each name leads to after a power loss: names are durable once their directory was synced. */
+  durable = new Map<string, Stored>();
   directories = new Set<string>(["/"]);
   operations = 0;
   /** The operation at which the process dies; it may be half done. */
@@ -52,7 +54,8 @@ export class MemoryFiles implements ControlFiles {
 
   /** What a machine finds after a power loss: only what was synced. */
   losePower(): void {
-    for (const stored of this.files.values()) stored.bytes = Buffer.from(stored.synced);
+    this.files = new Map([...this.durable].map(([path, { synced }]) => [path, { bytes: Buffer.from(synced), synced }]));
+    this.durable = new Map(this.files);
   }
   revive(): void {
     this.diesAt = Infinity;
@@ -117,8 +120,12 @@ export class MemoryFiles implements ControlFiles {
     }
     return [...names].sort();
   }
-  async syncDirectory(): Promise<void> {
+  async syncDirectory(path: string): Promise<void> {
     if (this.step("syncDirectory") === "half") throw new Died("syncDirectory");
+    for (const each of this.durable.keys()) {
+      if (dirname(each) === path && !this.files.has(each)) this.durable.delete(each);
+    }
+    for (const [each, stored] of this.files) if (dirname(each) === path) this.durable.set(each, stored);
   }
   async link(target: string, path: string): Promise<void> {
     if (this.step("link") === "half") throw new Died("link");
