@@ -42,6 +42,7 @@ void Consumer::open(Client& client, std::shared_ptr<const TopicRecord> topic, Co
   if (!checked.ok()) return done(checked);
   std::shared_ptr<Consumer> consumer(new Consumer(client, std::move(topic), std::move(options), std::move(on_frames)));
   consumer->self_ = consumer;
+  if (consumer->options_.echo) return done(consumer);
   client.run([consumer, done = std::move(done)] {
     for (const uint32_t partition : consumer->options_.partitions) {
       consumer->streams_.push_back(
@@ -74,6 +75,7 @@ void Consumer::add(ConsumerFrame frame, uint64_t ring_end) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
+    if (options_.echo) echoed_.push_back(frame.ring);
     if (frame.ring) {
       frame.id = next_frame_id();
       frame.ring->hold(frame.id, ring_end);
@@ -96,6 +98,7 @@ bool Consumer::poll(ConsumerFrame& frame) {
 }
 
 Status Consumer::release(uint32_t partition, uint64_t frame) {
+  if (options_.echo) return {};
   ConsumerStream* found = stream(partition);
   bool credit_due = false;
   bool held = false;
@@ -138,6 +141,7 @@ void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(co
   if (options_.name.empty()) {
     return done(Status(Code::INVALID_ARGUMENT, "a consumer without a name has no cursor to commit; give it a name"));
   }
+  if (options_.echo) return done({});
   client_.run([self = self_.lock(), partition, offset, done = std::move(done)] {
     ConsumerStream* found = self->stream(partition);
     if (found != nullptr) return found->commit(offset, done);
@@ -149,6 +153,7 @@ void Consumer::close(std::shared_ptr<Consumer> consumer, std::function<void()> d
   Client& client = consumer->client_;
   client.run([consumer = std::move(consumer), done = std::move(done)] {
     auto left = std::make_shared<size_t>(consumer->streams_.size());
+    if (*left == 0) return done();
     for (auto& stream : consumer->streams_) {
       stream->close([consumer, left, done] {
         if (--*left == 0) done();

@@ -24,6 +24,7 @@ struct ConsumerOptions {
   uint64_t from_value = 0;
   std::vector<uint32_t> partitions;  // empty: all
   uint64_t prefetch_bytes = 4 * 1024 * 1024;
+  bool echo = false;  // no stream is opened; frames come through add()
 };
 // Two of the largest bodies must fit, or a frame could wait for ever for a contiguous place.
 constexpr uint64_t kPrefetchBytesMin = wire::kBatchBodyBytesMax + 64 * 1024;
@@ -89,6 +90,7 @@ class Consumer {
   std::function<void()> on_frames_;
   std::vector<std::unique_ptr<ConsumerStream>> streams_;  // fixed after open
   std::weak_ptr<Consumer> self_;
+  std::vector<std::shared_ptr<Ring>> echoed_;  // frames' memory stays until the end
 
   std::mutex mutex_;  // guards what follows and the rings' accounting
   std::deque<ConsumerFrame> ready_;

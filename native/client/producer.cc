@@ -44,6 +44,7 @@ void Producer::open(Client& client, std::shared_ptr<const TopicRecord> topic, Pr
   }
   std::shared_ptr<Producer> producer(new Producer(client, std::move(topic), std::move(options)));
   producer->self_ = producer;
+  if (producer->options_.echo) return done(producer);
   client.run([producer, done = std::move(done)] {
     const auto count = static_cast<uint32_t>(producer->topic_->slots.size());
     for (uint32_t i = 0; i < count; ++i) {
@@ -188,6 +189,12 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
   batch->task.owner = batch;
   batch->task.run = [](fabric::Task* task) {
     auto* submitted = static_cast<Batch*>(task->owner);
+    const auto& echo = submitted->producer.options_.echo;
+    if (echo) {
+      BatchResult result;
+      const Status status = echo(*submitted, result);
+      return submitted->producer.finish(submitted, status, result);
+    }
     submitted->producer.partitions_[submitted->partition]->push(submitted);
   };
   client_.lane().post(&batch->task);
@@ -204,6 +211,7 @@ void Producer::recycle(Batch* batch) {
   // The server has answered for them, or its access is closed with them.
   batch->registered_here.clear();
   batch->pieces.clear();
+  if (batch->released != nullptr) batch->released(batch);
   if (batch->reported) {
     const Status renewed = batch->arena->renew(client_.lane());
     if (!renewed.ok()) return;  // not used again; freed with the producer

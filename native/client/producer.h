@@ -17,22 +17,25 @@ namespace weft::client {
 class Producer;
 class ProducerPartition;
 
+class Batch;
+
+struct BatchResult {
+  uint64_t first_offset = 0;
+  uint32_t partition_epoch = 0;
+};
+
 struct ProducerOptions {
   std::string name;  // "": a random id
   uint32_t batch_events = 128;
   uint64_t batch_bytes = 512 * 1024;
   uint64_t batch_data_bytes = 1024 * 1024;
   uint32_t batches_in_flight = 4;  // per partition
+  // Echo mode: answers a batch at once, on the progress thread; no partition is opened anywhere.
+  std::function<Status(Batch&, BatchResult&)> echo;
 };
 constexpr uint32_t kBatchesInFlightMax = 64;
 constexpr size_t kArenasMax = 256;               // of one producer
 constexpr uint64_t kInlineBytesMax = 12 * 1024;  // body and data together; see docs/performance.md
-
-struct BatchResult {
-  uint64_t first_offset = 0;
-  uint64_t append_time_ns = 0;
-  uint32_t partition_epoch = 0;
-};
 
 // A piece of the data extent.
 struct BatchPiece {
@@ -51,6 +54,8 @@ class Batch {
   std::unique_ptr<Arena> arena;
   uint32_t partition = 0;
   void (*done)(Batch* batch, const Status& status, const BatchResult& result) = nullptr;
+  // After `done`, when no peer can reach the memory of its pieces any more; not called if that is never certain.
+  void (*released)(Batch* batch) = nullptr;
   void* owner = nullptr;
   uint64_t tag = 0;
 

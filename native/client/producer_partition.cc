@@ -184,7 +184,7 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
     stalls_ = 0;
     ++producer_.client().count().batches_acknowledged;
     forget(found);
-    return producer_.finish(batch, {}, {ack.first_offset, 0, ack.partition_epoch});
+    return producer_.finish(batch, {}, {ack.first_offset, ack.partition_epoch});
   }
   const auto code = static_cast<Code>(ack.code);
   expected_ = ack.expected_sequence;

@@ -4,7 +4,7 @@
 import { capture, findProgram } from "./command.mjs";
 import { StepFailure } from "./steps.mjs";
 
-const build = ["libfabric-dev", "libisal-dev", "libsodium-dev"];
+const build = ["libfabric-dev", "libisal-dev", "libsodium-dev", "rapidjson-dev"];
 const lint = ["clang-format", "shellcheck", "shfmt"];
 const nativeTests = ["libgtest-dev", "ninja-build", "ccache"];
 const mpich = ["mpich", "libmpich-dev"];

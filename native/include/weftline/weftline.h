@@ -131,7 +131,7 @@ enum weft_completion_kind {
   WEFT_COMPLETION_CONTROL = 1,  /* text: the reply's JSON */
   WEFT_COMPLETION_TOPIC = 2,    /* handle: weft_topic */
   WEFT_COMPLETION_PRODUCER = 3, /* handle: weft_producer */
-  WEFT_COMPLETION_BATCH = 4,    /* value[0] first offset, [1] append time ns, [2] partition epoch, [3] partition */
+  WEFT_COMPLETION_BATCH = 4,    /* value[0] first offset, [2] partition epoch, [3] partition */
   WEFT_COMPLETION_CONSUMER = 5, /* handle: weft_consumer */
   WEFT_COMPLETION_FRAMES = 6,   /* tag of the consumer: weft_consumer_poll has something (said once until polled dry) */
   WEFT_COMPLETION_DATA = 7,     /* value[0] bytes sent, [1] bytes read from storage, [2] failed selection */
@@ -367,9 +367,9 @@ typedef struct weft_selection {
 WEFT_API int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
                                    uint32_t count, void* destination, uint64_t length, weft_region* region,
                                    uint64_t tag);
+/* Waits for it, at most delivery_timeout_ms of the join: when it returns, the memory is the caller's again. */
 WEFT_API int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
-                             uint32_t count, void* destination, uint64_t length, weft_region* region,
-                             int64_t timeout_ms);
+                             uint32_t count, void* destination, uint64_t length, weft_region* region);
 /* An n-d box as a run: `levels` has room for dimensions - 1. Checks that the box lies in the shape. Sizes in items. */
 WEFT_API int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64_t* origin, const uint64_t* box_size,
                       uint64_t item_bytes, weft_run* run, weft_run_level* levels);

@@ -1,0 +1,126 @@
+// Collectives for the application's own use, over communicators of ours: nothing here meets the join or the data plane.
+#include <new>
+
+#include "library/job.h"
+
+struct weft_communicator {
+  static constexpr auto kKind = weft::library::Kind::kCommunicator;
+  std::atomic<weft::library::Kind> kind{kKind};
+  weft_job* job = nullptr;
+  weft_mpi_comm* comm = nullptr;
+};
+
+struct weft_collective {
+  const weft_mpi_table* table = nullptr;
+  weft_mpi_request* request = nullptr;
+};
+
+using namespace weft::library;
+
+namespace {
+int report_mpi(const weft_job* job, int code) { return report(weft::mpi_status(job->place.table(), code)); }
+
+int adopt(weft_job* job, weft_mpi_comm* comm, weft_communicator** communicator) {
+  *communicator = nullptr;
+  if (comm == nullptr) return WEFT_OK;
+  auto* made = new weft_communicator;
+  made->job = job;
+  made->comm = comm;
+  *communicator = made;
+  return WEFT_OK;
+}
+
+template <typename Start>
+int start(weft_communicator* communicator, weft_collective** collective, Start begin) {
+  WEFT_CHECK_HANDLE(communicator);
+  if (collective == nullptr) return report(weft::Code::INVALID_ARGUMENT, "collective is NULL");
+  const weft_mpi_table& table = communicator->job->place.table();
+  weft_mpi_request* request = nullptr;
+  const int code = begin(table, communicator->comm, &request);
+  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  *collective = new weft_collective{&table, request};
+  return WEFT_OK;
+}
+}  // namespace
+
+extern "C" {
+
+int weft_communicator_world(weft_job* job, weft_communicator** communicator) {
+  WEFT_CHECK_HANDLE(job);
+  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  if (job->place.world == nullptr)
+    return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
+  weft_mpi_comm* comm = nullptr;
+  const int code = job->place.table().comm_dup(job->place.world, &comm);
+  if (code != WEFT_MPI_OK) return report_mpi(job, code);
+  return adopt(job, comm, communicator);
+}
+
+int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator) {
+  WEFT_CHECK_HANDLE(parent);
+  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  weft_mpi_comm* comm = nullptr;
+  const int code = parent->job->place.table().comm_split(parent->comm, color, key, &comm);
+  if (code != WEFT_MPI_OK) return report_mpi(parent->job, code);
+  return adopt(parent->job, comm, communicator);
+}
+
+int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size) {
+  WEFT_CHECK_HANDLE(communicator);
+  const weft_mpi_table& table = communicator->job->place.table();
+  int32_t values[2] = {0, 1};
+  int code = table.comm_rank(communicator->comm, &values[0]);
+  if (code == WEFT_MPI_OK) code = table.comm_size(communicator->comm, &values[1]);
+  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  if (rank != nullptr) *rank = values[0];
+  if (size != nullptr) *size = values[1];
+  return WEFT_OK;
+}
+
+int weft_communicator_free(weft_communicator* communicator) {
+  WEFT_CHECK_HANDLE(communicator);
+  const int code = communicator->job->place.table().comm_free(communicator->comm);
+  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  communicator->kind = Kind::kClosed;
+  delete communicator;
+  return WEFT_OK;
+}
+
+int weft_barrier_start(weft_communicator* communicator, weft_collective** collective) {
+  return start(communicator, collective,
+               [](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
+                 return table.ibarrier(comm, request);
+               });
+}
+
+int weft_broadcast_start(weft_communicator* communicator, void* bytes, uint64_t length, int32_t root,
+                         weft_collective** collective) {
+  return start(communicator, collective,
+               [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
+                 return table.ibcast(comm, bytes, length, root, request);
+               });
+}
+
+int weft_allgather_start(weft_communicator* communicator, const void* from, uint64_t length, void* into,
+                         weft_collective** collective) {
+  return start(communicator, collective,
+               [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
+                 return table.iallgather(comm, from, length, into, request);
+               });
+}
+
+int weft_collective_test(weft_collective* collective, int* done) {
+  if (collective == nullptr || done == nullptr)
+    return report(weft::Code::INVALID_ARGUMENT, "collective or done is NULL");
+  int32_t ended = 0;
+  const int code = collective->table->test(collective->request, &ended);
+  const weft::Status status = weft::mpi_status(*collective->table, code);
+  *done = ended;
+  if (ended != 0 || !status.ok()) {
+    *done = 1;
+    delete collective;
+  }
+  return report(status);
+}
+
+}  // extern "C"

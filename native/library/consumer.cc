@@ -1,0 +1,297 @@
+#include "library/consumer.h"
+
+#include <utility>
+
+#include "library/echo.h"
+#include "library/region.h"
+#include "library/selection.h"
+#include "library/topic.h"
+
+namespace weft::library {
+
+namespace {
+using ConsumerResult = Result<std::shared_ptr<client::Consumer>>;
+
+Result<client::ConsumerOptions> read_consumer_options(const weft_consumer_options* given) {
+  const weft_consumer_options defaults = WEFT_CONSUMER_OPTIONS_DEFAULT;
+  weft_consumer_options all;
+  WEFT_RETURN_IF_ERROR(read_options(given, defaults, &all));
+  if (all.from > WEFT_FROM_CURSOR)
+    return Status(Code::INVALID_ARGUMENT, join_text("from is ", all.from, "; see enum weft_from"));
+  client::ConsumerOptions options;
+  options.from = static_cast<wire::From>(all.from);
+  options.from_value = all.from_value;
+  if (all.name != nullptr) options.name = all.name;
+  if (all.partitions != nullptr) options.partitions.assign(all.partitions, all.partitions + all.partition_count);
+  options.prefetch_bytes = all.prefetch_bytes;
+  return options;
+}
+
+void on_frames(weft_consumer* consumer) {
+  if (consumer->announces) {
+    weft_completion completion{};
+    completion.kind = WEFT_COMPLETION_FRAMES;
+    completion.tag = consumer->tag;
+    completion.handle = consumer;
+    consumer->job->completions.push(completion);
+  }
+  const std::lock_guard lock(consumer->mutex);
+  consumer->frames_came = true;
+  consumer->changed.notify_all();
+}
+
+void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ConsumerOptions options,
+                   uint64_t tag, bool announces, std::function<void(Result<weft_consumer*>)> done) {
+  auto* made = new weft_consumer;
+  made->job = job;
+  made->tag = tag;
+  made->announces = announces;
+  options.echo = job->echo != nullptr;
+  const std::string name = topic->name;
+  client::Consumer::open(
+      *job->client, std::move(topic), std::move(options), [made] { on_frames(made); },
+      [job, made, name, done = std::move(done)](ConsumerResult consumer) {
+        if (!consumer.ok()) {
+          delete made;
+          return done(consumer.status());
+        }
+        made->consumer = consumer.take();
+        if (job->echo) job->echo->add_consumer(name, made->consumer);
+        {
+          const std::lock_guard lock(job->mutex);
+          job->consumers.insert(made);
+        }
+        done(made);
+      });
+}
+
+void forget(weft_consumer* consumer) {
+  const std::lock_guard lock(consumer->job->mutex);
+  consumer->job->consumers.erase(consumer);
+  consumer->kind = Kind::kClosed;
+}
+}  // namespace
+
+Status poll_frame(weft_consumer* consumer, weft_frame* into, bool* found) {
+  *found = false;
+  client::ConsumerFrame ready;
+  if (!consumer->consumer->poll(ready)) return {};
+  into->partition = ready.partition;
+  if (!ready.failure.ok()) return ready.failure;
+  *found = true;
+  const bool has_data = (ready.header.flags & wire::kBatchHasData) != 0;
+  // Shape and checksum were verified when it came; the metadata's length is the end of the last event.
+  const std::byte* body = ready.body.data();
+  const auto* ends = reinterpret_cast<const uint32_t*>(body);
+  const uint64_t metadata_bytes = ends[ready.header.event_count - 1];
+  const wire::BatchShape shape = wire::batch_shape(ready.header.event_count, has_data, metadata_bytes);
+  into->size = sizeof *into;
+  into->id = ready.id;
+  into->first_offset = ready.first_offset;
+  into->count = ready.header.event_count;
+  into->skip = ready.skip;
+  into->partition_epoch = ready.partition_epoch;
+  into->flags = has_data ? 1 : 0;
+  into->base_time_ns = ready.header.base_time_ns;
+  into->append_time_ns = ready.append_time_ns;
+  into->metadata_end = ends;
+  into->time_delta_us = reinterpret_cast<const uint32_t*>(body + shape.time_delta_at);
+  into->data_length = has_data ? reinterpret_cast<const uint64_t*>(body + shape.data_length_at) : nullptr;
+  into->metadata = reinterpret_cast<const uint8_t*>(body + shape.metadata_at);
+  into->metadata_bytes = metadata_bytes;
+  into->visible_end = ready.visible_end;
+  into->memory = reinterpret_cast<const uint8_t*>(ready.ring->memory());
+  into->memory_bytes = ready.ring->length();
+  return {};
+}
+
+namespace {
+using FetchDone = std::function<void(const Status&, uint64_t, uint64_t, uint32_t)>;
+
+Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
+                   void* destination, uint64_t length, weft_region* region, FetchDone done) {
+  if (count == 0 || selections == nullptr) return Status(Code::INVALID_ARGUMENT, "there are no selections");
+  if (count > wire::kSelectionsMax)
+    return Status(Code::LIMIT, join_text(count, " selections are over the limit of ", wire::kSelectionsMax));
+  if (consumer->job->echo) return Status(Code::UNSUPPORTED, "a job in echo mode has no data to fetch");
+  uint64_t base = 0;
+  if (region != nullptr) {
+    if (!is_handle(region)) return Status(Code::WRONG_HANDLE, "the region was released");
+    if (!holds(region, destination, length))
+      return Status(Code::INVALID_ARGUMENT, "the destination lies outside its region");
+    base = static_cast<uint64_t>(static_cast<std::byte*>(destination) - region->memory);
+  }
+  std::vector<std::string> encoded;
+  encoded.reserve(count);
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint64_t bytes = 0;
+    Result<std::string> one = encode_selection(selections[i], base + selections[i].destination_at, &bytes);
+    if (!one.ok()) return one.status();
+    const uint64_t at = selections[i].destination_at;
+    if (at > length || bytes > length - at) {
+      return Status(Code::INVALID_ARGUMENT, join_text("the selection of event ", selections[i].offset, " needs ", bytes,
+                                                      " bytes at ", at, " of a destination of ", length, " bytes"));
+    }
+    total += bytes;
+    encoded.push_back(one.take());
+  }
+  if (total == 0) {
+    done({}, 0, 0, 0);
+    return {};
+  }
+  if (region != nullptr) {
+    begin_use(region);
+    consumer->consumer->fetch(
+        partition, std::move(encoded), region->registration.get(),
+        [region, done = std::move(done)](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
+          end_use(region);
+          done(status, sent, read, failed);
+        });
+    return {};
+  }
+  Result<std::unique_ptr<fabric::Region>> registered =
+      consumer->job->lane->register_memory(destination, length, fabric::kRemoteWrite);
+  if (!registered.ok()) return registered.status();
+  auto own = std::make_shared<std::unique_ptr<fabric::Region>>(registered.take());
+  const fabric::Region* const memory = own->get();
+  consumer->consumer->fetch(
+      partition, std::move(encoded), memory,
+      [own, done = std::move(done)](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
+        own->reset();
+        done(status, sent, read, failed);
+      });
+  return {};
+}
+}  // namespace
+
+}  // namespace weft::library
+
+using namespace weft::library;
+using weft::Result;
+using weft::Status;
+
+extern "C" {
+
+int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
+                       weft_consumer** consumer) {
+  WEFT_CHECK_HANDLE(job);
+  if (consumer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "consumer is NULL");
+  *consumer = nullptr;
+  auto record = find_topic_and_wait(job, topic);
+  if (!record.ok()) return report(record.status());
+  Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
+  if (!read.ok()) return report(read.status());
+  Waiter waiter;
+  open_consumer(job, record.take(), read.take(), 0, false, [&](Result<weft_consumer*> opened) {
+    if (opened.ok()) *consumer = opened.value();
+    waiter.set(opened.status());
+  });
+  return report(waiter.wait(-1, "opening the consumer"));  // has its own deadline
+}
+
+int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag) {
+  WEFT_CHECK_HANDLE(topic);
+  Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
+  if (!read.ok()) return report(read.status());
+  weft_job* job = topic->job;
+  open_consumer(job, topic->record, read.take(), tag, true, [job, tag](Result<weft_consumer*> opened) {
+    job->completions.push_status(WEFT_COMPLETION_CONSUMER, tag, opened.status(),
+                                 opened.ok() ? opened.value() : nullptr);
+  });
+  return WEFT_OK;
+}
+
+int weft_consumer_close(weft_consumer* consumer) {
+  if (consumer == nullptr) return WEFT_OK;
+  WEFT_CHECK_HANDLE(consumer);
+  forget(consumer);
+  Waiter waiter;
+  weft::client::Consumer::close(consumer->consumer, [&waiter] { waiter.set({}); });
+  const Status closed = waiter.wait(-1, "closing");  // the closing has its own deadline
+  delete consumer;
+  return report(closed);
+}
+
+int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) {
+  WEFT_CHECK_HANDLE(consumer);
+  forget(consumer);
+  weft_job* job = consumer->job;
+  weft::client::Consumer::close(consumer->consumer, [job, consumer, tag] {
+    delete consumer;
+    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+  });
+  return WEFT_OK;
+}
+
+int weft_consumer_poll(weft_consumer* consumer, weft_frame* frame, int* found) {
+  WEFT_CHECK_HANDLE(consumer);
+  if (frame == nullptr || found == nullptr) return report(weft::Code::INVALID_ARGUMENT, "frame or found is NULL");
+  bool has = false;
+  const Status status = poll_frame(consumer, frame, &has);
+  *found = has ? 1 : 0;
+  return report(status);
+}
+
+int weft_frame_release(weft_consumer* consumer, uint32_t partition, uint64_t id) {
+  WEFT_CHECK_HANDLE(consumer);
+  return report(consumer->consumer->release(partition, id));
+}
+
+int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, uint64_t* start_offset, int* had_cursor,
+                           uint64_t* visible_end) {
+  WEFT_CHECK_HANDLE(consumer);
+  Result<weft::client::StreamPosition> position = consumer->consumer->position(partition);
+  if (!position.ok()) return report(position.status());
+  if (start_offset != nullptr) *start_offset = position.value().start_offset;
+  if (had_cursor != nullptr) *had_cursor = position.value().had_cursor ? 1 : 0;
+  if (visible_end != nullptr) *visible_end = position.value().visible_end;
+  return WEFT_OK;
+}
+
+int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
+                          void* destination, uint64_t length, weft_region* region, uint64_t tag) {
+  WEFT_CHECK_HANDLE(consumer);
+  weft_job* job = consumer->job;
+  return report(begin_fetch(consumer, partition, selections, count, destination, length, region,
+                            [job, tag](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
+                              weft_completion completion{};
+                              completion.kind = WEFT_COMPLETION_DATA;
+                              completion.tag = tag;
+                              completion.code = static_cast<int32_t>(status.code());
+                              completion.value[0] = sent;
+                              completion.value[1] = read;
+                              completion.value[2] = failed;
+                              job->completions.push(
+                                  completion, status.ok() ? std::string_view() : std::string_view(status.message()));
+                            }));
+}
+
+int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
+                    void* destination, uint64_t length, weft_region* region) {
+  WEFT_CHECK_HANDLE(consumer);
+  Waiter waiter;
+  const Status begun =
+      begin_fetch(consumer, partition, selections, count, destination, length, region,
+                  [&waiter](const Status& status, uint64_t, uint64_t, uint32_t) { waiter.set(status); });
+  if (!begun.ok()) return report(begun);
+  return report(waiter.wait(-1, "the fetch"));
+}
+
+int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offset, uint64_t tag) {
+  WEFT_CHECK_HANDLE(consumer);
+  weft_job* job = consumer->job;
+  consumer->consumer->commit(partition, offset, [job, tag](const Status& status) {
+    job->completions.push_status(WEFT_COMPLETION_COMMIT, tag, status);
+  });
+  return WEFT_OK;
+}
+
+int weft_commit(weft_consumer* consumer, uint32_t partition, uint64_t offset, int64_t timeout_ms) {
+  WEFT_CHECK_HANDLE(consumer);
+  auto waiter = std::make_shared<Waiter>();
+  consumer->consumer->commit(partition, offset, [waiter](const Status& status) { waiter->set(status); });
+  return report(waiter->wait(timeout_ms, "the commit"));
+}
+
+}  // extern "C"

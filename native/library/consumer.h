@@ -1,0 +1,31 @@
+// A consumer's handle: frames for bindings, one event at a time for plain programs.
+#pragma once
+
+#include <condition_variable>
+
+#include "client/consumer.h"
+#include "library/job.h"
+
+struct weft_consumer {
+  static constexpr auto kKind = weft::library::Kind::kConsumer;
+  std::atomic<weft::library::Kind> kind{kKind};
+  weft_job* job = nullptr;
+  std::shared_ptr<weft::client::Consumer> consumer;
+  uint64_t tag = 0;
+  bool announces = false;  // opened asynchronously: says WEFT_COMPLETION_FRAMES
+
+  // The plain interface's.
+  std::mutex pull_mutex;  // one weft_pull at a time
+  std::mutex mutex;       // guards `frames_came`
+  std::condition_variable changed;
+  bool frames_came = false;
+  bool holds_frame = false;
+  weft_frame frame{};
+  uint32_t next_event = 0;
+};
+
+namespace weft::library {
+
+Status poll_frame(weft_consumer* consumer, weft_frame* frame, bool* found);
+
+}  // namespace weft::library

@@ -1,0 +1,61 @@
+// The thread's last error, and the checks that every entry of the C API begins with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "weftline/weftline.h"
+
+namespace weft::library {
+
+// Keeps the words for weft_error_text and returns the number.
+int report(const Status& status);
+int report(Code code, std::string message);
+
+// Every handle begins with one of these, so that a wrong or closed handle is refused instead of followed.
+enum class Kind : uint32_t {
+  kClosed = 0,
+  kJob = 0x4A464557,
+  kTopic = 0x54464557,
+  kProducer = 0x50464557,
+  kBatch = 0x42464557,
+  kConsumer = 0x43464557,
+  kRegion = 0x52464557,
+  kServer = 0x53464557,
+  kCommunicator = 0x4F464557,
+};
+const char* kind_name(Kind kind);
+int wrong_handle(Kind expected);
+
+template <typename Handle>
+bool is_handle(const Handle* handle) {
+  return handle != nullptr && handle->kind == Handle::kKind;
+}
+
+// Options may come from an older header: what they do not have keeps its default.
+template <typename Options>
+Status read_options(const Options* given, const Options& defaults, Options* into) {
+  *into = defaults;
+  if (given == nullptr) return {};
+  if (given->size < sizeof(uint32_t) || given->size > sizeof(Options)) {
+    return Status(Code::INVALID_ARGUMENT,
+                  join_text("options of ", given->size, " bytes were given, this library knows ", sizeof(Options),
+                            "; start from WEFT_..._DEFAULT of the same version"));
+  }
+  __builtin_memcpy(into, given, given->size);
+  into->size = sizeof(Options);
+  return {};
+}
+
+// malloc'ed, for weft_free.
+char* copy_text(std::string_view text);
+
+}  // namespace weft::library
+
+#define WEFT_CHECK_HANDLE(handle)                                                           \
+  do {                                                                                      \
+    if (!::weft::library::is_handle(handle)) [[unlikely]] {                                 \
+      return ::weft::library::wrong_handle(std::remove_pointer_t<decltype(handle)>::kKind); \
+    }                                                                                       \
+  } while (false)

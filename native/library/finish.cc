@@ -1,0 +1,173 @@
+// The second half of a join: where the servers are. Collective; then everybody connects to them.
+#include <cstring>
+
+#include "group/group_directory.h"
+#include "library/echo.h"
+#include "library/join.h"
+#include "library/server.h"
+
+namespace weft::library {
+
+namespace {
+// "WEFT_X: words" back into a status.
+Status parse_failure(std::string_view text) {
+  for (int number = 1; number < 100; ++number) {
+    const char* name = weft_code_name(number);
+    if (name == nullptr) continue;
+    const std::string prefix = join_text(name, ": ");
+    if (text.substr(0, prefix.size()) == prefix)
+      return Status(static_cast<Code>(number), std::string(text.substr(prefix.size())));
+  }
+  return Status(Code::INTERNAL, std::string(text));
+}
+
+std::string make_blob(const weft_job& job, const weft_server* server, const char* failure) {
+  ServerCard card{};
+  std::string address;
+  std::string words;
+  if (failure != nullptr) {
+    const Status reason = parse_failure(failure);
+    card.state = ServerState::kFailed;
+    card.failure_code = static_cast<int32_t>(reason.code());
+    words = reason.message();
+  } else if (server != nullptr) {
+    card.state = ServerState::kReady;
+    card.slot = server->slot;
+    card.slot_epoch = server->slot_epoch;
+    address = job.lane->address();
+    words = server->group;
+  }
+  card.address_bytes = static_cast<uint32_t>(address.size());
+  card.words_bytes = static_cast<uint32_t>(words.size());
+  return std::string(reinterpret_cast<const char*>(&card), sizeof card) + address + words;
+}
+
+struct GatheredServer {
+  ServerCard card;
+  std::string address;
+  std::string words;
+};
+
+Result<std::vector<GatheredServer>> gather(const MpiPlace& place, const std::string& blob) {
+  const weft_mpi_table& table = place.table();
+  const auto size = static_cast<size_t>(place.size);
+  const uint64_t length = blob.size();
+  std::vector<uint64_t> lengths(size);
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.allgather(place.world, &length, sizeof length, lengths.data())));
+  std::vector<uint64_t> offsets(size);
+  uint64_t total = 0;
+  for (size_t i = 0; i < size; ++i) {
+    offsets[i] = total;
+    total += lengths[i];
+  }
+  std::string all(total, '\0');
+  WEFT_RETURN_IF_ERROR(mpi_status(
+      table, table.allgatherv(place.world, blob.data(), length, all.data(), lengths.data(), offsets.data())));
+  std::vector<GatheredServer> servers(size);
+  for (size_t i = 0; i < size; ++i) {
+    const std::string_view piece = std::string_view(all).substr(offsets[i], lengths[i]);
+    ServerCard& card = servers[i].card;
+    if (piece.size() < sizeof card)
+      return Status(Code::INTERNAL, join_text("rank ", i, " sent a card that is cut off"));
+    std::memcpy(&card, piece.data(), sizeof card);
+    if (piece.size() != sizeof card + uint64_t{card.address_bytes} + card.words_bytes) {
+      return Status(Code::INTERNAL, join_text("rank ", i, " sent a card of a wrong length"));
+    }
+    servers[i].address = piece.substr(sizeof card, card.address_bytes);
+    servers[i].words = piece.substr(sizeof card + card.address_bytes);
+  }
+  return servers;
+}
+
+// Fills the slot table; the group directory is slot 0's.
+Status take_servers(weft_job* job, const std::vector<GatheredServer>& servers, uint32_t* count) {
+  *count = 0;
+  std::map<uint32_t, size_t> rank_of_slot;
+  for (size_t rank = 0; rank < servers.size(); ++rank) {
+    const GatheredServer& server = servers[rank];
+    if (server.card.state == ServerState::kFailed) {
+      return Status(static_cast<Code>(server.card.failure_code),
+                    join_text("the server on rank ", rank, " could not start: ", server.words));
+    }
+    if (server.card.state != ServerState::kReady) continue;
+    const auto [entry, is_new] = rank_of_slot.emplace(server.card.slot, rank);
+    if (!is_new) {
+      return Status(Code::INVALID_ARGUMENT,
+                    join_text("ranks ", entry->second, " and ", rank, " both serve slot ", server.card.slot,
+                              "; give each server its own data directory or slot"));
+    }
+    job->slots->put(server.card.slot, server.card.slot_epoch, server.address);
+    if (server.card.slot == 0) job->group = server.words;
+    ++*count;
+  }
+  return {};
+}
+
+Status publish(weft_job* job, weft_server* server, uint32_t slot_count) {
+  if (job->group.empty()) return {};
+  if (server->slot == 0) WEFT_RETURN_IF_ERROR(group::write_job(job->group, {job->job_id, job->secret, slot_count}));
+  group::SlotRecord record;
+  record.job = job->job_id;
+  record.slot = server->slot;
+  record.epoch = server->slot_epoch;
+  record.address = job->lane->address();
+  record.process = group::this_process();
+  WEFT_RETURN_IF_ERROR(group::write_slot(job->group, record));
+  server->published_group = job->group;
+  return {};
+}
+}  // namespace
+
+Status connect_slots(weft_job* job) {
+  WEFT_RETURN_IF_ERROR(job->start_lane());
+  // Early: a first connection costs tens of milliseconds. All at once.
+  const uint32_t count = job->slots->count();
+  std::vector<Waiter> waiters(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    job->client->connect(i, job->settings.timeout_ms, [&waiters, i](const Status& status) { waiters[i].set(status); });
+  }
+  Status first_error;
+  for (uint32_t i = 0; i < count; ++i) {
+    const Status status = waiters[i].wait(-1, "connecting");  // the request has its own deadline
+    // An answer, whatever it says about the made-up partition, shows that the slot is there.
+    const bool answered = status.ok() || status.code() == Code::TOPIC_UNKNOWN || status.code() == Code::PARTITION_RANGE;
+    if (!answered && first_error.ok()) first_error = status;
+  }
+  return first_error;
+}
+
+Status finish_join(weft_job* job, weft_server* server, const char* failure) {
+  if (job->echo) return job->start_lane();
+  if (!job->settings.server && (server != nullptr || failure != nullptr)) {
+    return Status(Code::INVALID_ARGUMENT, "a rank that joined as a client hosts no server");
+  }
+  Result<std::vector<GatheredServer>> servers = gather(job->place, make_blob(*job, server, failure));
+  if (!servers.ok()) return servers.status();
+  uint32_t count = 0;
+  WEFT_RETURN_IF_ERROR(take_servers(job, servers.value(), &count));
+  const bool rejoins = server != nullptr && server->rejoined;
+  if (count == 0) {
+    if (job->settings.group.empty()) {
+      return Status(Code::NO_SERVER, join_text("none of the ", job->place.size,
+                                               " ranks of this world is a server, and no group directory "
+                                               "is known; start a rank with the role server, or set WEFTLINE_GROUP"));
+    }
+    WEFT_RETURN_IF_ERROR(read_group(job, job->settings.group));
+  } else if (rejoins) {
+    // The others of the job are outside this world: they are in the group directory.
+    job->group = server->group;
+    const uint32_t slot = server->slot;
+    WEFT_RETURN_IF_ERROR(publish(job, server, std::max(server->slot_count_before, slot + 1)));
+    job->slots->set_group(job->group, job->job_id);
+  } else {
+    if (server != nullptr) WEFT_RETURN_IF_ERROR(publish(job, server, count));
+    if (!job->group.empty()) job->slots->set_group(job->group, job->job_id);
+  }
+  WEFT_RETURN_IF_ERROR(job->start_lane());
+  if (server != nullptr) server->broker->admit(true);
+  // A server that came back alone does not wait for slots that may be away.
+  if (rejoins) return {};
+  return connect_slots(job);
+}
+
+}  // namespace weft::library

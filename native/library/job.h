@@ -1,0 +1,97 @@
+// What a weft_job is: the lane, the client side, the place in the MPI world, and what is open on it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "fabric/fabric.h"
+#include "library/completions.h"
+#include "library/errors.h"
+#include "library/slot_table.h"
+#include "mpi/loader.h"
+#include "weftline/weftline_server.h"
+#include "wire/handshake.h"
+
+namespace weft::library {
+
+class EchoTopics;
+
+// What the options say after the environment was asked.
+struct JobSettings {
+  bool echo = false;
+  bool server = false;
+  std::string name;
+  std::string group;
+  std::vector<std::string> transports;
+  std::string bind_address;
+  uint64_t timeout_ms = 30'000;
+  uint64_t delivery_timeout_ms = 120'000;
+  uint32_t slots_expected = 0;
+};
+Result<JobSettings> read_settings(const weft_join_options* options);
+
+// The communicators that a join makes; all freed at close.
+struct MpiPlace {
+  const LoadedMpi* mpi = nullptr;
+  weft_mpi_comm* world = nullptr;
+  weft_mpi_comm* group = nullptr;  // of the ranks of one name
+  bool initialized_here = false;
+  int32_t rank = 0, size = 1, node_rank = 0, node_size = 1, group_rank = 0, group_size = 1;
+  const weft_mpi_table& table() const { return *mpi->table; }
+};
+
+// Waits for something that ends on the progress thread.
+class Waiter {
+ public:
+  void set(Status status);
+  // WEFT_TIMED_OUT after timeout_ms; negative: without limit.
+  Status wait(int64_t timeout_ms, const char* what);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool set_ = false;
+  Status status_;
+};
+
+// Now plus a timeout of the C API as a monotonic deadline; UINT64_MAX for WEFT_FOREVER.
+uint64_t deadline_after(int64_t timeout_ms);
+bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, uint64_t deadline_ns);
+
+}  // namespace weft::library
+
+struct weft_job {
+  static constexpr auto kKind = weft::library::Kind::kJob;
+  std::atomic<weft::library::Kind> kind{kKind};
+
+  weft::library::JobSettings settings;
+  weft::library::MpiPlace place;
+  weft::wire::Uuid job_id{};
+  weft::wire::Secret secret{};
+  bool secret_known = false;
+  std::string group;  // directory in use, "" if none
+  std::string role;
+  bool attached = false;
+
+  weft::library::Completions completions;
+  std::shared_ptr<weft::library::SlotTable> slots = std::make_shared<weft::library::SlotTable>();
+  std::unique_ptr<weft::fabric::Lane> lane;
+  std::unique_ptr<weft::client::Client> client;
+  bool lane_started = false;
+  weft_server* server = nullptr;
+  std::shared_ptr<weft::library::EchoTopics> echo;
+
+  std::mutex mutex;  // guards what is open
+  std::set<weft_producer*> producers;
+  std::set<weft_consumer*> consumers;
+  std::set<weft_topic*> topics;
+  std::set<weft_region*> regions;
+
+  // Opens the client side on the lane and starts it, once; job id and secret are known.
+  weft::Status start_lane();
+};

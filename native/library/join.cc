@@ -1,0 +1,194 @@
+// The first half of a join: MPI, who is who, the job's id and secret. Collective; blocks until every rank is here.
+#include "library/join.h"
+
+#include <cstring>
+
+#include "base/random.h"
+#include "group/group_directory.h"
+#include "library/echo.h"
+
+namespace weft::library {
+
+namespace {
+RankCard make_card(const weft_job& job) {
+  RankCard card{};
+  card.magic = kRankCardMagic;
+  card.version = kRankCardVersion;
+  card.is_server = job.settings.server ? 1 : 0;
+  secure_random(std::as_writable_bytes(std::span(card.job)));
+  secure_random(std::as_writable_bytes(std::span(card.secret)));
+  std::memcpy(card.name, job.settings.name.data(), std::min(job.settings.name.size(), sizeof card.name - 1));
+  return card;
+}
+
+Status check_card(const RankCard& card, int32_t rank) {
+  if (card.magic == kRankCardMagic && card.version == kRankCardVersion) return {};
+  return Status(Code::PROTOCOL_VERSION,
+                join_text("rank ", rank, " joins with another version of Weftline; use one version in a job"));
+}
+
+Status make_communicators(MpiPlace& place, const std::vector<RankCard>& cards) {
+  const weft_mpi_table& table = place.table();
+  weft_mpi_comm* node = nullptr;
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_split_shared(place.world, &node)));
+  const int rank_code = table.comm_rank(node, &place.node_rank);
+  const int size_code = table.comm_size(node, &place.node_size);
+  WEFT_RETURN_IF_ERROR(mpi_status(table, rank_code));
+  WEFT_RETURN_IF_ERROR(mpi_status(table, size_code));
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_free(node)));
+  // Ranks of one name are a group; its color is its first rank.
+  const std::string name = cards[static_cast<size_t>(place.rank)].name;
+  int32_t color = 0;
+  while (name != cards[static_cast<size_t>(color)].name) ++color;
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_split(place.world, color, place.rank, &place.group)));
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_rank(place.group, &place.group_rank)));
+  return mpi_status(table, table.comm_size(place.group, &place.group_size));
+}
+
+Status enter_world(MpiPlace& place, int64_t world) {
+  Result<const LoadedMpi*> mpi = load_mpi();
+  if (!mpi.ok()) return mpi.status();
+  place.mpi = mpi.value();
+  Result<weft_mpi_facts> facts = init_mpi(*place.mpi);
+  if (!facts.ok()) return facts.status();
+  place.initialized_here = facts.value().initialized_here != 0;
+  const weft_mpi_table& table = place.table();
+  const int code = world == WEFT_COMM_WORLD ? table.comm_world(&place.world)
+                                            : table.comm_from_fortran(static_cast<int32_t>(world), &place.world);
+  WEFT_RETURN_IF_ERROR(mpi_status(table, code));
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_rank(place.world, &place.rank)));
+  return mpi_status(table, table.comm_size(place.world, &place.size));
+}
+
+Status open_lane(weft_job* job) {
+  fabric::LaneOptions options;
+  options.transports = job->settings.transports;
+  options.bind_address = job->settings.bind_address;
+  options.connect_timeout_ms = static_cast<uint32_t>(std::min<uint64_t>(job->settings.timeout_ms, 10'000));
+  Result<std::unique_ptr<fabric::Lane>> lane = fabric::Lane::open(options);
+  if (!lane.ok()) return lane.status();
+  job->lane = lane.take();
+  return {};
+}
+}  // namespace
+
+Status begin_join(weft_job* job, int64_t world) {
+  job->role = job->settings.server ? "server" : "client";
+  if (job->settings.echo) {
+    job->echo = std::make_shared<EchoTopics>();
+    return open_lane(job);
+  }
+  MpiPlace& place = job->place;
+  WEFT_RETURN_IF_ERROR(enter_world(place, world));
+  const RankCard card = make_card(*job);
+  std::vector<RankCard> cards(static_cast<size_t>(place.size));
+  WEFT_RETURN_IF_ERROR(
+      mpi_status(place.table(), place.table().allgather(place.world, &card, sizeof card, cards.data())));
+  for (int32_t rank = 0; rank < place.size; ++rank)
+    WEFT_RETURN_IF_ERROR(check_card(cards[static_cast<size_t>(rank)], rank));
+  job->job_id = cards[0].job;
+  job->secret = cards[0].secret;
+  job->secret_known = true;
+  WEFT_RETURN_IF_ERROR(make_communicators(place, cards));
+  return open_lane(job);
+}
+
+Status read_group(weft_job* job, const std::string& directory) {
+  Result<group::JobRecord> record = group::read_job(directory);
+  if (!record.ok()) return record.status();
+  job->job_id = record.value().job;
+  job->secret = record.value().secret;
+  job->secret_known = true;
+  job->group = directory;
+  job->slots->set_group(directory, job->job_id);
+  Status stale;
+  uint32_t found = 0;
+  for (uint32_t slot = 0; slot < record.value().slot_count; ++slot) {
+    Result<group::SlotRecord> slot_record = group::read_slot(directory, slot);
+    if (!slot_record.ok()) {
+      if (stale.ok()) stale = slot_record.status();
+      continue;  // it may come back; its partitions are unavailable until then
+    }
+    if (slot_record.value().job != job->job_id) {
+      return Status(Code::GROUP_OTHER_JOB,
+                    join_text("slot ", slot, " in the group directory '", directory, "' belongs to another job"));
+    }
+    job->slots->put(slot, slot_record.value().epoch, slot_record.value().address);
+    ++found;
+  }
+  if (found == 0 && !job->settings.server) return stale;
+  return {};
+}
+
+}  // namespace weft::library
+
+using namespace weft::library;
+using weft::Status;
+
+namespace {
+// `begin` on a fresh job; on an error the job is gone again.
+template <typename Begin>
+int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
+  if (job == nullptr) return report(weft::Code::INVALID_ARGUMENT, "job is NULL");
+  *job = nullptr;
+  weft::Result<JobSettings> settings = read_settings(options);
+  if (!settings.ok()) return report(settings.status());
+  auto* made = new weft_job;
+  made->settings = settings.take();
+  const Status status = begin(made);
+  if (!status.ok()) {
+    // Never a collective on an error path: the other ranks may not be there.
+    made->place.initialized_here = false;
+    made->place.world = nullptr;
+    const int closed = weft_close(made);
+    static_cast<void>(closed);
+    return report(status);
+  }
+  *job = made;
+  return WEFT_OK;
+}
+}  // namespace
+
+extern "C" {
+
+int weft_join_begin(int64_t world, const weft_join_options* options, weft_job** job) {
+  return make_job(options, job, [world](weft_job* made) { return begin_join(made, world); });
+}
+
+int weft_join_finish(weft_job* job, weft_server* server, const char* failure) {
+  WEFT_CHECK_HANDLE(job);
+  return report(finish_join(job, server, failure));
+}
+
+int weft_join(int64_t world, const weft_join_options* options, weft_job** job) {
+  return make_job(options, job, [world](weft_job* made) {
+    if (made->settings.server) {
+      return Status(weft::Code::INVALID_ARGUMENT,
+                    "weft_join is for clients; a server's host calls weft_join_begin and weft_join_finish");
+    }
+    const Status begun = begin_join(made, world);
+    return begun.ok() ? finish_join(made, nullptr, nullptr) : begun;
+  });
+}
+
+int weft_attach(const char* group, const weft_join_options* options, weft_job** job) {
+  return make_job(options, job, [group](weft_job* made) {
+    made->role = "client";
+    made->attached = true;
+    const std::string directory = group != nullptr ? group : made->settings.group;
+    if (directory.empty()) {
+      return Status(weft::Code::GROUP_MISSING, "no group directory was given; pass one or set WEFTLINE_GROUP");
+    }
+    WEFT_RETURN_IF_ERROR(read_group(made, directory));
+    made->settings.group = directory;
+    weft::fabric::LaneOptions lane_options;
+    lane_options.transports = made->settings.transports;
+    lane_options.bind_address = made->settings.bind_address;
+    weft::Result<std::unique_ptr<weft::fabric::Lane>> lane = weft::fabric::Lane::open(lane_options);
+    if (!lane.ok()) return lane.status();
+    made->lane = lane.take();
+    return connect_slots(made);
+  });
+}
+
+}  // extern "C"

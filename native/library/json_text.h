@@ -1,0 +1,25 @@
+// JSON text that this library writes (counters) and checks (metadata of JSON topics), through RapidJSON.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <vector>
+
+#include "base/status.h"
+#include "log/verify.h"
+#include "weftline/weftline.h"
+
+namespace weft::library {
+
+std::string counters_json(const weft_job& job);
+// WEFT_METADATA_INVALID with the position and the reason.
+Status check_json(std::string_view text);
+// {"op":"topic.create","name":…,"config":…}; WEFT_CONFIG_INVALID when the config is not a JSON object.
+Result<std::string> topic_create_request(std::string_view name, const char* config);
+// {"transports":[…lines…]}
+// {"partition":"quakes/0","events":…,"bytes":…,"ok":true} or with "damage".
+std::string verification_json(const log::PartitionVerification& verification);
+std::string doctor_json(const std::vector<std::string>& lines);
+
+}  // namespace weft::library

@@ -1,0 +1,61 @@
+// One event at a time, for plain programs.
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "library/consumer.h"
+
+using namespace weft::library;
+using weft::Status;
+
+namespace {
+// Makes `consumer->frame` hold an event that was not given out; waits for it.
+Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
+  while (true) {
+    {
+      const std::lock_guard lock(consumer->mutex);
+      consumer->frames_came = false;
+    }
+    bool found = false;
+    WEFT_RETURN_IF_ERROR(poll_frame(consumer, &consumer->frame, &found));
+    if (found) return {};
+    std::unique_lock lock(consumer->mutex);
+    while (!consumer->frames_came) {
+      if (!wait_until(consumer->changed, lock, deadline_ns))
+        return Status(weft::Code::TIMED_OUT, "no event came in time; nothing was lost");
+    }
+  }
+}
+}  // namespace
+
+extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) {
+  WEFT_CHECK_HANDLE(consumer);
+  if (event == nullptr) return report(weft::Code::INVALID_ARGUMENT, "event is NULL");
+  const std::lock_guard pulling(consumer->pull_mutex);
+  if (consumer->holds_frame && consumer->next_event == consumer->frame.count) {
+    consumer->holds_frame = false;
+    const Status released = consumer->consumer->release(consumer->frame.partition, consumer->frame.id);
+    if (!released.ok()) return report(released);
+  }
+  if (!consumer->holds_frame) {
+    const Status came = next_frame(consumer, deadline_after(timeout_ms));
+    if (!came.ok()) return report(came);
+    consumer->holds_frame = true;
+    consumer->next_event = consumer->frame.skip;
+  }
+  const weft_frame& frame = consumer->frame;
+  const uint32_t index = consumer->next_event++;
+  const uint64_t begin = index == 0 ? 0 : frame.metadata_end[index - 1];
+  weft_event all{};
+  all.size = sizeof all;
+  all.partition = frame.partition;
+  all.offset = frame.first_offset + index;
+  all.partition_epoch = frame.partition_epoch;
+  all.time_ns = frame.base_time_ns + frame.time_delta_us[index] * weft::kNsPerUs;
+  all.append_time_ns = frame.append_time_ns;
+  all.metadata = frame.metadata + begin;
+  all.metadata_length = frame.metadata_end[index] - begin;
+  all.data_length = frame.data_length == nullptr ? 0 : frame.data_length[index];
+  *event = all;
+  return WEFT_OK;
+}

@@ -1,0 +1,146 @@
+#include "library/producer.h"
+
+#include "library/echo.h"
+#include "library/topic.h"
+
+namespace weft::library {
+
+Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, uint32_t* linger_ms) {
+  const weft_producer_options defaults = WEFT_PRODUCER_OPTIONS_DEFAULT;
+  weft_producer_options all;
+  WEFT_RETURN_IF_ERROR(read_options(given, defaults, &all));
+  client::ProducerOptions options;
+  options.batch_events = all.batch_events;
+  options.batch_bytes = all.batch_bytes;
+  options.batch_data_bytes = all.batch_data_bytes;
+  options.batches_in_flight = all.batches_in_flight;
+  if (all.name != nullptr) options.name = all.name;
+  constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
+  if (options.batch_data_bytes > kDataBytesMax) {
+    return Status(Code::INVALID_ARGUMENT,
+                  join_text("batch_data_bytes is ", options.batch_data_bytes, "; it must be at most ", kDataBytesMax));
+  }
+  *linger_ms = all.linger_ms;
+  return options;
+}
+
+namespace {
+void on_linger(fabric::Timer* timer) {
+  auto* producer = static_cast<weft_producer*>(timer->owner);
+  const std::lock_guard lock(producer->mutex);
+  producer->linger_armed = false;
+  const Status submitted = submit_open_locked(producer);
+  if (!submitted.ok() && producer->first_error.ok()) producer->first_error = submitted;
+}
+
+void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
+                   uint32_t linger_ms, std::function<void(Result<weft_producer*>)> done) {
+  if (job->echo) options.echo = job->echo->answer(topic);
+  client::Producer::open(*job->client, std::move(topic), std::move(options),
+                         [job, linger_ms, done = std::move(done)](Result<std::shared_ptr<client::Producer>> producer) {
+                           if (!producer.ok()) return done(producer.status());
+                           done(make_producer(job, producer.take(), linger_ms));
+                         });
+}
+}  // namespace
+
+weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms) {
+  auto* made = new weft_producer;
+  made->job = job;
+  made->producer = std::move(producer);
+  made->linger_ms = linger_ms;
+  made->linger.owner = made;
+  made->linger.fire = on_linger;
+  const std::lock_guard lock(job->mutex);
+  job->producers.insert(made);
+  return made;
+}
+
+int close_producer(weft_producer* producer, int64_t timeout_ms) {
+  const int flushed = weft_flush(producer, timeout_ms);
+  weft_job* job = producer->job;
+  Waiter waiter;
+  job->client->run([producer, job] { job->lane->disarm(&producer->linger); });
+  client::Producer::close(producer->producer, [&waiter] { waiter.set({}); });
+  const Status closed = waiter.wait(-1, "closing");
+  WEFT_ASSERT(closed.ok());
+  {
+    const std::lock_guard lock(job->mutex);
+    job->producers.erase(producer);
+  }
+  for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
+  producer->kind = Kind::kClosed;
+  delete producer;
+  return flushed;
+}
+
+}  // namespace weft::library
+
+using namespace weft::library;
+using weft::Result;
+using weft::Status;
+
+extern "C" {
+
+int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
+                       weft_producer** producer) {
+  WEFT_CHECK_HANDLE(job);
+  if (producer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "producer is NULL");
+  *producer = nullptr;
+  auto record = find_topic_and_wait(job, topic);
+  if (!record.ok()) return report(record.status());
+  const uint8_t flags = record.value()->info.flags;
+  if ((flags & weft::wire::kTopicDemandsJavaScript) != 0 && (flags & weft::wire::kTopicAllowsUnvalidated) == 0) {
+    return report(weft::Code::UNSUPPORTED,
+                  weft::join_text("topic '", topic,
+                                  "' has a validator, selector or serializer that only JavaScript can run; "
+                                  "produce from TypeScript, or create the topic with allowUnvalidated"));
+  }
+  uint32_t linger_ms = 0;
+  Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
+  if (!read.ok()) return report(read.status());
+  Waiter waiter;
+  open_producer(job, record.take(), read.take(), linger_ms, [&](Result<weft_producer*> opened) {
+    if (opened.ok()) *producer = opened.value();
+    waiter.set(opened.status());
+  });
+  return report(waiter.wait(-1, "opening the producer"));  // has its own deadline
+}
+
+int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) {
+  WEFT_CHECK_HANDLE(topic);
+  uint32_t linger_ms = 0;
+  Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
+  if (!read.ok()) return report(read.status());
+  weft_job* job = topic->job;
+  open_producer(job, topic->record, read.take(), linger_ms, [job, tag](Result<weft_producer*> opened) {
+    job->completions.push_status(WEFT_COMPLETION_PRODUCER, tag, opened.status(),
+                                 opened.ok() ? opened.value() : nullptr);
+  });
+  return WEFT_OK;
+}
+
+int weft_producer_close(weft_producer* producer, int64_t timeout_ms) {
+  WEFT_CHECK_HANDLE(producer);
+  return close_producer(producer, timeout_ms);
+}
+
+int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
+  WEFT_CHECK_HANDLE(producer);
+  weft_job* job = producer->job;
+  {
+    const std::lock_guard lock(job->mutex);
+    job->producers.erase(producer);
+  }
+  for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
+  producer->kind = Kind::kClosed;
+  weft::client::Producer::close(producer->producer, [job, producer, tag] {
+    // On the progress thread, after the last callback of any batch.
+    job->lane->disarm(&producer->linger);
+    delete producer;
+    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+  });
+  return WEFT_OK;
+}
+
+}  // extern "C"

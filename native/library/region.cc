@@ -1,0 +1,129 @@
+#include "library/region.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+
+#include "library/producer.h"
+
+namespace weft::library {
+
+void begin_use(weft_region* region) {
+  const std::lock_guard lock(region->mutex);
+  ++region->uses;
+}
+
+void end_use(weft_region* region) {
+  const std::lock_guard lock(region->mutex);
+  WEFT_ASSERT(region->uses > 0);
+  --region->uses;
+  if (region->uses == 0) region->changed.notify_all();
+}
+
+bool holds(const weft_region* region, const void* address, uint64_t length) {
+  const auto* start = static_cast<const std::byte*>(address);
+  if (start < region->memory) return false;
+  const auto at = static_cast<uint64_t>(start - region->memory);
+  return at <= region->length && length <= region->length - at;
+}
+
+namespace {
+void destroy(weft_region* region) {
+  region->registration.reset();
+  // Memory that a peer may still touch stays mapped for the life of the process.
+  if (region->owned && region->uses == 0) munmap(region->memory, region->length);
+  region->kind = Kind::kClosed;
+  delete region;
+}
+
+int make_region(weft_job* job, void* memory, uint64_t length, bool owned, weft_region** region) {
+  Result<std::unique_ptr<fabric::Region>> registration =
+      job->lane->register_memory(memory, length, fabric::kRemoteRead | fabric::kRemoteWrite);
+  if (!registration.ok()) {
+    if (owned) munmap(memory, length);
+    return report(registration.status());
+  }
+  auto* made = new weft_region;
+  made->job = job;
+  made->memory = static_cast<std::byte*>(memory);
+  made->length = length;
+  made->owned = owned;
+  made->registration = registration.take();
+  const std::lock_guard lock(job->mutex);
+  job->regions.insert(made);
+  *region = made;
+  return WEFT_OK;
+}
+}  // namespace
+
+void close_regions(weft_job* job) {
+  for (weft_region* region : job->regions) destroy(region);
+  job->regions.clear();
+}
+
+}  // namespace weft::library
+
+using namespace weft::library;
+
+extern "C" {
+
+int weft_region_register(weft_job* job, void* memory, uint64_t length, weft_region** region) {
+  WEFT_CHECK_HANDLE(job);
+  if (memory == nullptr || length == 0 || region == nullptr) {
+    return report(weft::Code::INVALID_ARGUMENT, "memory and region must not be NULL, length not 0");
+  }
+  return make_region(job, memory, length, false, region);
+}
+
+int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region) {
+  WEFT_CHECK_HANDLE(job);
+  if (length == 0 || region == nullptr)
+    return report(weft::Code::INVALID_ARGUMENT, "length must not be 0, region not NULL");
+  // Touched beforehand: RMA into fresh pages is several times slower.
+  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return report(weft::Code::OUT_OF_MEMORY,
+                  weft::join_text("mapping ", length, " bytes failed: ", weft::errno_text(errno)));
+  }
+  return make_region(job, memory, length, true, region);
+}
+
+void* weft_region_memory(const weft_region* region) { return is_handle(region) ? region->memory : nullptr; }
+uint64_t weft_region_length(const weft_region* region) { return is_handle(region) ? region->length : 0; }
+
+int weft_region_wait(weft_region* region, int64_t timeout_ms) {
+  WEFT_CHECK_HANDLE(region);
+  const weft::Status submitted = submit_open_batches_with(region);
+  if (!submitted.ok()) return report(submitted);
+  const uint64_t deadline_ns = deadline_after(timeout_ms);
+  std::unique_lock lock(region->mutex);
+  while (region->uses > 0) {
+    if (!wait_until(region->changed, lock, deadline_ns)) {
+      return report(weft::Code::TIMED_OUT,
+                    weft::join_text("events pushed from the region were still under way after ", timeout_ms, " ms"));
+    }
+  }
+  return WEFT_OK;
+}
+
+int weft_region_release(weft_region* region) {
+  WEFT_CHECK_HANDLE(region);
+  const weft::Status submitted = submit_open_batches_with(region);
+  if (!submitted.ok()) return report(submitted);
+  {
+    const std::lock_guard lock(region->mutex);
+    if (region->uses > 0) {
+      return report(
+          weft::Code::BUSY,
+          weft::join_text(region->uses, " batches or fetches of the region are under way; weft_region_wait first"));
+    }
+  }
+  {
+    const std::lock_guard lock(region->job->mutex);
+    region->job->regions.erase(region);
+  }
+  destroy(region);
+  return WEFT_OK;
+}
+
+}  // extern "C"

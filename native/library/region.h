@@ -1,0 +1,31 @@
+// Memory that events may be pushed from and selections fetched into without a copy.
+#pragma once
+
+#include <condition_variable>
+
+#include "library/job.h"
+
+struct weft_region {
+  static constexpr auto kKind = weft::library::Kind::kRegion;
+  std::atomic<weft::library::Kind> kind{kKind};
+  weft_job* job = nullptr;
+  std::byte* memory = nullptr;
+  uint64_t length = 0;
+  bool owned = false;
+  std::unique_ptr<weft::fabric::Region> registration;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  uint64_t uses = 0;  // batches and fetches that a peer may still touch the memory for
+};
+
+namespace weft::library {
+
+// A use begins when the memory may be shown to a peer and ends when no peer can reach it any more.
+void begin_use(weft_region* region);
+void end_use(weft_region* region);
+bool holds(const weft_region* region, const void* address, uint64_t length);
+// All that are left at the end of a job.
+void close_regions(weft_job* job);
+
+}  // namespace weft::library

@@ -1,0 +1,191 @@
+#include "library/server.h"
+
+#include <thread>
+
+#include "base/clock.h"
+#include "group/group_directory.h"
+#include "log/file.h"
+
+namespace weft::library {
+
+void ServerHost::on_control_request(uint64_t token, uint64_t session, std::string json) {
+  weft_completion completion{};
+  completion.kind = WEFT_COMPLETION_CONTROL_REQUEST;
+  completion.tag = token;
+  completion.value[0] = session;
+  completions_.push(completion, json);
+}
+
+void ServerHost::on_log(broker::LogLevel level, std::string line) {
+  weft_completion completion{};
+  completion.kind = WEFT_COMPLETION_LOG;
+  completion.value[0] = static_cast<uint64_t>(level);
+  completions_.push(completion, line);
+}
+
+namespace {
+std::string job_text(const wire::Uuid& job) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const uint8_t byte : job) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+// Slot and epoch from the data directory, which is locked first; without one the epoch is the time, which grows as
+// well.
+Status open_data(weft_server* server, const weft_server_options& options, uint32_t rank_among_servers) {
+  if (options.data == nullptr) {
+    server->slot = options.slot >= 0 ? static_cast<uint32_t>(options.slot) : rank_among_servers;
+    server->slot_epoch = static_cast<uint32_t>(Clock::system().realtime_ns() / kNsPerSecond);
+    return {};
+  }
+  server->data = options.data;
+  Result<std::unique_ptr<log::DirectoryLock>> lock =
+      log::DirectoryLock::take(server->data, job_text(server->job->job_id), options.force_lock != 0);
+  if (!lock.ok()) return lock.status();
+  server->lock = lock.take();
+  log::FileSystem& files = log::FileSystem::real();
+  uint64_t slot = rank_among_servers;
+  if (options.slot >= 0) {
+    slot = static_cast<uint64_t>(options.slot);
+  } else if (const Result<log::DataDirectoryInfo> before = log::read_data_directory(files, server->data); before.ok()) {
+    slot = before.value().slot;
+  }
+  Result<log::DataDirectoryInfo> info = log::open_data_directory(files, server->data, slot);
+  if (!info.ok()) return info.status();
+  server->slot = static_cast<uint32_t>(info.value().slot);
+  server->slot_epoch = static_cast<uint32_t>(info.value().slot_epoch);
+  return {};
+}
+
+// Which group directory, and whether this is a slot that comes back into a job that is known there: only outside an MPI
+// world does a server take up the id and secret that it finds, so that the clients of before go on.
+Status find_group(weft_server* server, const weft_server_options& options) {
+  weft_job* job = server->job;
+  server->group = options.group != nullptr ? options.group : job->settings.group;
+  if (server->group.empty() && server->slot == 0 && !server->data.empty()) server->group = server->data + "/group";
+  if (server->group.empty() || job->place.size > 1) return {};
+  const Result<group::JobRecord> record = group::read_job(server->group);
+  if (!record.ok()) {
+    const bool fresh = record.status().code() == Code::GROUP_MISSING;
+    if (fresh && server->slot == 0) return {};
+    return record.status();
+  }
+  job->job_id = record.value().job;
+  job->secret = record.value().secret;
+  server->rejoined = true;
+  server->slot_count_before = record.value().slot_count;
+  return {};
+}
+
+Status start(weft_server* server, const weft_server_options& options) {
+  weft_job* job = server->job;
+  WEFT_RETURN_IF_ERROR(open_data(server, options, static_cast<uint32_t>(job->place.group_rank)));
+  WEFT_RETURN_IF_ERROR(find_group(server, options));
+  broker::BrokerOptions broker_options;
+  broker_options.slot = server->slot;
+  broker_options.slot_epoch = server->slot_epoch;
+  broker_options.secret = job->secret;
+  broker_options.job = job->job_id;
+  const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
+  broker_options.threads = options.threads != 0 ? options.threads : std::min(4u, cores);
+  if (options.slab_bytes != 0) broker_options.slab_bytes = options.slab_bytes;
+  if (options.data_bytes_in_flight_max != 0) broker_options.data_bytes_in_flight_max = options.data_bytes_in_flight_max;
+  server->host = std::make_unique<ServerHost>(job->completions);
+  Result<std::unique_ptr<broker::Broker>> broker = broker::Broker::create(*job->lane, broker_options, *server->host);
+  if (!broker.ok()) return broker.status();
+  server->broker = broker.take();
+  job->server = server;
+  return job->start_lane();
+}
+}  // namespace
+
+Status end_server(weft_server* server, int64_t timeout_ms) {
+  if (server->stopped) return {};
+  server->stopped = true;
+  Status status;
+  if (server->job->lane_started) {
+    auto waiter = std::make_shared<Waiter>();
+    server->broker->stop(static_cast<uint64_t>(std::max<int64_t>(0, timeout_ms)),
+                         [waiter](Status stopped) { waiter->set(std::move(stopped)); });
+    status = waiter->wait(-1, "stopping the server");  // has its own deadline
+  }
+  if (server->published_group.empty()) return status;
+  // Only our own: another process may have taken the slot over.
+  const Result<group::SlotRecord> record = group::read_slot(server->published_group, server->slot);
+  if (!record.ok() || record.value().epoch != server->slot_epoch) return status;
+  Status removed = group::remove_slot(server->published_group, server->slot);
+  if (removed.ok() && server->slot == 0) removed = group::remove_job(server->published_group);
+  return status.ok() ? removed : status;
+}
+
+void release_server(weft_server* server) {
+  if (server == nullptr) return;
+  server->kind = Kind::kClosed;
+  delete server;
+}
+
+}  // namespace weft::library
+
+using namespace weft::library;
+using weft::Status;
+
+extern "C" {
+
+int weft_server_start(weft_job* job, const weft_server_options* options, weft_server** server) {
+  WEFT_CHECK_HANDLE(job);
+  if (server == nullptr) return report(weft::Code::INVALID_ARGUMENT, "server is NULL");
+  *server = nullptr;
+  if (!job->settings.server)
+    return report(weft::Code::INVALID_ARGUMENT, "this rank joined as a client; join with the role server");
+  if (job->server != nullptr || job->echo)
+    return report(weft::Code::INVALID_ARGUMENT, "this job hosts a server already, or is in echo mode");
+  const weft_server_options defaults = WEFT_SERVER_OPTIONS_DEFAULT;
+  weft_server_options all;
+  const Status read = read_options(options, defaults, &all);
+  if (!read.ok()) return report(read);
+  auto* made = new weft_server;
+  made->job = job;
+  const Status started = start(made, all);
+  if (!started.ok()) {
+    // Once the broker is the lane's handler it lives until the lane ends, in weft_close.
+    if (job->server != made) delete made;
+    return report(started);
+  }
+  *server = made;
+  return WEFT_OK;
+}
+
+int weft_server_stop(weft_server* server, int64_t timeout_ms) {
+  WEFT_CHECK_HANDLE(server);
+  return report(end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms));
+}
+
+int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag) {
+  WEFT_CHECK_HANDLE(server);
+  // A thread of its own: it ends with file I/O, and neither the caller nor the progress thread may wait for that.
+  std::thread([server, timeout_ms, tag] {
+    const Status stopped = end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms);
+    server->job->completions.push_status(WEFT_COMPLETION_SERVER, tag, stopped);
+  }).detach();
+  return WEFT_OK;
+}
+
+int weft_server_describe(const weft_server* server, weft_server_facts* facts) {
+  WEFT_CHECK_HANDLE(server);
+  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  weft_server_facts all{};
+  all.size = sizeof all;
+  all.slot = server->slot;
+  all.slot_epoch = server->slot_epoch;
+  all.session_count = static_cast<uint32_t>(server->broker->counters().sessions_now);
+  all.data = server->data.c_str();
+  all.group = server->group.c_str();
+  *facts = all;
+  return WEFT_OK;
+}
+
+}  // extern "C"

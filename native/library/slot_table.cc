@@ -1,0 +1,54 @@
+#include "library/slot_table.h"
+
+#include "group/group_directory.h"
+
+namespace weft::library {
+
+void SlotTable::set_group(std::string directory, const wire::Uuid& job) {
+  const std::lock_guard lock(mutex_);
+  group_ = std::move(directory);
+  job_ = job;
+}
+
+void SlotTable::put(uint32_t slot, uint32_t epoch, std::string address) {
+  const std::lock_guard lock(mutex_);
+  entries_[slot] = {epoch, std::move(address)};
+}
+
+uint32_t SlotTable::count() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<uint32_t>(entries_.size());
+}
+
+Result<std::string> SlotTable::find_address(uint32_t slot) {
+  std::string directory;
+  wire::Uuid job{};
+  {
+    const std::lock_guard lock(mutex_);
+    directory = group_;
+    job = job_;
+  }
+  Status reason;
+  if (!directory.empty()) {
+    Result<group::SlotRecord> record = group::read_slot(directory, slot);
+    if (record.ok() && record.value().job != job) {
+      return Status(Code::GROUP_OTHER_JOB,
+                    join_text("the group directory '", directory, "' now belongs to another job"));
+    }
+    reason = record.status();
+    const std::lock_guard lock(mutex_);
+    const auto known = entries_.find(slot);
+    if (record.ok() && (known == entries_.end() || record.value().epoch >= known->second.epoch)) {
+      entries_[slot] = {record.value().epoch, record.value().address};
+    } else if (reason.code() == Code::GROUP_STALE) {
+      return reason;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(slot);
+  if (found != entries_.end()) return found->second.address;
+  if (!reason.ok()) return reason;
+  return Status(Code::PARTITION_UNAVAILABLE, join_text("no server of slot ", slot, " has joined"));
+}
+
+}  // namespace weft::library

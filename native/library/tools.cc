@@ -1,0 +1,34 @@
+// Calls that need no job: verifying stored data, saying what the network offers, checksums.
+#include "base/checksum.h"
+#include "fabric/fabric.h"
+#include "library/errors.h"
+#include "library/json_text.h"
+#include "log/verify.h"
+#include "weftline/weftline_server.h"
+
+using namespace weft::library;
+using weft::Result;
+using weft::Status;
+
+extern "C" {
+
+int weft_log_verify(const char* data, void (*report_one)(void* context, const char* json), void* context) {
+  if (data == nullptr || report_one == nullptr) return report(weft::Code::INVALID_ARGUMENT, "data or report is NULL");
+  return report(weft::log::verify_data_directory(weft::log::FileSystem::real(), data,
+                                                 [&](const weft::log::PartitionVerification& verification) {
+                                                   report_one(context, verification_json(verification).c_str());
+                                                   return true;
+                                                 }));
+}
+
+int weft_doctor(char** json) {
+  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  Result<std::unique_ptr<weft::fabric::Lane>> lane = weft::fabric::Lane::open({});
+  if (!lane.ok()) return report(lane.status());
+  *json = copy_text(doctor_json(lane.value()->describe()));
+  return WEFT_OK;
+}
+
+uint32_t weft_crc32c(const void* bytes, uint64_t length, uint32_t seed) { return weft::crc32c(bytes, length, seed); }
+
+}  // extern "C"
