@@ -72,7 +72,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   void run();
   bool run_tasks();
   bool fire_timers();
-  bool poll_transports();
+  bool poll_transports(bool cheap_only = false);
   void sleep();
   void poll_descriptors(int64_t timeout_ns);
   int64_t sleep_limit_ns(uint64_t now) const;
@@ -144,7 +144,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool started_ = false;
   std::atomic<bool> running_{false};
   bool closing_ = false;
-  bool spins_ = false;   // a transport is worth spinning for; constant after start()
+  bool spins_ = false;   // the last event came from a transport that is cheap to poll
   bool polled_ = false;  // a transport cannot wake us; constant after start()
   uint64_t poll_ns_ = 0;
   Task* taken_tasks_ = nullptr;
