@@ -193,7 +193,7 @@ int weft_job_describe(const weft_job* job, weft_job_facts* facts) {
   all.node_size = place.node_size;
   all.group_rank = place.group_rank;
   all.group_size = place.group_size;
-  all.server_count = static_cast<int32_t>(job->slots->count());
+  all.server_count = static_cast<int32_t>(std::max(job->slots->count(), job->servers_known));
   all.role = job->role.c_str();
   all.name = job->settings.name.c_str();
   all.mpi = place.mpi == nullptr ? "none" : place.table().family;

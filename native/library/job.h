@@ -77,6 +77,7 @@ struct weft_job {
   std::string group;  // directory in use, "" if none
   std::string role;
   bool attached = false;
+  uint32_t servers_known = 0;  // by what the ranks or the group directory said, before any of them is connected
 
   weft::library::Completions completions;
   std::shared_ptr<weft::library::SlotTable> slots = std::make_shared<weft::library::SlotTable>();

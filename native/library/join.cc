@@ -86,6 +86,7 @@ Status begin_join(weft_job* job, int64_t world) {
       mpi_status(place.table(), place.table().allgather(place.world, &card, sizeof card, cards.data())));
   for (int32_t rank = 0; rank < place.size; ++rank)
     WEFT_RETURN_IF_ERROR(check_card(cards[static_cast<size_t>(rank)], rank));
+  for (const RankCard& each : cards) job->servers_known += each.is_server != 0 ? 1 : 0;
   job->job_id = cards[0].job;
   job->secret = cards[0].secret;
   job->secret_known = true;
@@ -99,6 +100,7 @@ Status read_group(weft_job* job, const std::string& directory) {
   job->job_id = record.value().job;
   job->secret = record.value().secret;
   job->secret_known = true;
+  job->servers_known = record.value().slot_count;
   job->group = directory;
   job->slots->set_group(directory, job->job_id);
   Status stale;

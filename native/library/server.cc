@@ -78,6 +78,7 @@ Status find_group(weft_server* server, const weft_server_options& options) {
   job->secret = record.value().secret;
   server->rejoined = true;
   server->slot_count_before = record.value().slot_count;
+  job->servers_known = std::max(server->slot_count_before, server->slot + 1);
   return {};
 }
 
