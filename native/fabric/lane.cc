@@ -27,6 +27,17 @@ constexpr uint64_t kPollLastNs = 2 * kNsPerMs;
 constexpr uint64_t kRetryNs = 200 * kNsPerUs;
 constexpr uint64_t kShutdownNsMax = 200 * kNsPerMs;
 
+// After a spin in vain so many sleeps at most begin without one.
+constexpr uint32_t kSpinSkipMax = 15;
+
+void relax_processor() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // epoll_wait counts in milliseconds; the newer call in nanoseconds. Older kernels round up.
 int wait_for_events(int epoll, epoll_event* events, int count, int64_t timeout_ns) {
 #ifdef SYS_epoll_pwait2
@@ -198,19 +209,25 @@ void LaneImpl::run() {
     graveyard_.clear();
     settle_releases();
     if (worked) {
+      if (idle_since_ns != 0) spin_skip_ = 0;  // it paid
       idle_since_ns = 0;
       poll_ns_ = kPollFirstNs;
       // Descriptors (accepts, processes that ended) must not wait for a quiet moment.
       if (++turns % 64 == 0) poll_descriptors(0);
       continue;
     }
-    if (options_.spin_us != 0 && spins_) {
+    if (idle_since_ns == 0 && spin_skips_left_ != 0) {
+      spin_skips_left_--;
+    } else if (options_.spin_us != 0 && spins_) {
       const uint64_t now = now_ns();
       if (idle_since_ns == 0) idle_since_ns = now;
       if (now - idle_since_ns < options_.spin_us * kNsPerUs) {
-        __builtin_ia32_pause();
+        relax_processor();
         continue;
       }
+      // In vain: perhaps the other side waits for this very core (25 us instead of 0.3 for a message, measured).
+      spin_skip_ = std::min(spin_skip_ * 2 + 1, kSpinSkipMax);
+      spin_skips_left_ = spin_skip_;
     }
     sleep();
     idle_since_ns = 0;

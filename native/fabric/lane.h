@@ -144,7 +144,9 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool started_ = false;
   std::atomic<bool> running_{false};
   bool closing_ = false;
-  bool spins_ = false;   // the last event came from a transport that is cheap to poll
+  bool spins_ = false;  // the last event came from a transport that is cheap to poll
+  uint32_t spin_skip_ = 0;
+  uint32_t spin_skips_left_ = 0;
   bool polled_ = false;  // a transport cannot wake us; constant after start()
   uint64_t poll_ns_ = 0;
   Task* taken_tasks_ = nullptr;
