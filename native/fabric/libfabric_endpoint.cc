@@ -44,7 +44,9 @@ Status LibfabricTransport::open() {
   error = fi_domain(fabric_, info_, &domain_, nullptr);
   if (error != 0) return fail("opening the domain", error);
   WEFT_RETURN_IF_ERROR(open_queue());
-  return open_endpoint();
+  const Status opened = open_endpoint();
+  if (opened.ok() || options_.bind_address.empty()) return opened;
+  return opened.with_context(join_text("with bind_address ", options_.bind_address));
 }
 
 fi_info* LibfabricTransport::make_hints() const {

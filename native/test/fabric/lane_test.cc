@@ -192,6 +192,26 @@ TEST_P(EachTransport, AClosedRegistrationIsNotReadAnyMore) {
   EXPECT_FALSE(client_->move(false, peer_, local.value().get(), here.data(), 4096, named, 0, 2000).ok());
 }
 
+TEST(BindAddress, IsTheOneThatOthersReach) {
+  LaneOptions options = options_for("tcp");
+  options.bind_address = "127.0.0.1";
+  LaneHost server(options);
+  LaneHost client(options);
+  ASSERT_NE(server.lane().describe()[0].find("127.0.0.1"), std::string::npos) << server.lane().describe()[0];
+  server.start();
+  client.start();
+  const PeerId peer = client.connect(server.lane().address());
+  ASSERT_TRUE(client.is_up(peer));
+}
+
+TEST(BindAddress, OfNoInterfaceIsNamedInTheError) {
+  LaneOptions options = options_for("tcp");
+  options.bind_address = "203.0.113.77";
+  const Status status = Lane::open(options).status();
+  EXPECT_EQ(status.code(), Code::FABRIC);
+  EXPECT_NE(status.message().find("bind_address"), std::string::npos) << status.text();
+}
+
 TEST(LaneToItself, ServerAndClientHandlersAreTwoPeers) {
   LaneHost host(options_for(""));
   host.start();
