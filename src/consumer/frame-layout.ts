@@ -27,6 +27,8 @@ export interface Frame {
   readonly timeDeltaUs: Uint32Array;
   /** undefined: no event has data. */
   readonly dataLength: Float64Array | undefined;
+  /** Whether the topic's metadata is JSON. */
+  readonly json: boolean;
   /** JSON metadata of all events as one string … */
   readonly text: string | undefined;
   /** … or the bytes: raw metadata, or JSON that is not UTF-8. */
@@ -47,7 +49,7 @@ export class FrameScratch {
   }
 
   /** Takes what consumerPoll left here. */
-  take(metadata: string | Uint8Array): Frame {
+  take(metadata: string | Uint8Array, json: boolean): Frame {
     const words = this.#words;
     const count = words[1] ?? 0;
     return {
@@ -62,6 +64,7 @@ export class FrameScratch {
       metadataEnd: this.#metadataEnd.slice(0, count),
       timeDeltaUs: this.#timeDelta.slice(0, count),
       dataLength: ((words[4] ?? 0) & flagHasData) === 0 ? undefined : this.#lengths(count),
+      json,
       text: typeof metadata === "string" ? metadata : undefined,
       bytes: typeof metadata === "string" ? undefined : metadata,
     };

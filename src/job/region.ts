@@ -142,7 +142,7 @@ export class Region {
  */
 export function ownedBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
   const bytes = viewBytes(what, memory);
-  if (isShared(bytes) || bytes.buffer.resizable) {
+  if (isShared(bytes) || isResizable(bytes.buffer)) {
     const kind = isShared(bytes) ? "a SharedArrayBuffer" : "a resizable ArrayBuffer";
     throw new WeftError("WEFT_INVALID_ARGUMENT", `${what} lies in ${kind}, which cannot be referenced without a copy`, {
       next: "use memory of alloc(), or copy it into a plain ArrayBuffer",
@@ -162,4 +162,8 @@ export function viewBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer
 
 export function isShared(bytes: Uint8Array): boolean {
   return typeof SharedArrayBuffer !== "undefined" && (bytes.buffer as unknown) instanceof SharedArrayBuffer;
+}
+
+function isResizable(buffer: ArrayBuffer): boolean {
+  return (buffer as { readonly resizable?: boolean }).resizable === true;
 }

@@ -112,6 +112,16 @@ export interface ControlRequest {
   readonly json: string;
 }
 
+export interface RequestHandling {
+  readonly signal?: AbortSignal | undefined;
+  /** Gets a completion that came after the signal: closes its handle. What it refers to stays referenced until then. */
+  readonly late?: ((completion: Completion) => void) | undefined;
+  /** Gets further completions of the tag, until it is unwatched. */
+  readonly keep?: CompletionHandler | undefined;
+  /** Sees a failed completion before the promise rejects. */
+  readonly failed?: CompletionHandler | undefined;
+}
+
 export class Completions {
   readonly binding: NativeBinding;
   readonly job: JobHandle;
@@ -140,15 +150,14 @@ export class Completions {
 
   /**
    * Starts an asynchronous native call with a fresh tag and resolves with its completion; rejects with its error. An
-   * aborted signal rejects at once with WEFT_CANCELLED and the late completion goes to `late` (to close its handle).
-   * Further completions of the tag go to `keep`, until it is unwatched.
+   * aborted signal rejects at once with WEFT_CANCELLED.
    */
   async request(
     what: string,
     start: (tag: number) => void,
-    options: { readonly signal?: AbortSignal | undefined; readonly late?: (completion: Completion) => void; readonly keep?: CompletionHandler } = {},
+    options: RequestHandling = {},
   ): Promise<Completion> {
-    const { signal, late, keep } = options;
+    const { signal, late, keep, failed } = options;
     throwIfAborted(what, signal);
     if (this.#closed) throw new WeftError("WEFT_CLOSED", `${what}: the job was closed`);
     return await new Promise<Completion>((resolve, reject) => {
@@ -176,7 +185,10 @@ export class Completions {
         }
         settle();
         if (record.code === 0) resolve(record.keep());
-        else reject(record.error());
+        else {
+          failed?.(record);
+          reject(record.error());
+        }
       });
       this.#rejects.add(fail);
       signal?.addEventListener("abort", abort, { once: true });

@@ -5,9 +5,14 @@ import { WeftError } from "../errors.js";
 /** Metadata of one event, in bytes. */
 export const metadataBytesMax = 1024 * 1024;
 
-/** @internal Metadata that is JSON text already, valid, and is to be stored byte for byte. */
+/**
+ * Metadata that is JSON text already: stored as these bytes, byte for byte. It is not parsed: the caller vouches for it.
+ */
 export class EncodedJson {
-  constructor(readonly text: string) {}
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 export type EncodeMetadata = (metadata: unknown) => string | Uint8Array;

@@ -1,0 +1,454 @@
+/**
+ * A consumer: events of some partitions of a topic, one by one or many at a time, with as much of their data as was
+ * selected. JavaScript thread; one pull or iteration at a time.
+ *
+ * A group of events (of one frame, with one data request) is, in order: prepared (its data is on the way), current,
+ * lent (all handed out; its memory goes at the next call). At most `preparedMax` are prepared, so that data of the next
+ * group moves while this one is read. An event that a timed-out or aborted pull did not hand out is handed out by the
+ * next one.
+ */
+import { invalid } from "../check.js";
+import { WeftError, throwIfAborted } from "../errors.js";
+import { abortable } from "../job/abortable.js";
+import { ownedBytes } from "../job/region.js";
+import type { ConsumerHandle } from "../native/binding.js";
+import { type Completions, completionKind } from "../native/completions.js";
+import type { TopicContext } from "../topic/context.js";
+import { Cursors } from "./cursors.js";
+import type { Destination, Event, EventOwner } from "./event.js";
+import { DataRequests, type EventGroup } from "./event-group.js";
+import { FrameSource } from "./frame-source.js";
+import { GroupBuilder } from "./group-builder.js";
+import {
+  type ConsumerOptions,
+  type PullOptions,
+  type ResolvedConsumerOptions,
+  type Select,
+  resolveConsumerOptions,
+  resolvePullOptions,
+} from "./options.js";
+import { Selection } from "./selection.js";
+import { SlabPool } from "./slab-pool.js";
+
+/** Groups whose data is on its way while another one is read. */
+const preparedMax = 2;
+
+/** How far a consumer is behind in one partition. */
+export interface PartitionLag {
+  readonly partition: number;
+  /** Offset of the next event that is not acknowledged. */
+  readonly position: number;
+  /** Behind the newest event that is visible. */
+  readonly visibleEnd: number;
+  /** Events between them. */
+  readonly events: number;
+}
+
+/** What exists while the consumer is open. */
+interface Opened {
+  readonly handle: ConsumerHandle;
+  readonly tag: number;
+  readonly source: FrameSource;
+  readonly pool: SlabPool;
+  readonly requests: DataRequests;
+  readonly builder: GroupBuilder;
+  readonly cursors: Cursors;
+  readonly forgetJob: () => void;
+}
+
+interface Prepared {
+  readonly group: EventGroup | undefined;
+  readonly error: WeftError | undefined;
+  settled: boolean;
+}
+
+export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<Event<Metadata>> {
+  readonly topic: TopicContext;
+  readonly #completions: Completions;
+  readonly #options: ResolvedConsumerOptions;
+  readonly #select: Select<unknown> | Selection | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #opening: Promise<Opened> | undefined;
+  #opened: Opened | undefined;
+  #closing: Promise<void> | undefined;
+  #prepared: Prepared[] = [];
+  #current: EventGroup | undefined;
+  #lent: EventGroup[] = [];
+  #waiters: (() => void)[] = [];
+  #taking = false;
+  #filling = false;
+  #dry = false;
+  #closedBy: WeftError | undefined;
+
+  /** @internal Use `topic.consumer`. */
+  constructor(topic: TopicContext, options: ConsumerOptions<Metadata>) {
+    this.topic = topic;
+    this.#completions = topic.job.completions;
+    this.#options = resolveConsumerOptions(topic, options);
+    this.#select = options.select as Select<unknown> | Selection | undefined;
+    this.#signal = options.signal;
+  }
+
+  /** Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. */
+  async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
+    await this.#open(options.signal);
+    return this;
+  }
+
+  /** With `until: "end"`: all was handed out. */
+  get ended(): boolean {
+    const opened = this.#opened;
+    if (opened === undefined || this.#prepared.length > 0 || this.#current !== undefined) return false;
+    return opened.source.ended && this.#dry;
+  }
+
+  /**
+   * The next events, at least one unless the time is over or the end was reached (`ended`): then none. A pull that
+   * timed out or was aborted loses nothing. Views of earlier events' data end with this call. Local.
+   *
+   * @example
+   * ```ts
+   * const events = await consumer.pull({ max: 100, timeoutMs: 500 });
+   * ```
+   */
+  async pull(options: PullOptions = {}): Promise<Event<Metadata>[]> {
+    const { max, timeoutMs, signal } = resolvePullOptions(options);
+    throwIfAborted("pull", signal);
+    return await this.#exclusively(async () => {
+      const endMs = timeoutMs === -1 ? Infinity : performance.now() + timeoutMs;
+      await this.#open(signal);
+      this.#releaseLent();
+      for (;;) {
+        this.#fill();
+        const events: Event[] = [];
+        while (events.length < max) {
+          const event = this.#take(events.length > 0);
+          if (event === undefined) break;
+          events.push(event);
+        }
+        const leftMs = endMs - performance.now();
+        if (events.length > 0 || this.ended || leftMs <= 0) return events as Event<Metadata>[];
+        await this.#wait(leftMs, signal);
+      }
+    });
+  }
+
+  /**
+   * Events one by one. `break` gives the memory back and, with a name, commits what was acknowledged; the consumer stays
+   * open, and a new iteration goes on behind the last event that was handed out.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Event<Metadata>, undefined> {
+    return {
+      next: () => this.#next(),
+      return: async () => {
+        this.#releaseLent();
+        await this.#opened?.cursors.commitAcknowledged();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  /**
+   * Events as they arrive, many at a time: a promise for each list instead of each event. Options as of `pull`, without
+   * a time limit.
+   */
+  async *batches(options: Omit<PullOptions, "timeoutMs"> = {}): AsyncGenerator<Event<Metadata>[], void> {
+    try {
+      for (;;) {
+        const events = await this.pull(options);
+        if (events.length === 0) return;
+        yield events;
+      }
+    } finally {
+      if (this.#closing === undefined) await this.#opened?.cursors.commitAcknowledged();
+    }
+  }
+
+  /**
+   * Makes durable, in each partition, the position behind the highest event up to which all were acknowledged: a
+   * consumer that opens this name later begins there. Resolves when it is. Needs a name.
+   */
+  async commit(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    throwIfAborted("commit", options.signal);
+    if (this.#options.native.name === undefined) {
+      throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer without a name has no cursor to commit", {
+        next: "give the consumer a name",
+      });
+    }
+    const { cursors } = await this.#open(options.signal);
+    await cursors.commit(options.signal);
+  }
+
+  /** How many events are visible and not acknowledged; asks the servers. */
+  async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
+    const { cursors } = await this.#open(options.signal);
+    return await Promise.all(
+      this.#options.partitions.map(async (partition) => {
+        const { values } = await this.#completions.request(
+          `asking for partition ${partition} of topic '${this.topic.name}'`,
+          (tag) => {
+            this.#completions.binding.partitionQueryAsync(this.topic.handle, partition, tag);
+          },
+          { signal: options.signal },
+        );
+        const position = cursors.position(partition);
+        return { partition, position, visibleEnd: values[1], events: Math.max(0, values[1] - position) };
+      }),
+    );
+  }
+
+  /** Commits what was acknowledged (with a name), gives all memory back, closes. A second call waits for the same. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** @internal */
+  acknowledge(partition: number, offset: number): void {
+    this.#opened?.cursors.acknowledge(partition, offset);
+  }
+
+  /** @internal */
+  async fetch(
+    event: Event,
+    selection: Selection,
+    into: Destination | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    throwIfAborted("event.fetch", signal);
+    if (!(selection instanceof Selection)) throw invalid("the selection", selection, "all, range(…), box(…), …");
+    const { requests } = await this.#open(signal);
+    const problem = selection.problemFor(event.dataLength, event.name);
+    if (problem !== undefined) throw problem;
+    const bytes = selection.kind === "all" || selection.kind === "runs" ? selection.bytesFor(event.dataLength) : 0;
+    if (bytes > this.#options.eventBytesMax) {
+      throw new WeftError("WEFT_BUFFER_TOO_LARGE", `${bytes} bytes of ${event.name} do not fit one buffer`, {
+        next: "fetch ranges of it",
+      });
+    }
+    const destination =
+      into === undefined
+        ? (selection.destination ?? { bytes: new Uint8Array(bytes), region: undefined })
+        : { bytes: ownedBytes("the destination", into), region: undefined };
+    if (destination.bytes.byteLength < bytes) {
+      throw invalid("the destination's length", destination.bytes.byteLength, `at least ${bytes}`);
+    }
+    if (bytes > 0) await requests.fetch(event, selection, destination, signal);
+    return destination.bytes.subarray(0, bytes);
+  }
+
+  async #next(): Promise<IteratorResult<Event<Metadata>, undefined>> {
+    this.#releaseLent();
+    const event = this.#opened === undefined ? undefined : this.#take(false);
+    if (event !== undefined) return { done: false, value: event as Event<Metadata> };
+    return await this.#exclusively(async () => {
+      const { cursors } = await this.#open(undefined);
+      for (;;) {
+        this.#fill();
+        const next = this.#take(false);
+        if (next !== undefined) return { done: false, value: next as Event<Metadata> };
+        if (this.ended) {
+          await cursors.commitAcknowledged();
+          return { done: true, value: undefined };
+        }
+        await this.#wait(Infinity, undefined);
+      }
+    });
+  }
+
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#taking) {
+      throw new WeftError("WEFT_BUSY", `another pull or iteration of this consumer of '${this.topic.name}' waits`, {
+        next: "await it first, or open a consumer for each",
+      });
+    }
+    this.#taking = true;
+    try {
+      return await work();
+    } finally {
+      this.#taking = false;
+    }
+  }
+
+  /**
+   * The next event whose data is there. A failed partition's error is thrown, but not while the caller holds events
+   * that were taken in the same pull (`keepError`).
+   */
+  #take(keepError: boolean): Event | undefined {
+    for (;;) {
+      const group = this.#current;
+      if (group !== undefined) {
+        const event = group.events[group.next++];
+        if (group.next >= group.events.length) {
+          this.#current = undefined;
+          this.#lent.push(group);
+        }
+        if (event === undefined) continue;
+        this.#opened?.cursors.handOut(event.partition, event.offset);
+        return event;
+      }
+      const first = this.#prepared[0];
+      if (first?.settled !== true || (first.error !== undefined && keepError)) return undefined;
+      this.#prepared.shift();
+      this.#fill();
+      if (first.error !== undefined) throw first.error;
+      this.#current = first.group;
+    }
+  }
+
+  #releaseLent(): void {
+    if (this.#lent.length === 0) return;
+    for (const group of this.#lent) {
+      if (group.memory !== undefined) this.#opened?.pool.giveBack(group.memory);
+    }
+    this.#lent = [];
+    this.#fill();
+  }
+
+  /** Prepares groups as long as there are frames and memory. */
+  #fill(): void {
+    const opened = this.#opened;
+    if (opened === undefined || this.#closing !== undefined || this.#filling) return;
+    this.#filling = true;
+    while (this.#prepared.length < preparedMax) {
+      const built = opened.builder.build();
+      this.#dry = built === "dry";
+      if (built === "dry" || built === "full") break;
+      if (built === "later") {
+        setImmediate(() => {
+          this.#fill();
+          this.#wakeWaiters();
+        });
+        break;
+      }
+      this.#prepare(built);
+    }
+    this.#filling = false;
+  }
+
+  #prepare(built: EventGroup | WeftError): void {
+    const failed = built instanceof WeftError;
+    const prepared: Prepared = {
+      group: failed ? undefined : built,
+      error: failed ? built : undefined,
+      settled: failed || built.ready === undefined,
+    };
+    this.#prepared.push(prepared);
+    if (prepared.settled) return;
+    // A group never fails as a whole: its events carry what went wrong.
+    void prepared.group?.ready?.then(() => {
+      prepared.settled = true;
+      this.#wakeWaiters();
+    });
+  }
+
+  #wakeWaiters(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  async #wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closedBy !== undefined) throw this.#closedBy;
+    const release = this.#completions.hold();
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await abortable("pull", signal, (resolve) => {
+        this.#waiters.push(resolve);
+        // Timers of Node end at 2^31 ms; a longer wait is taken up again by the caller.
+        if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), 2_147_483_647));
+        return () => {
+          this.#waiters = this.#waiters.filter((one) => one !== resolve);
+        };
+      });
+    } finally {
+      clearTimeout(timer);
+      release();
+    }
+    if (this.#closedBy !== undefined) throw this.#closedBy;
+  }
+
+  async #open(signal: AbortSignal | undefined): Promise<Opened> {
+    if (this.#closing !== undefined || this.#closedBy !== undefined) {
+      throw this.#closedBy ?? new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
+    }
+    if (this.#opened !== undefined) return this.#opened;
+    const signals = [signal, this.#signal].filter((one) => one !== undefined);
+    const any = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+    this.#opening ??= this.#openNative(any).finally(() => {
+      this.#opening = undefined;
+    });
+    return await this.#opening;
+  }
+
+  async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
+    const completions = this.#completions;
+    const { binding } = completions;
+    const { native, partitions, untilEnd, slabBytes, slabs, ackEvery, eventBytesMax } = this.#options;
+    let tag = 0;
+    const { handle } = await completions.request(
+      `opening a consumer of topic '${this.topic.name}'`,
+      (fresh) => {
+        tag = fresh;
+        binding.consumerOpenAsync(this.topic.handle, native, fresh);
+      },
+      {
+        signal,
+        late: (completion) => {
+          const closing = completions.watch(() => {
+            completions.unwatch(closing);
+          });
+          binding.consumerCloseAsync(completion.handle as ConsumerHandle, closing);
+        },
+        keep: (record) => {
+          if (record.kind === completionKind.frames) this.#onFrames();
+        },
+      },
+    );
+    const consumer = handle as ConsumerHandle;
+    const source = new FrameSource(completions, consumer, this.topic.serializer === "json", partitions, untilEnd);
+    const pool = new SlabPool(completions, slabBytes, slabs);
+    const requests = new DataRequests(completions, consumer, pool);
+    const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);
+    const cursors = new Cursors(completions, consumer, partitions, ackEvery);
+    const forgetJob = completions.onClosed((error) => {
+      this.#closedBy = error;
+      this.#wakeWaiters();
+    });
+    this.topic.job.opened.add(this);
+    return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, cursors, forgetJob });
+  }
+
+  #onFrames(): void {
+    if (this.#opened === undefined) return; // the first look at the frames comes with the opening's end
+    this.#opened.source.wake();
+    this.#fill();
+    this.#wakeWaiters();
+  }
+
+  async #close(): Promise<void> {
+    const opened = this.#opened ?? (await this.#opening?.catch(() => undefined));
+    if (opened === undefined) return;
+    this.#closedBy ??= new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
+    this.#wakeWaiters();
+    let failure: unknown;
+    await opened.cursors.commitAcknowledged().catch((error: unknown) => {
+      failure = error;
+    });
+    // Requests under way write into our memory: it goes when they were answered.
+    await Promise.all(this.#prepared.map(({ group }) => group?.ready));
+    const groups = [...this.#lent, this.#current, ...this.#prepared.map(({ group }) => group)];
+    for (const group of groups) if (group?.memory !== undefined) opened.pool.giveBack(group.memory);
+    this.#lent = [];
+    this.#prepared = [];
+    this.#current = undefined;
+    opened.forgetJob();
+    this.topic.job.opened.delete(this);
+    this.#completions.unwatch(opened.tag);
+    await this.#completions.request(`closing a consumer of topic '${this.topic.name}'`, (tag) => {
+      this.#completions.binding.consumerCloseAsync(opened.handle, tag);
+    });
+    opened.pool.close();
+    if (failure !== undefined) throw failure;
+  }
+}

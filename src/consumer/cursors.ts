@@ -1,0 +1,91 @@
+/**
+ * Acknowledgements and commits of a consumer: a tracker per partition, and the requests that make positions durable.
+ * JavaScript thread.
+ */
+import { WeftError } from "../errors.js";
+import type { ConsumerHandle } from "../native/binding.js";
+import type { Completions } from "../native/completions.js";
+import { CursorTracker } from "./cursor-tracker.js";
+
+export class Cursors {
+  readonly #completions: Completions;
+  readonly #handle: ConsumerHandle;
+  readonly #trackers = new Map<number, CursorTracker>();
+  readonly #ackEvery: number;
+  #acknowledged = 0;
+  #committing: Promise<void> | undefined;
+  #failure: WeftError | undefined;
+
+  constructor(completions: Completions, handle: ConsumerHandle, partitions: readonly number[], ackEvery: number) {
+    this.#completions = completions;
+    this.#handle = handle;
+    this.#ackEvery = ackEvery;
+    for (const partition of partitions) {
+      const { startOffset } = completions.binding.consumerPosition(handle, partition);
+      this.#trackers.set(partition, new CursorTracker(partition, startOffset));
+    }
+  }
+
+  handOut(partition: number, offset: number): void {
+    this.#trackers.get(partition)?.handOut(offset);
+  }
+
+  acknowledge(partition: number, offset: number): void {
+    this.#trackers.get(partition)?.acknowledge(offset);
+    if (this.#ackEvery === 0 || ++this.#acknowledged < this.#ackEvery || this.#committing !== undefined) return;
+    this.#acknowledged = 0;
+    // Nobody waits for it: the next commit tells its failure, and makes the same position durable.
+    this.commit(undefined).catch((error: unknown) => {
+      this.#failure ??= error as WeftError;
+    });
+  }
+
+  /** The offset of the next event that is not done. */
+  position(partition: number): number {
+    return this.#trackers.get(partition)?.position ?? 0;
+  }
+
+  /** Makes all positions durable, one commit after the other. */
+  async commit(signal: AbortSignal | undefined): Promise<void> {
+    const before = this.#committing;
+    const work = (async (): Promise<void> => {
+      await before?.catch(() => undefined); // its own caller gets its error
+      await this.#commitAll(signal);
+    })();
+    this.#committing = work;
+    try {
+      await work;
+      this.#failure = undefined;
+    } finally {
+      if (this.#committing === work) this.#committing = undefined;
+    }
+  }
+
+  /** At the end of an iteration and at close: what was acknowledged becomes durable. */
+  async commitAcknowledged(): Promise<void> {
+    if (this.#ackEvery === 0) return;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    await this.commit(undefined);
+    if (failure !== undefined && !failure.canRetry) throw failure;
+  }
+
+  async #commitAll(signal: AbortSignal | undefined): Promise<void> {
+    const moved = [...this.#trackers].filter(([, tracker]) => tracker.position > tracker.committed);
+    const outcomes = await Promise.allSettled(
+      moved.map(async ([partition, tracker]) => {
+        const { position } = tracker;
+        await this.#completions.request(
+          `committing position ${position} of partition ${partition}`,
+          (tag) => {
+            this.#completions.binding.commitAsync(this.#handle, partition, position, tag);
+          },
+          { signal },
+        );
+        tracker.committed = Math.max(tracker.committed, position);
+      }),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+}

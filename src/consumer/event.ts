@@ -1,0 +1,170 @@
+/**
+ * An event as it is handed out. Metadata is decoded at its first use. Data, if some was selected, is a view of memory
+ * that is reused: it ends with the next iteration (`copy()` keeps it). JavaScript thread.
+ */
+import { WeftError } from "../errors.js";
+import type { Frame } from "./frame-layout.js";
+import type { Selection } from "./selection.js";
+import type { ConsumeMemory } from "./slab-pool.js";
+
+/** What an event can ask of its consumer. */
+export interface EventOwner {
+  acknowledge(partition: number, offset: number): void;
+  fetch(event: Event, selection: Selection, into: Destination | undefined, signal?: AbortSignal): Promise<Uint8Array>;
+}
+export type Destination = ArrayBufferView | ArrayBuffer;
+
+export interface FetchOptions {
+  /** The caller's memory, at least as long as the selection; untouched until the promise settles. Default: new memory. */
+  readonly into?: Destination | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const decoder = new TextDecoder();
+
+export class Event<Metadata = unknown> {
+  readonly partition: number;
+  readonly offset: number;
+  /** Bytes of its data as stored, selected or not. */
+  readonly dataLength: number;
+  /** @internal */
+  readonly frame: Frame;
+  /** @internal Number in the frame. */
+  readonly index: number;
+  /** @internal */
+  readonly owner: EventOwner;
+  /** @internal The selected bytes, once they are there. */
+  selected: Uint8Array<ArrayBuffer> | undefined = undefined;
+  /** @internal Whose memory they lie in, if it is reused. */
+  memory: ConsumeMemory | undefined = undefined;
+  /** @internal Why there are none. */
+  failure: WeftError | undefined = undefined;
+  /** @internal */
+  decoded: { readonly value: unknown } | undefined = undefined;
+
+  /** @internal */
+  constructor(owner: EventOwner, frame: Frame, index: number) {
+    this.owner = owner;
+    this.frame = frame;
+    this.index = index;
+    this.partition = frame.partition;
+    this.offset = frame.firstOffset + index;
+    this.dataLength = frame.dataLength === undefined ? 0 : (frame.dataLength[index] ?? 0);
+  }
+
+  /** Of the partition; grows when its end had to be cut at a recovery. */
+  get epoch(): number {
+    return this.frame.epoch;
+  }
+  /** When it was pushed: the producer's clock, nanoseconds since 1970. */
+  get timeNs(): bigint {
+    return this.frame.baseTimeNs + BigInt(this.frame.timeDeltaUs[this.index] ?? 0) * 1000n;
+  }
+  /** When the server appended its batch: monotone in a partition, nanoseconds since 1970. */
+  get appendTimeNs(): bigint {
+    return this.frame.appendTimeNs;
+  }
+
+  /** Decoded: of a "json" topic the value, else the bytes. WEFT_METADATA_INVALID if what is stored is not JSON. */
+  get metadata(): Metadata {
+    return (this.decoded ??= this.#decode()).value as Metadata;
+  }
+  /** The JSON text as it was stored; undefined in topics of another serializer. */
+  get metadataText(): string | undefined {
+    const { text, bytes, json } = this.frame;
+    if (!json) return undefined;
+    const start = this.index === 0 ? 0 : (this.frame.metadataEnd[this.index - 1] ?? 0);
+    const end = this.frame.metadataEnd[this.index] ?? start;
+    // Not UTF-8: each wrong byte becomes U+FFFD.
+    return text === undefined ? decoder.decode(bytes?.subarray(start, end)) : text.slice(start, end);
+  }
+  /** The metadata's bytes as they were stored. They stay valid. */
+  get metadataBytes(): Uint8Array {
+    const { bytes, metadataEnd } = this.frame;
+    if (bytes === undefined) return Buffer.from(this.metadataText ?? "");
+    const start = this.index === 0 ? 0 : (metadataEnd[this.index - 1] ?? 0);
+    return bytes.subarray(start, metadataEnd[this.index] ?? start);
+  }
+
+  /**
+   * The selected bytes; none if none were selected. A view until the next iteration, `pull` or `close`: afterwards
+   * WEFT_CLOSED, and views that were kept are detached (length 0). Throws why they could not be had:
+   * WEFT_SELECTION_OUTSIDE, WEFT_BUFFER_TOO_LARGE, WEFT_CORRUPT, …; the event can then still `fetch`.
+   */
+  get data(): Uint8Array<ArrayBuffer> {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.memory?.released === true) {
+      throw new WeftError("WEFT_CLOSED", `the data of ${this.name} was released by the next iteration`, {
+        next: "use it before, or keep a copy: event.copy()",
+      });
+    }
+    return (this.selected ??= new Uint8Array(0));
+  }
+  /** The selected bytes as doubles; a view as `data` is. */
+  float64(): Float64Array<ArrayBuffer> {
+    const [buffer, at, count] = this.#items(8);
+    return new Float64Array(buffer, at, count);
+  }
+  float32(): Float32Array<ArrayBuffer> {
+    const [buffer, at, count] = this.#items(4);
+    return new Float32Array(buffer, at, count);
+  }
+  int32(): Int32Array<ArrayBuffer> {
+    const [buffer, at, count] = this.#items(4);
+    return new Int32Array(buffer, at, count);
+  }
+  uint32(): Uint32Array<ArrayBuffer> {
+    const [buffer, at, count] = this.#items(4);
+    return new Uint32Array(buffer, at, count);
+  }
+  /** The selected bytes in memory of their own. */
+  copy(): Uint8Array<ArrayBuffer> {
+    return this.data.slice();
+  }
+
+  /**
+   * Gets (other) bytes of this event's data, at any time while the consumer is open.
+   *
+   * @example
+   * ```ts
+   * const rows = await event.fetch(range(0, 4096));
+   * ```
+   */
+  async fetch(selection: Selection, options: FetchOptions = {}): Promise<Uint8Array> {
+    return await this.owner.fetch(this, selection, options.into, options.signal);
+  }
+
+  /** The event is done. Local: `consumer.commit()` makes the position durable. Twice is as once. */
+  ack(): void {
+    this.owner.acknowledge(this.partition, this.offset);
+  }
+
+  /** @internal For messages. */
+  get name(): string {
+    return `event ${this.partition}:${this.offset}`;
+  }
+
+  #items(itemBytes: number): [buffer: ArrayBuffer, at: number, count: number] {
+    const { buffer, byteOffset, byteLength } = this.data;
+    if (byteOffset % itemBytes === 0 && byteLength % itemBytes === 0) return [buffer, byteOffset, byteLength / itemBytes];
+    throw new WeftError(
+      "WEFT_INVALID_ARGUMENT",
+      `${this.name}: ${byteLength} selected bytes at ${byteOffset} are no items of ${itemBytes} bytes`,
+      { next: "select whole items" },
+    );
+  }
+
+  #decode(): { value: unknown } {
+    if (!this.frame.json) return { value: this.metadataBytes };
+    const text = this.metadataText ?? "";
+    try {
+      return { value: JSON.parse(text) as unknown };
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new WeftError("WEFT_METADATA_INVALID", `the metadata of ${this.name} is not JSON: ${why}`, {
+        cause,
+        next: "look at its producer; event.metadataBytes has what is stored",
+      });
+    }
+  }
+}

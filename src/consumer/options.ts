@@ -1,0 +1,176 @@
+/** Options of consumers and of `pull`, their defaults and their check. */
+import { checkFunction, checkInteger, checkMembers, checkName, checkSignal, checkTimeoutMs, invalid } from "../check.js";
+import { WeftError } from "../errors.js";
+import type { NativeConsumerOptions } from "../native/binding.js";
+import type { TopicContext } from "../topic/context.js";
+import { Selection } from "./selection.js";
+
+/**
+ * Where to begin: after the last committed event of the consumer's name ("cursor", without one "earliest"); at an offset
+ * of every partition; at the first event that a server appended at or after a time.
+ */
+export type ConsumeFrom =
+  | "cursor"
+  | "earliest"
+  | "latest"
+  | { readonly offset: number }
+  | { readonly timeNs: bigint }
+  | { readonly time: Date };
+
+/** What an event's data is chosen by. */
+export interface SelectFacts {
+  readonly partition: number;
+  readonly offset: number;
+  readonly dataLength: number;
+}
+export type Select<Metadata> = (metadata: Metadata, event: SelectFacts) => Selection;
+
+export interface ConsumerOptions<Metadata> {
+  /** Whose cursor; without one nothing can be committed. */
+  readonly name?: string | undefined;
+  /** Default: all. */
+  readonly partitions?: readonly number[] | undefined;
+  /** Default "cursor". */
+  readonly from?: ConsumeFrom | undefined;
+  /** "end": what is visible at the opening; then iteration ends. Default: it goes on for ever. */
+  readonly until?: "end" | "never" | undefined;
+  /** Which bytes of each event's data are wanted, or one choice for all. Default: `metadataOnly`. */
+  readonly select?: Select<Metadata> | Selection | undefined;
+  /**
+   * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
+   * 0: only by `commit()`. Default 1,000; needs a name.
+   */
+  readonly ackEvery?: number | undefined;
+  /** Metadata that servers may send ahead, in bytes per partition; at least 2,162,688, default 4 MiB. */
+  readonly prefetchBytes?: number | undefined;
+  /** Memory for selected data, in bytes per slab; a larger event gets a slab of its own. Default 8 MiB. */
+  readonly slabBytes?: number | undefined;
+  /** Slabs: one is read while others are filled; 1 to 64, default 3. */
+  readonly slabs?: number | undefined;
+  /** Selected bytes of one event beyond which its data must be fetched by ranges. At most (and by default) 4 GiB. */
+  readonly eventBytesMax?: number | undefined;
+  /** For the opening. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PullOptions {
+  /** At most so many events; default 1,024. */
+  readonly max?: number | undefined;
+  /** Default: waits for ever. 0 does not wait. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const consumerDefaults = {
+  ackEvery: 1000,
+  prefetchBytes: 4 * 1024 * 1024,
+  slabBytes: 8 * 1024 * 1024,
+  slabs: 3,
+  eventBytesMax: 2 ** 32,
+} as const;
+export const pullEventsDefault = 1024;
+const prefetchBytesMin = 2 * 1024 * 1024 + 64 * 1024;
+const gibibyte = 1024 ** 3;
+
+export interface ResolvedConsumerOptions {
+  readonly native: NativeConsumerOptions;
+  readonly partitions: readonly number[];
+  readonly untilEnd: boolean;
+  readonly ackEvery: number;
+  readonly slabBytes: number;
+  readonly slabs: number;
+  readonly eventBytesMax: number;
+}
+
+const members = [
+  ...["name", "partitions", "from", "until", "select", "ackEvery", "prefetchBytes", "slabBytes", "slabs"],
+  ...["eventBytesMax", "signal"],
+];
+
+export function resolveConsumerOptions<Metadata>(
+  topic: TopicContext,
+  options: ConsumerOptions<Metadata>,
+): ResolvedConsumerOptions {
+  checkMembers("consumer", options, members);
+  checkSignal("signal of consumer", options.signal);
+  if (!(options.select instanceof Selection)) checkFunction("select of consumer", options.select);
+  if (options.until !== undefined && options.until !== "end" && options.until !== "never") {
+    throw invalid("until of consumer", options.until, '"end" or "never"');
+  }
+  const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
+    checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
+  const partitions = resolvePartitions(topic, options.partitions);
+  const name = checkName("name of consumer", options.name);
+  return {
+    native: {
+      ...resolveFrom(options.from),
+      name,
+      partitions: options.partitions === undefined ? undefined : partitions,
+      prefetchBytes: whole("prefetchBytes", prefetchBytesMin, gibibyte),
+    },
+    partitions,
+    untilEnd: options.until === "end",
+    ackEvery: name === undefined ? 0 : whole("ackEvery", 0, Number.MAX_SAFE_INTEGER),
+    slabBytes: whole("slabBytes", 4096, gibibyte),
+    slabs: whole("slabs", 1, 64),
+    eventBytesMax: whole("eventBytesMax", 1, 2 ** 32),
+  };
+}
+
+function resolvePartitions(topic: TopicContext, given: readonly number[] | undefined): readonly number[] {
+  const count = topic.partitionCount;
+  if (given === undefined) return Array.from({ length: count }, (_, partition) => partition);
+  if (!Array.isArray(given) || given.length === 0) throw invalid("partitions of consumer", given, "a list of numbers");
+  for (const partition of given as readonly unknown[]) {
+    if (typeof partition === "number" && Number.isInteger(partition) && partition >= 0 && partition < count) continue;
+    throw new WeftError(
+      "WEFT_PARTITION_RANGE",
+      `topic '${topic.name}' has no partition ${String(partition)}: they are 0 to ${count - 1}`,
+    );
+  }
+  const unique = [...new Set(given)];
+  if (unique.length !== given.length) throw invalid("partitions of consumer", given.join(", "), "without repetition");
+  return unique;
+}
+
+function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
+  switch (from) {
+    case undefined:
+    case "cursor":
+      return { from: 4 };
+    case "earliest":
+      return { from: 0 };
+    case "latest":
+      return { from: 1 };
+    default:
+  }
+  if (typeof from === "object") {
+    if ("offset" in from) {
+      return { from: 2, fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)) };
+    }
+    if ("timeNs" in from && typeof from.timeNs === "bigint" && from.timeNs >= 0n) {
+      return { from: 3, fromValue: from.timeNs };
+    }
+    if ("time" in from && from.time instanceof Date && from.time.getTime() >= 0) {
+      return { from: 3, fromValue: BigInt(from.time.getTime()) * 1_000_000n };
+    }
+  }
+  throw invalid("from of consumer", from, '"cursor", "earliest", "latest", { offset }, { timeNs } or { time }');
+}
+
+export interface ResolvedPullOptions {
+  readonly max: number;
+  /** -1: for ever. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export function resolvePullOptions(options: PullOptions): ResolvedPullOptions {
+  checkMembers("pull", options, ["max", "timeoutMs", "signal"]);
+  checkSignal("signal of pull", options.signal);
+  return {
+    max: checkInteger("max of pull", options.max, 1, 1_000_000, pullEventsDefault),
+    timeoutMs: checkTimeoutMs("timeoutMs of pull", options.timeoutMs, -1),
+    signal: options.signal,
+  };
+}

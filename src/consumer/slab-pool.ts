@@ -1,0 +1,73 @@
+/**
+ * Memory for selected data: a bounded number of registered slabs, lent to one group of events at a time. Giving one back
+ * detaches its ArrayBuffer, so that views of the old events see nothing instead of the next events' bytes. JavaScript
+ * thread.
+ */
+import type { RegionHandle } from "../native/binding.js";
+import type { Completions } from "../native/completions.js";
+
+/** Memory that holds the data of events until it is released. */
+export class ConsumeMemory {
+  readonly handle: RegionHandle;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** @internal A slab of the pool; else it was made for one event. */
+  readonly pooled: boolean;
+  released = false;
+  /**
+   * A request into it failed in a way that leaves open whether a server still writes: it must not be used again.
+   */
+  spoiled = false;
+
+  constructor(handle: RegionHandle, memory: ArrayBuffer, pooled: boolean) {
+    this.handle = handle;
+    this.bytes = new Uint8Array(memory);
+    this.pooled = pooled;
+  }
+}
+
+export class SlabPool {
+  readonly #completions: Completions;
+  readonly #slabBytes: number;
+  readonly #lentMax: number;
+  readonly #free: RegionHandle[] = [];
+  #lent = 0;
+
+  constructor(completions: Completions, slabBytes: number, slabs: number) {
+    this.#completions = completions;
+    this.#slabBytes = slabBytes;
+    this.#lentMax = slabs;
+  }
+
+  get slabBytes(): number {
+    return this.#slabBytes;
+  }
+  /** Whether `lend` has something. */
+  get available(): boolean {
+    return this.#lent < this.#lentMax;
+  }
+
+  /** Memory of at least so many bytes; a slab where that does. */
+  lend(bytes: number): ConsumeMemory {
+    const { binding, job } = this.#completions;
+    const pooled = bytes <= this.#slabBytes;
+    const handle =
+      (pooled ? this.#free.pop() : undefined) ?? binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
+    this.#lent++;
+    return new ConsumeMemory(handle, binding.regionMemory(handle), pooled);
+  }
+
+  giveBack(memory: ConsumeMemory): void {
+    if (memory.released) return;
+    memory.released = true;
+    this.#lent--;
+    const { binding } = this.#completions;
+    if (memory.pooled && !memory.spoiled) {
+      binding.regionRecall(memory.handle);
+      this.#free.push(memory.handle);
+    } else binding.regionRelease(memory.handle);
+  }
+
+  close(): void {
+    for (const handle of this.#free.splice(0)) this.#completions.binding.regionRelease(handle);
+  }
+}

@@ -1,0 +1,18 @@
+/** The public exports of the package, nothing else. */
+export { Consumer, type PartitionLag } from "./consumer/consumer.js";
+export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
+export type { ConsumeFrom, ConsumerOptions, PullOptions, Select, SelectFacts } from "./consumer/options.js";
+export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
+export { Server, serve, type ServeOptions } from "./control/serve.js";
+export type { TopicDescription, TopicSummary } from "./control/topic-description.js";
+export type { TopicConfig } from "./config/topic-config.js";
+export { type ErrorCode, isWeftError, WeftError, type WeftErrorOptions } from "./errors.js";
+export { type CollectiveOptions, Communicator } from "./job/communicator.js";
+export { attach, Job, join, type RequestOptions } from "./job/job.js";
+export type { AttachOptions, JoinOptions } from "./job/options.js";
+export { Region, type RegionSlice } from "./job/region.js";
+export { EncodedJson } from "./producer/metadata.js";
+export type { EventData, EventSegment, ProducerOptions, PushOptions } from "./producer/options.js";
+export { Producer } from "./producer/producer.js";
+export { type EventId, Receipt } from "./producer/receipt.js";
+export { type PartitionState, Topic } from "./topic/topic.js";
