@@ -142,7 +142,7 @@ BrokerCounters BrokerImpl::counters() const {
   WEFT_COPY(data_bytes_read), WEFT_COPY(data_bytes_direct), WEFT_COPY(bytes_copied), WEFT_COPY(syncs);
   WEFT_COPY(sync_batches), WEFT_COPY(sync_batches_max), WEFT_COPY(commits), WEFT_COPY(batches_in_flight_now);
   WEFT_COPY(writer_queue_now), WEFT_COPY(reader_queue_now), WEFT_COPY(slabs_total), WEFT_COPY(slabs_in_use_now);
-  WEFT_COPY(slab_waits), WEFT_COPY(transfers_failed);
+  WEFT_COPY(slab_waits), WEFT_COPY(transfers_failed), WEFT_COPY(unproved_now), WEFT_COPY(quarantined_now);
 #undef WEFT_COPY
   return out;
 }
@@ -212,8 +212,8 @@ void BrokerImpl::turn() {
     request->turn_listed = false;
     advance_request(request);
   }
-  counters_.slabs_in_use_now -= counters_.slabs_in_use_now;
-  counters_.slabs_in_use_now += ingest_->in_use() + egress_->in_use();
+  counters_.slabs_in_use_now.set(ingest_->in_use() + egress_->in_use());
+  counters_.quarantined_now.set(ingest_->quarantined() + egress_->quarantined());
   if (stopping_) check_stop();
 }
 

@@ -94,7 +94,7 @@ struct PartitionOpened {
 
 // All since the start, except those marked "now".
 struct BrokerCounters {
-  uint64_t sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
+  uint64_t unproved_now, sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
   uint64_t producers_now, consumers_now, partitions_now;
   uint64_t batches_received, batches_stored, batches_repeated, batches_refused, events_stored;
   uint64_t busy_answers;  // batches and requests sent back for want of room
@@ -107,6 +107,7 @@ struct BrokerCounters {
   uint64_t batches_in_flight_now, writer_queue_now, reader_queue_now;
   uint64_t slabs_total, slabs_in_use_now, slab_waits;
   uint64_t transfers_failed;
+  uint64_t quarantined_now;  // slabs that wait for the fabric to let go of a failed transfer
 };
 
 class Broker : public fabric::Handler {

@@ -17,13 +17,15 @@ class Counter {
   }
   operator uint64_t() const { return value_.load(std::memory_order_relaxed); }
 
+  void set(uint64_t value) { value_.store(value, std::memory_order_relaxed); }
+
  private:
   std::atomic<uint64_t> value_{0};
 };
 
 // As BrokerCounters, which says what they mean.
 struct AtomicCounters {
-  Counter sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
+  Counter unproved_now, sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
   Counter producers_now, consumers_now, partitions_now;
   Counter batches_received, batches_stored, batches_repeated, batches_refused, events_stored;
   Counter busy_answers;
@@ -36,6 +38,7 @@ struct AtomicCounters {
   Counter batches_in_flight_now, writer_queue_now, reader_queue_now;
   Counter slabs_total, slabs_in_use_now, slab_waits;
   Counter transfers_failed;
+  Counter quarantined_now;
 };
 
 }  // namespace weft::broker

@@ -265,7 +265,7 @@ void BrokerImpl::start_batch(BatchOp* batch, std::span<const std::byte> data) {
         }
       }
     } else {
-      batch->status = extent.status();
+      batch->status = extent.status().with_context(partition->label);
     }
   } else {
     batch->inline_data.assign(data.begin(), data.end());

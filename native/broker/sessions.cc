@@ -44,7 +44,7 @@ void BrokerImpl::on_peer_up(fabric::PeerId peer) {
   session->references = 1;  // of sessions_
   session->deadline_ns = lane_.now_ns() + uint64_t{options_.handshake_timeout_ms} * kNsPerMs;
   sessions_.emplace(peer, session);
-  ++unproved_;
+  counters_.unproved_now.set(++unproved_);
   arm_sweep();
 }
 
@@ -72,7 +72,9 @@ void BrokerImpl::unreference(Session* session) {
 void BrokerImpl::forget(Session* session) {
   if (session->gone) return;
   session->gone = true;
-  if (session->phase == Phase::kSilent || session->phase == Phase::kChallenged) --unproved_;
+  if (session->phase == Phase::kSilent || session->phase == Phase::kChallenged) {
+    counters_.unproved_now.set(--unproved_);
+  }
   session->phase = Phase::kEnded;
   session->outbox.clear();
   session->outbox_bytes = 0;
@@ -89,7 +91,7 @@ void BrokerImpl::release_session(Session* session) {
   if (session->phase == Phase::kProved) {
     counters_.sessions_now -= 1;
   } else if (session->phase != Phase::kEnded) {
-    --unproved_;
+    counters_.unproved_now.set(--unproved_);
   }
   session->phase = Phase::kEnded;
   for (Producer* producer : session->producers) {
@@ -187,7 +189,7 @@ void BrokerImpl::on_prove(Session* session, wire::MessageReader& reader) {
                                             "; read the group directory of the same job on both sides")));
   }
   session->phase = Phase::kProved;
-  --unproved_;
+  counters_.unproved_now.set(--unproved_);
   do session->token = secure_random_u64();
   while (session->token == 0);
   counters_.sessions_now += 1;

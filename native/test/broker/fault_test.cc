@@ -1,0 +1,182 @@
+// Clients that die, stall or send nonsense; partitions and servers that are closed under them.
+#include "broker_client.h"
+
+namespace weft::broker::test {
+namespace {
+
+class Faults : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(server_.open(spec()).ok()); }
+  PartitionSpec spec() { return GetParam() ? memory_spec() : disk_spec(directory_, wire::Durability::kSynced); }
+  TestDirectory directory_;
+  TestServer server_{"inprocess"};
+};
+INSTANTIATE_TEST_SUITE_P(Broker, Faults, testing::Values(true, false),
+                         [](const auto& test) { return test.param ? "memory" : "disk"; });
+
+TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
+  RawClient good("inprocess");
+  good.join(server_);
+  const auto producer = good.open_producer(make_uuid(1), 0, make_producer_id(1));
+  std::deque<TestBatch> batches;
+  uint64_t sequence = 0;
+  for (uint8_t round = 0; round < 10; ++round) {
+    auto dead = std::make_unique<RawClient>("inprocess");
+    dead->join(server_);
+    const auto id = make_producer_id(static_cast<uint8_t>(100 + round));
+    const auto doomed = dead->open_producer(make_uuid(1), 0, id);
+    const TestBatch large = make_batch({{"d", random_bytes(uint64_t{2} << 20, round)}}, id, 1, 0);
+    dead->push_pulled(doomed.handle, large);
+    dead.reset();  // its lane goes while it is read from
+    batches.push_back(make_batch({{"g", random_bytes(100'000, round)}}, make_producer_id(1), 1, sequence++));
+    good.push_pulled(producer.handle, batches.back());
+    ASSERT_EQ(good.ack().code, 0) << static_cast<int>(round);
+  }
+  ASSERT_TRUE(TestServer::eventually([&] {
+    const auto counters = server_.broker_->counters();
+    return counters.sessions_now == 1 && counters.batches_in_flight_now == 0 && counters.producers_now == 1;
+  }));
+}
+
+TEST_P(Faults, DeadConsumersLeaveNothing) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  std::deque<TestBatch> batches;
+  for (uint64_t sequence = 0; sequence < 20; ++sequence) {
+    batches.push_back(
+        make_batch({{std::string(60'000, 'm'), random_bytes(200'000, sequence)}}, make_producer_id(1), 1, sequence));
+    client.push_pulled(producer.handle, batches.back());
+    ASSERT_EQ(client.ack().code, 0);
+  }
+  for (int round = 0; round < 10; ++round) {
+    Bytes ring(uint64_t{4} << 20);
+    Bytes destination(uint64_t{4} << 20);
+    auto dead = std::make_unique<RawClient>("inprocess");
+    dead->join(server_);
+    const auto opened = dead->open_consumer(make_uuid(1), 0, ring);
+    const wire::Memory memory = dead->expose(destination, fabric::kRemoteWrite);
+    dead->begin(wire::MessageType::kDataRequest);
+    dead->writer_.put(wire::DataRequest{opened.handle, 1, memory});
+    dead->writer_.put(wire::Selection{3, 0, 1, 0});
+    dead->writer_.put(wire::Run{0, 200'000, 0, 0});
+    dead->send();
+    dead.reset();
+  }
+  ASSERT_TRUE(TestServer::eventually([&] {
+    const auto counters = server_.broker_->counters();
+    return counters.sessions_now == 1 && counters.consumers_now == 0;
+  }));
+  Bytes ring(uint64_t{4} << 20);
+  ASSERT_EQ(client.open_consumer(make_uuid(1), 0, ring).code, 0);
+  for (uint64_t i = 0; i < 20; ++i) ASSERT_EQ(client.frame().frame.first_offset, i);
+}
+
+TEST_P(Faults, MemoryThatCannotBeReadFailsTheBatchOnly) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  const TestBatch batch = make_batch({{"x", random_bytes(uint64_t{3} << 20, 1)}}, make_producer_id(1), 1, 0);
+  const wire::Memory wrong{0, 0xDEAD, batch.extent.size()};
+  client.push_described(producer.handle, batch, {}, {{wrong, 0, batch.extent.size(), 0}}, true);
+  const wire::Ack failed = client.ack();
+  EXPECT_NE(failed.code, 0);
+  EXPECT_EQ(failed.expected_sequence, 0u);
+  client.push_pulled(producer.handle, batch);
+  EXPECT_EQ(client.ack().code, 0);
+  ASSERT_TRUE(TestServer::eventually([&] { return server_.broker_->counters().batches_in_flight_now == 0; }));
+}
+
+TEST_P(Faults, ClosedPartitionIsUnavailableAndOpensAgain) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  Bytes ring(1 << 20);
+  ASSERT_EQ(client.open_consumer(make_uuid(1), 0, ring).code, 0);
+  const TestBatch batch = make_batch({{"x", {}}}, make_producer_id(1), 1, 0);
+  client.push_inline(producer.handle, batch);
+  ASSERT_EQ(client.ack().code, 0);
+  ASSERT_TRUE(server_.close(make_uuid(1), 0, false).ok());
+  EXPECT_EQ(client.take<wire::ConsumerFailed>(wire::MessageType::kConsumerFailed).code,
+            static_cast<int>(Code::PARTITION_UNAVAILABLE));
+  client.push_inline(producer.handle, make_batch({{"x", {}}}, make_producer_id(1), 1, 1));
+  EXPECT_EQ(client.ack().code, static_cast<int>(Code::PARTITION_UNAVAILABLE));
+  EXPECT_EQ(server_.close(make_uuid(1), 0, false).code(), Code::PARTITION_UNAVAILABLE);
+  const auto again = server_.open(spec());
+  ASSERT_TRUE(again.ok()) << again.status().text();
+  EXPECT_EQ(again.value().next_offset, GetParam() ? 0u : 1u);
+  EXPECT_EQ(server_.open(spec()).status().code(), Code::TOPIC_EXISTS);
+  const auto described = server_.broker_->describe_partition(make_uuid(1), 0);
+  ASSERT_TRUE(described.ok());
+  EXPECT_NE(described.value().find("\"partition\":0"), std::string::npos) << described.value();
+  ASSERT_TRUE(server_.close(make_uuid(1), 0, true).ok());
+  const auto empty = server_.open(spec());
+  ASSERT_TRUE(empty.ok());
+  EXPECT_EQ(empty.value().next_offset, 0u);
+}
+
+TEST_P(Faults, StopFinishesWhatWasAccepted) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  std::deque<TestBatch> batches;
+  for (uint64_t sequence = 0; sequence < 10; ++sequence) {
+    batches.push_back(make_batch({{"s", random_bytes(300'000, sequence)}}, make_producer_id(1), 1, sequence));
+    client.push_pulled(producer.handle, batches.back());
+  }
+  ASSERT_TRUE(TestServer::eventually([&] { return server_.broker_->counters().batches_received == 10; }));
+  EXPECT_TRUE(server_.stop().ok());
+  for (uint64_t sequence = 0; sequence < 10; ++sequence) {
+    const wire::Ack ack = client.ack();
+    ASSERT_EQ(ack.sequence, sequence);
+    ASSERT_EQ(ack.code, 0);
+  }
+  EXPECT_FALSE(client.expect(wire::MessageType::kGoodbye).empty());
+}
+
+TEST_P(Faults, RandomMutationsOfValidMessagesDoNotDisturbTheServer) {
+  RawClient good("inprocess");
+  good.join(server_);
+  const auto steady = good.open_producer(make_uuid(1), 0, make_producer_id(1));
+  uint64_t sequence = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    SeededRandom random(seed);
+    Bytes ring(64 * 1024);
+    Bytes destination(64 * 1024);
+    const auto id = make_producer_id(static_cast<uint8_t>(2 + seed % 200));
+    const TestBatch batch = make_batch({{"m", random_bytes(5000, seed)}, {"n", {}}}, id, 1, 0);
+    RawClient bad("inprocess");
+    bad.join(server_);
+    bad.record_ = true;
+    const auto producer = bad.open_producer(make_uuid(1), 0, id);
+    const auto consumer = bad.open_consumer(make_uuid(1), 0, ring);
+    bad.push_inline(producer.handle, batch);
+    bad.push_pulled(producer.handle, batch, 3);
+    bad.credit(consumer.handle, 0);
+    const wire::Memory memory = bad.expose(destination, fabric::kRemoteWrite);
+    static_cast<void>(bad.fetch(consumer.handle, {{0, 0, {{0, 1, {{4, 1}}}}}}, memory));
+    static_cast<void>(bad.commit(make_uuid(1), 0, 1, 0, "c"));
+    for (Bytes message : bad.sent_) {
+      for (int copy = 0; copy < 4; ++copy) {
+        Bytes changed = message;
+        const uint64_t changes = 1 + random.below(4);
+        for (uint64_t c = 0; c < changes; ++c) {
+          // The session's number stays, so that it gets past the door.
+          const uint64_t at = random.below(changed.size());
+          if (at >= 4 && at < 24) continue;
+          changed[at] = static_cast<std::byte>(random.next());
+        }
+        bad.send_bytes(changed);
+      }
+    }
+    good.push_inline(steady.handle, make_batch({{"g", {}}}, make_producer_id(1), 1, sequence));
+    const wire::Ack ack = good.ack();
+    ASSERT_EQ(ack.code, 0) << "seed " << seed;
+    ASSERT_EQ(ack.sequence, sequence) << "seed " << seed;
+    ++sequence;
+  }
+  EXPECT_GT(server_.broker_->counters().messages_malformed, 0u);
+}
+
+}  // namespace
+}  // namespace weft::broker::test
