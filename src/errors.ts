@@ -52,6 +52,11 @@ export function isWeftError(error: unknown, code?: ErrorCode): error is WeftErro
   return error instanceof WeftError && (code === undefined || error.code === code);
 }
 
+/** What was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
 /** What an aborted signal becomes: WEFT_CANCELLED with the signal's reason as its cause. */
 export function cancelled(what: string, signal: AbortSignal): WeftError {
   return new WeftError("WEFT_CANCELLED", `${what} was cancelled by its signal`, { cause: signal.reason });

@@ -348,8 +348,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
-  async #wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  #throwIfClosed(): void {
     if (this.#closedBy !== undefined) throw this.#closedBy;
+  }
+
+  async #wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#throwIfClosed();
     const release = this.#completions.hold();
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -365,7 +369,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       clearTimeout(timer);
       release();
     }
-    if (this.#closedBy !== undefined) throw this.#closedBy;
+    this.#throwIfClosed();
   }
 
   async #open(signal: AbortSignal | undefined): Promise<Opened> {
@@ -431,12 +435,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     if (opened === undefined) return;
     this.#closedBy ??= new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
     this.#wakeWaiters();
-    let failure: unknown;
+    const failures: WeftError[] = [];
     await opened.cursors.commitAcknowledged().catch((error: unknown) => {
-      failure = error;
+      failures.push(error as WeftError);
     });
     // Requests under way write into our memory: it goes when they were answered.
-    await Promise.all(this.#prepared.map(({ group }) => group?.ready));
+    await Promise.all(this.#prepared.map(({ group }) => group?.ready ?? Promise.resolve()));
     const groups = [...this.#lent, this.#current, ...this.#prepared.map(({ group }) => group)];
     for (const group of groups) if (group?.memory !== undefined) opened.pool.giveBack(group.memory);
     this.#lent = [];
@@ -449,6 +453,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       this.#completions.binding.consumerCloseAsync(opened.handle, tag);
     });
     opened.pool.close();
+    const [failure] = failures;
     if (failure !== undefined) throw failure;
   }
 }

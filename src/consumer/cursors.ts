@@ -2,7 +2,7 @@
  * Acknowledgements and commits of a consumer: a tracker per partition, and the requests that make positions durable.
  * JavaScript thread.
  */
-import { WeftError } from "../errors.js";
+import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 import { CursorTracker } from "./cursor-tracker.js";

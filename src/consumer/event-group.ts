@@ -3,11 +3,12 @@
  * own for each event whose selection names a destination). Making a group starts the requests; `ready` says when all
  * were answered. A failed request fails the events concerned, not the group. JavaScript thread.
  */
-import { WeftError } from "../errors.js";
+import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import type { Completion, Completions } from "../native/completions.js";
 import type { Event } from "./event.js";
-import { type Destination, Selection, packSelection } from "./selection.js";
+import type { Selection} from "./selection.js";
+import { type Destination, packSelection } from "./selection.js";
 import type { ConsumeMemory, SlabPool } from "./slab-pool.js";
 
 /** Selections of one request (the wire format's limit). */

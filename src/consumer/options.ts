@@ -128,7 +128,7 @@ function resolvePartitions(topic: TopicContext, given: readonly number[] | undef
       `topic '${topic.name}' has no partition ${String(partition)}: they are 0 to ${count - 1}`,
     );
   }
-  const unique = [...new Set(given)];
+  const unique: readonly number[] = [...new Set<number>(given)];
   if (unique.length !== given.length) throw invalid("partitions of consumer", given.join(", "), "without repetition");
   return unique;
 }

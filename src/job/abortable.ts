@@ -2,13 +2,13 @@
 import { cancelled, throwIfAborted } from "../errors.js";
 
 /**
- * Runs `start(resolve, reject)`; an aborted signal rejects with WEFT_CANCELLED and calls what `start` returned, which
+ * Runs `start(resolve)`; an aborted signal rejects with WEFT_CANCELLED and calls what `start` returned, which
  * takes the waiter back so that nothing of it is left behind.
  */
 export async function abortable<T = void>(
   what: string,
   signal: AbortSignal | undefined,
-  start: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+  start: (resolve: (value: T) => void) => () => void,
 ): Promise<T> {
   throwIfAborted(what, signal);
   return await new Promise<T>((resolve, reject) => {
@@ -17,10 +17,6 @@ export async function abortable<T = void>(
       (value) => {
         stopListening();
         resolve(value);
-      },
-      (error) => {
-        stopListening();
-        reject(error as Error);
       },
     );
     function abort(): void {

@@ -6,7 +6,7 @@
  */
 import { viewBytes } from "./region.js";
 import { checkInteger } from "../check.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { WeftError, asError, throwIfAborted } from "../errors.js";
 import type { CollectiveHandle, CommunicatorHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 
@@ -84,7 +84,7 @@ export class Communicator {
    * Ranks of the same `color` form a new communicator, ordered by `key` (default: as before); `color` -1 takes no part
    * and gets undefined. Blocks this thread for as long as the other ranks take to call it.
    */
-  // eslint-disable-next-line @typescript-eslint/require-await -- a promise, so that it may become non-blocking
+   
   async split(color: number, key: number = this.rank): Promise<Communicator | undefined> {
     checkInteger("color of split", color, -1, 2 ** 31 - 1, 0);
     checkInteger("key of split", key, -(2 ** 31), 2 ** 31 - 1, 0);
@@ -114,7 +114,7 @@ export class Communicator {
           if (!abandoned) resolve();
         } catch (error) {
           clearInterval(timer);
-          reject(error as Error);
+          reject(asError(error));
         }
       }, testIntervalMs);
       const abandon = (): void => {

@@ -5,7 +5,7 @@
  * The wake-up keeps the process alive only while somebody waits (`request`, `hold`), so that a program that forgot
  * nothing ends by itself.
  */
-import { WeftError, cancelled, throwIfAborted } from "../errors.js";
+import { WeftError, asError, cancelled, throwIfAborted } from "../errors.js";
 import type { ErrorCode } from "../errors.js";
 import type { JobHandle, NativeBinding } from "./binding.js";
 
@@ -177,6 +177,11 @@ export class Completions {
         if (signal !== undefined) fail(cancelled(what, signal));
       };
       const tag = this.watch((record) => {
+        // Frames may be announced before the consumer that they are for.
+        if (record.kind === completionKind.frames) {
+          keep?.(record);
+          return;
+        }
         if (keep !== undefined && waiting && record.code === 0) this.rewatch(tag, keep);
         else this.unwatch(tag);
         if (!waiting) {
@@ -197,7 +202,7 @@ export class Completions {
       } catch (error) {
         this.unwatch(tag);
         settle();
-        reject(error as Error);
+        reject(asError(error));
       }
     });
   }

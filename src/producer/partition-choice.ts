@@ -58,6 +58,7 @@ function defaultChoice<Metadata>(
         `topic '${topic.name}' has the partition selector '${selector}', which needs a function`,
         { next: "give selectPartition in the producer's options" },
       );
+    case "round-robin":
     default: {
       // Round robin; begins anywhere, so that many producers of few events do not all meet in partition 0.
       let next = (topic.job.rank + Math.floor(Math.random() * count)) % count;
