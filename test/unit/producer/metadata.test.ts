@@ -1,0 +1,39 @@
+import { describe, expect, it } from "vitest";
+
+import { EncodedJson, metadataEncoder } from "../../../src/producer/metadata.js";
+
+describe("metadata of a json topic", () => {
+  const encode = metadataEncoder("json", 100);
+
+  it("is its JSON text", () => {
+    expect(encode({ step: 1 })).toBe('{"step":1}');
+    expect(encode(null)).toBe("null");
+    expect(encode(new EncodedJson('{"a": 1}'))).toBe('{"a": 1}');
+  });
+
+  it("names why it has none", () => {
+    const cyclic: { self?: unknown } = {};
+    cyclic.self = cyclic;
+    expect(() => encode(undefined)).toThrow(/WEFT_METADATA_INVALID: .*undefined has no JSON form/);
+    expect(() => encode(() => 1)).toThrow(/a function has no JSON form/);
+    expect(() => encode(cyclic)).toThrow(/WEFT_METADATA_INVALID: .*circular/);
+    expect(() => encode({ big: 1n })).toThrow(/WEFT_METADATA_INVALID: .*BigInt/);
+  });
+
+  it("has a limit in bytes, not characters", () => {
+    expect(encode("x".repeat(98))).toHaveLength(100);
+    expect(() => encode("x".repeat(99))).toThrow(/WEFT_EVENT_TOO_LARGE: the metadata has 101 bytes; the limit is 100/);
+    expect(() => encode("é".repeat(50))).toThrow(/102 bytes/);
+  });
+});
+
+describe("metadata of a raw topic", () => {
+  const encode = metadataEncoder("raw", 4);
+
+  it("is bytes", () => {
+    const bytes = new Uint8Array([1, 2]);
+    expect(encode(bytes)).toBe(bytes);
+    expect(() => encode({})).toThrow(/WEFT_METADATA_INVALID/);
+    expect(() => encode(new Uint8Array(5))).toThrow(/WEFT_EVENT_TOO_LARGE/);
+  });
+});
