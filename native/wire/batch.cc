@@ -114,7 +114,7 @@ Result<BatchView> BatchView::parse(std::span<const std::byte> header_bytes, std:
     const uint64_t length = view.data_length(event);
     // Checked one by one, so that the sum cannot overflow: both terms stay below 2^45.
     if (length > kBatchDataBytesMax) return corrupt(join_text("event ", event, " has ", length, " bytes of data"));
-    data_end = align_up(data_end, kDataAlignmentBytes) + length;
+    if (length > 0) data_end = align_up(data_end, kDataAlignmentBytes) + length;  // empty events take no room
     if (data_end > kBatchDataBytesMax) return corrupt("the data of its events passes the limit of one extent");
   }
   if (data_end != header.data_bytes) {
@@ -147,7 +147,8 @@ uint64_t BatchView::data_position(uint32_t event) const {
   if (!has_data()) return 0;
   uint64_t end = 0;
   for (uint32_t before = 0; before < event; ++before) {
-    end = align_up(end, kDataAlignmentBytes) + data_length(before);
+    const uint64_t length = data_length(before);
+    if (length > 0) end = align_up(end, kDataAlignmentBytes) + length;
   }
   return align_up(end, kDataAlignmentBytes);
 }

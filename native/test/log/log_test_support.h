@@ -68,7 +68,7 @@ inline TestBatch make_batch(uint64_t seed, uint32_t count, uint64_t metadata_byt
     std::memcpy(batch.body.data() + shape.time_delta_at + event * 4, &event, 4);
     if (has_data) {
       std::memcpy(batch.body.data() + shape.data_length_at + event * 8, &data_lengths[event], 8);
-      data_end = wire::align_up(data_end, wire::kDataAlignmentBytes) + data_lengths[event];
+      if (data_lengths[event] > 0) data_end = wire::align_up(data_end, wire::kDataAlignmentBytes) + data_lengths[event];
     }
   }
   for (uint64_t at = shape.metadata_at; at < shape.metadata_at + count * metadata_bytes; ++at) {

@@ -43,7 +43,7 @@ Batch three_events() {
   std::memcpy(batch.body.data() + shape.metadata_at, "accc", 4);
   batch.header.flags = kBatchHasData;
   batch.header.event_count = 3;
-  batch.header.data_bytes = 135;  // 100, then 0 at 128, then 7 at 128
+  batch.header.data_bytes = 135;  // 100, then nothing, then 7 at 128
   batch.header.base_time_ns = 1000;
   batch.seal();
   return batch;

@@ -1,0 +1,198 @@
+// The whole way of an event through the C API: a server hosted in this process, clients attached to it.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server_process.h"
+
+namespace {
+
+using weft_test::Server;
+using weft_test::TemporaryFolder;
+
+constexpr int64_t kTimeoutMs = 20'000;
+
+struct Client {
+  explicit Client(const std::string& group, const char* transports = nullptr) {
+    weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+    options.transports = transports;
+    EXPECT_WEFT_OK(weft_attach(group.c_str(), &options, &job));
+  }
+  ~Client() { EXPECT_WEFT_OK(weft_close(job)); }
+  weft_job* job = nullptr;
+};
+
+weft_consumer* open_consumer(weft_job* job, const char* topic, const char* name = nullptr) {
+  weft_consumer_options options = WEFT_CONSUMER_OPTIONS_DEFAULT;
+  options.name = name;
+  weft_consumer* consumer = nullptr;
+  EXPECT_WEFT_OK(weft_consumer_open(job, topic, &options, &consumer));
+  return consumer;
+}
+
+std::string metadata_of(const weft_event& event) {
+  return {reinterpret_cast<const char*>(event.metadata), static_cast<size_t>(event.metadata_length)};
+}
+
+class CApi : public ::testing::TestWithParam<std::tuple<const char*, uint32_t>> {};
+
+TEST_P(CApi, EventsComeBackAsTheyWerePushed) {
+  const auto [transport, storage] = GetParam();
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"quakes", 2, storage, storage == 1 ? 0u : 1u, 0, 0, 64u << 20}});
+  Client client(server.group(), transport);
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "quakes", nullptr, &producer));
+  std::vector<double> field(64 * 1024);
+  std::iota(field.begin(), field.end(), 0.5);
+  weft_region* region = nullptr;
+  ASSERT_WEFT_OK(weft_region_register(client.job, field.data(), field.size() * sizeof(double), &region));
+  constexpr int kEvents = 1000;
+  for (int i = 0; i < kEvents; ++i) {
+    const std::string metadata = "{\"i\":" + std::to_string(i) + "}";
+    const bool large = i % 100 == 0;
+    if (large) {
+      ASSERT_WEFT_OK(
+          weft_push(producer, metadata.data(), metadata.size(), region, 0, field.size() * sizeof(double), nullptr));
+    } else {
+      ASSERT_WEFT_OK(
+          weft_push(producer, metadata.data(), metadata.size(), region, 8, static_cast<uint64_t>(i % 50) * 8, nullptr));
+    }
+  }
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  ASSERT_WEFT_OK(weft_region_wait(region, kTimeoutMs));
+
+  weft_consumer* consumer = open_consumer(client.job, "quakes");
+  std::vector<bool> seen(kEvents);
+  std::vector<double> got(field.size());
+  for (int n = 0; n < kEvents; ++n) {
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    const int i = std::stoi(metadata_of(event).substr(5));
+    ASSERT_FALSE(seen[static_cast<size_t>(i)]);
+    seen[static_cast<size_t>(i)] = true;
+    const bool large = i % 100 == 0;
+    ASSERT_EQ(event.data_length, large ? field.size() * 8 : static_cast<uint64_t>(i % 50) * 8);
+    if (event.data_length == 0) continue;
+    std::fill(got.begin(), got.end(), -1.0);
+    const weft_run all{0, event.data_length, 0, nullptr};
+    const weft_selection selection{event.offset, 0, &all, 1};
+    ASSERT_WEFT_OK(weft_data_fetch(consumer, event.partition, &selection, 1, got.data(), got.size() * 8, nullptr));
+    ASSERT_EQ(std::memcmp(got.data(), field.data() + (large ? 0 : 1), event.data_length), 0) << "event " << i;
+  }
+  weft_event none;
+  EXPECT_EQ(weft_pull(consumer, 50, &none), WEFT_TIMED_OUT);
+  EXPECT_WEFT_OK(weft_consumer_close(consumer));
+  EXPECT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  EXPECT_WEFT_OK(weft_region_release(region));
+}
+
+INSTANTIATE_TEST_SUITE_P(Transports, CApi,
+                         ::testing::Combine(::testing::Values("tcp", "shm", nullptr), ::testing::Values(0u, 1u)),
+                         [](const auto& parameters) {
+                           const char* transport = std::get<0>(parameters.param);
+                           return std::string(transport == nullptr ? "automatic" : transport) +
+                                  (std::get<1>(parameters.param) == 0 ? "_disk" : "_memory");
+                         });
+
+TEST(CApiConsumer, ContinuesAfterItsCommittedEventAcrossARestart) {
+  TemporaryFolder folder;
+  {
+    Server server(folder.path(), {{"t"}});
+    Client client(server.group());
+    weft_producer* producer = nullptr;
+    ASSERT_WEFT_OK(weft_producer_open(client.job, "t", nullptr, &producer));
+    for (int i = 0; i < 300; ++i) {
+      const std::string metadata = std::to_string(i);
+      ASSERT_WEFT_OK(weft_push(producer, metadata.data(), metadata.size(), nullptr, 0, 0, nullptr));
+    }
+    ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+    weft_consumer* consumer = open_consumer(client.job, "t", "reader");
+    weft_event event;
+    for (int i = 0; i < 137; ++i) ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    ASSERT_WEFT_OK(weft_commit(consumer, 0, event.offset + 1, kTimeoutMs));
+  }
+  Server server(folder.path(), {{"t"}});
+  Client client(server.group());
+  weft_consumer* consumer = open_consumer(client.job, "t", "reader");
+  weft_event event;
+  ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+  EXPECT_EQ(event.offset, 137u);
+  EXPECT_EQ(metadata_of(event), "137");
+}
+
+TEST(CApiInput, BadInputGetsItsCode) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t"}, {"small", 1, 1, 0, 0, 0, 1u << 20}, {"js", 1, 0, 1, 0, 1}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  EXPECT_EQ(weft_producer_open(client.job, "nowhere", nullptr, &producer), WEFT_TOPIC_UNKNOWN);
+  EXPECT_NE(std::string(weft_error_text(client.job)).find("nowhere"), std::string::npos);
+  EXPECT_EQ(weft_producer_open(client.job, "js", nullptr, &producer), WEFT_UNSUPPORTED);
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "t", nullptr, &producer));
+  EXPECT_EQ(weft_push(producer, "{no", 3, nullptr, 0, 0, nullptr), WEFT_METADATA_INVALID);
+  EXPECT_EQ(weft_push_pieces(producer, 7, "1", 1, nullptr, 0, nullptr), WEFT_PARTITION_RANGE);
+  uint64_t receipt = 0;
+  ASSERT_WEFT_OK(weft_push(producer, "1", 1, nullptr, 0, 0, &receipt));
+  weft_event_id id;
+  ASSERT_WEFT_OK(weft_receipt_wait(producer, receipt, kTimeoutMs, &id));
+  EXPECT_EQ(id.offset, 0u);
+  weft_producer* small = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "small", nullptr, &small));
+  std::vector<char> large(2u << 20);
+  const weft_piece piece{large.data(), large.size(), nullptr};
+  EXPECT_EQ(weft_push_pieces(small, -1, "1", 1, &piece, 1, nullptr), WEFT_EVENT_TOO_LARGE);
+  weft_consumer* consumer = open_consumer(client.job, "t");
+  const weft_run run{0, 100, 0, nullptr};
+  const weft_selection selection{0, 0, &run, 1};
+  EXPECT_EQ(weft_data_fetch(consumer, 0, &selection, 1, large.data(), large.size(), nullptr), WEFT_SELECTION_OUTSIDE);
+  EXPECT_EQ(weft_commit(consumer, 0, 1, kTimeoutMs), WEFT_INVALID_ARGUMENT);
+  EXPECT_EQ(weft_flush(reinterpret_cast<weft_producer*>(consumer), 0), WEFT_WRONG_HANDLE);
+  weft_job* nobody = nullptr;
+  EXPECT_EQ(weft_attach((folder.path() + "/absent").c_str(), nullptr, &nobody), WEFT_GROUP_MISSING);
+}
+
+TEST(CApiJoin, AWorldOfOneWithoutAServerSaysSo) {
+  weft_job* job = nullptr;
+  EXPECT_EQ(weft_join(WEFT_COMM_WORLD, nullptr, &job), WEFT_NO_SERVER);
+  EXPECT_EQ(job, nullptr);
+}
+
+TEST(CApiEcho, BatchesAreAnsweredAndHandedToConsumers) {
+  weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+  options.echo = 1;
+  weft_job* job = nullptr;
+  ASSERT_WEFT_OK(weft_join(WEFT_COMM_WORLD, &options, &job));
+  weft_consumer* consumer = open_consumer(job, "anything");
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(job, "anything", nullptr, &producer));
+  ASSERT_WEFT_OK(weft_push_pieces(producer, 1, "{\"a\":1}", 7, nullptr, 0, nullptr));
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  weft_event event;
+  ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+  EXPECT_EQ(event.partition, 1u);
+  EXPECT_EQ(metadata_of(event), "{\"a\":1}");
+  ASSERT_WEFT_OK(weft_close(job));
+}
+
+TEST(CApiBox, IsARunWithOneLevelLessThanItsDimensions) {
+  const uint64_t shape[2] = {512, 256};
+  const uint64_t origin[2] = {10, 20};
+  const uint64_t size[2] = {3, 5};
+  weft_run run;
+  weft_run_level level;
+  ASSERT_WEFT_OK(weft_box(2, shape, origin, size, 8, &run, &level));
+  EXPECT_EQ(run.start, (10u * 256 + 20) * 8);
+  EXPECT_EQ(run.length, 40u);
+  EXPECT_EQ(level.stride, 256u * 8);
+  EXPECT_EQ(level.count, 3u);
+  const uint64_t outside[2] = {510, 0};
+  EXPECT_EQ(weft_box(2, shape, outside, size, 8, &run, &level), WEFT_SELECTION_OUTSIDE);
+}
+
+}  // namespace
