@@ -41,7 +41,8 @@ export class Terminal {
 
   /** Writes data, waiting while the reader is slow. Throws ReaderGone when there is none. */
   async write(data: string | Uint8Array): Promise<void> {
-    if (this.#gone) throw new ReaderGone();
+    // A stream that is destroyed already says nothing more.
+    if (this.#gone || this.streams.output.destroyed) throw new ReaderGone();
     if (this.streams.output.write(data)) return;
     await new Promise<void>((resolve) => {
       this.streams.output.once("drain", resolve);

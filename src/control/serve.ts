@@ -368,7 +368,8 @@ function watchSessions(host: NativeHost, gone: () => void): () => void {
   let emptySinceMs: number | undefined;
   const timer = setInterval(() => {
     const { sessionCount, slotCount } = host.facts();
-    if (sessionCount > slotCount - 1) {
+    // Every server connects to every slot, itself included.
+    if (sessionCount > slotCount) {
       had = true;
       emptySinceMs = undefined;
       return;

@@ -1,5 +1,4 @@
 // The command line against real servers: start, create, produce, consume, restart, signals, kill -9, verification.
-import { createRequire } from "node:module";
 import {
   chmodSync,
   cpSync,
@@ -11,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../src/native/addon.js";
 import { crc32c } from "../unit/control/support.js";
@@ -74,10 +74,10 @@ describe("a server and its clients", () => {
   });
 
   test("a real data set comes out byte for byte", async () => {
-    const path = createRequire(import.meta.url).resolve("vega-datasets/data/flights-200k.json");
+    const path = fileURLToPath(new URL("../../node_modules/vega-datasets/data/flights-200k.json", import.meta.url));
     const records = JSON.parse(readFileSync(path, "utf8")) as unknown[];
     const lines = Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(""));
-    expect(records.length).toBeGreaterThan(200_000);
+    expect(records.length).toBe(200_000);
     await place.serve();
     await place.ok(["topic", "create", "flights"]);
     const summary = await place.ok(["produce", "flights", "--json"], { input: lines });

@@ -86,7 +86,9 @@ function consumerFrom(from: From | undefined): ConsumerFrom {
       return { offset: from.offset };
     case "time":
       return { timeNs: from.timeNs };
-    default:
+    case "earliest":
+    case "latest":
+    case "cursor":
       return from.kind;
   }
 }
@@ -153,6 +155,7 @@ async function run(terminal: Terminal, name: string, flags: ConsumeFlags): Promi
       from: consumerFrom(from),
       partitions,
       until: until.kind === "end" ? "end" : undefined,
+      ackEvery: 0, // committed below, behind what stdout took
     });
     const rule = new UntilRule(until, wanted);
     const events = await drain(terminal, consumer, rule, flags, topic.serializer === "json", stopping.signal);

@@ -62,7 +62,7 @@ export function configOfFlags(flags: CreateFlags): TopicConfig {
       next: "correct that flag; weftline topic create --help lists them",
     });
   }
-  return given as TopicConfig;
+  return given;
 }
 
 interface PartitionReport {

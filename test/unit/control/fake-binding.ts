@@ -2,7 +2,8 @@
 import type { NativeBinding } from "../../../src/native/binding.js";
 import { completionKind } from "../../../src/native/completions.js";
 import { errorTable } from "../../../src/native/error-codes.js";
-import { type ErrorCode, WeftError } from "../../../src/errors.js";
+import type { WeftError } from "../../../src/errors.js";
+import { type ErrorCode } from "../../../src/errors.js";
 import { crc32c } from "./support.js";
 
 interface Record64 {
