@@ -1,6 +1,6 @@
 // One call from JavaScript: takes its arguments with checks, makes its result, throws coded errors. The first bad
 // argument is remembered and every later one reads as zero or empty, so a function takes all of them and asks ok()
-// once. JavaScript thread.
+// once. No N-API call but a harmless one is made while an error is pending. JavaScript thread.
 #pragma once
 
 #include <napi.h>
@@ -40,7 +40,7 @@ class Call {
   int64_t signed_whole(size_t index);  // also a negative one
   uint32_t small(size_t index);        // 0 to 2^32 - 1
   uint64_t wide(size_t index);         // a bigint of 64 bits
-  bool flag(size_t index) { return info_[index].ToBoolean(); }
+  bool flag(size_t index) { return ok_ && info_[index].ToBoolean(); }
   std::string text(size_t index);
   bool missing(size_t index) const { return info_[index].IsNull() || info_[index].IsUndefined(); }
   // Bytes of an ArrayBufferView or ArrayBuffer that is not detached, resizable or shared.

@@ -1,0 +1,100 @@
+// Ends in the way that its first argument names, with the job of the group directory in the second: a child process of
+// test/integration/exit.test.ts. Prints "ready" when it is in that state.
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+
+import { attach, type Job, type Producer } from "weftline";
+
+interface State {
+  readonly job: Job;
+  readonly out: Producer;
+}
+
+async function enter(group: string): Promise<State> {
+  const job = await attach(group, { name: "exit-states" });
+  const topic = await job.topic("exits");
+  return { job, out: await topic.producer() };
+}
+
+/** Work under way in every kind: batches with copied and referenced data, a pull that waits, slabs that are lent. */
+async function busy({ job, out }: State): Promise<void> {
+  const topic = await job.topic("exits");
+  const consumer = topic.consumer({ from: "earliest", select: (await import("weftline")).all });
+  for (let index = 0; index < 200; index++) out.push({ index }, new Uint8Array(index % 2 === 0 ? 100 : 100_000));
+  await consumer.pull({ max: 5 });
+  for (let index = 0; index < 200; index++) out.push({ index }, new Uint8Array(index % 2 === 0 ? 100 : 100_000));
+  void topic.consumer({ from: "latest" }).pull();
+}
+
+const states: Record<string, (group: string) => Promise<void>> = {
+  async closed(group) {
+    const { job, out } = await enter(group);
+    out.push({ index: 0 });
+    await job.close();
+  },
+  async forgotten(group) {
+    const { out } = await enter(group);
+    await out.push({ index: 0 }).wait();
+  },
+  async exit(group) {
+    await busy(await enter(group));
+    console.log("ready");
+    process.exit(7);
+  },
+  async "exit-at-once"(group) {
+    void attach(group);
+    await Promise.resolve();
+    console.log("ready");
+    process.exit(7);
+  },
+  async throw(group) {
+    await busy(await enter(group));
+    console.log("ready");
+    setImmediate(() => {
+      throw new Error("uncaught on purpose");
+    });
+  },
+  async waiting(group) {
+    const { job } = await enter(group);
+    console.log("ready");
+    await (await job.topic("exits")).consumer({ from: "latest" }).pull();
+  },
+  async worker(group) {
+    await inWorker(group, "busy");
+    await inWorker(group, "forgotten");
+    await inWorker(group, "closed");
+    await inWorker(group, "exit");
+    const { job } = await enter(group);
+    await job.close();
+  },
+  async "worker-and-exit"(group) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { group, state: "busy" } });
+    await new Promise((resolve) => worker.once("message", resolve));
+    await busy(await enter(group));
+    console.log("ready");
+    process.exit(7);
+  },
+};
+
+/** A worker thread that comes to a state, then is terminated if it does not end by itself. */
+async function inWorker(group: string, state: string): Promise<void> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { group, state } });
+  const ended = new Promise((resolve) => worker.once("exit", resolve));
+  if (state === "busy") {
+    await new Promise((resolve) => worker.once("message", resolve));
+    await worker.terminate();
+  }
+  await ended;
+}
+
+if (isMainThread) {
+  const [, , state = "", group = ""] = process.argv;
+  await states[state]?.(group);
+} else {
+  const { group, state } = workerData as { group: string; state: string };
+  if (state === "busy") {
+    await busy(await enter(group));
+    parentPort?.postMessage("ready");
+    setInterval(() => undefined, 1000);
+  } else await states[state]?.(group);
+}
+console.log("ready");
