@@ -1,44 +1,166 @@
-/* The output that prints: one line per published step, with a checksum that is the same on any number of ranks. */
+/* See output.h. Events of one rank:
+     {"step":20,"rank":0,"field":"v","grid":[512,512],"origin":[0,0],"shape":[512,256],"min":…,"max":…,"crc32c":"…"}
+   with the block's doubles as data, and at the end, without data,
+     {"last":true,"rank":0,"ranks":2,"events":20,"bytes":…}
+   so that whoever has seen the last event of every rank knows how many others there are. */
 #include "output.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <weftline/weftline_server.h> /* weft_crc32c */
+
+enum { METADATA_BYTES_MAX = 512 };
+/* How long the server may take to read a block, or to store what is left at the end. */
+static const int64_t wait_ms = 60000;
+
+typedef struct pushed {
+  int64_t step;
+  uint32_t crc32c;
+} pushed;
 
 struct output {
+  weft_job* job;
   solver* source;
-  int is_first;
+  const program_options* options;
+  int rank;
+  int ranks;
+  weft_producer* producer;
+  weft_region* region;
+  const char* memory; /* where the region begins */
+  pushed* list;       /* one per published step: their number is known beforehand */
+  int64_t list_max;
+  int64_t events; /* with data */
+  uint64_t bytes;
+  double began_s;
 };
 
-output* output_open(solver* s) {
+static double now_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int failed(const output* o, const char* doing) {
+  fprintf(stderr, "gray_scott rank %d: %s: %s\n", o->rank, doing, weft_error_text(o->job));
+  return -1;
+}
+
+static int open_parts(output* o, solver* s) {
+  size_t length = 0;
+  void* memory = solver_memory(s, &length);
+  o->memory = memory;
+  if (weft_producer_open(o->job, o->options->topic, NULL, &o->producer) != WEFT_OK) {
+    return failed(o, "opening the producer");
+  }
+  if (weft_region_register(o->job, memory, length, &o->region) != WEFT_OK) {
+    return failed(o, "registering the solver's memory");
+  }
+  return 0;
+}
+
+output* output_open(weft_job* job, solver* s, const program_options* options, int rank, int ranks) {
   output* o = calloc(1, sizeof *o);
-  if (o == NULL) {
-    fprintf(stderr, "gray_scott: no memory for the output\n");
+  const int64_t list_max = options->steps / options->every;
+  pushed* list = calloc((size_t)list_max + 1, sizeof *list);
+  if (o == NULL || list == NULL) {
+    fprintf(stderr, "gray_scott rank %d: no memory for the list of %" PRId64 " events\n", rank, list_max);
+    free(list);
+    free(o);
     return NULL;
   }
-  int rank = 0;
-  MPI_Comm_rank(solver_comm(s), &rank);
-  o->source = s;
-  o->is_first = rank == 0;
-  return o;
+  *o = (output){.job = job, .source = s, .options = options, .rank = rank, .ranks = ranks, .list = list};
+  o->list_max = list_max;
+  o->began_s = now_s();
+  if (open_parts(o, s) == 0) return o;
+  output_close(o);
+  return NULL;
+}
+
+static int push(output* o, const char* metadata, int length, const void* data, uint64_t bytes) {
+  if (length < 0 || length >= METADATA_BYTES_MAX) {
+    fprintf(stderr, "gray_scott rank %d: metadata of %d bytes; the limit is %d\n", o->rank, length, METADATA_BYTES_MAX);
+    return -1;
+  }
+  weft_region* region = bytes > 0 ? o->region : NULL;
+  const uint64_t at = bytes > 0 ? (uint64_t)((const char*)data - o->memory) : 0;
+  if (weft_push(o->producer, metadata, (uint64_t)length, region, at, bytes, NULL) != WEFT_OK) {
+    return failed(o, "pushing an event");
+  }
+  return 0;
 }
 
 int output_publish(output* o, int64_t step) {
-  const solver_summary summary = solver_summarize(o->source);
-  if (!o->is_first) return 0;
-  const int printed =
-      printf("step %" PRId64 " checksum %016" PRIx64 " u_mean %.10f v_mean %.10f v_min %.10f v_max %.10f\n", step,
-             summary.checksum, summary.u_mean, summary.v_mean, summary.v_min, summary.v_max);
-  return printed < 0 || fflush(stdout) != 0 ? -1 : 0;
+  const solver_block block = solver_own_block(o->source);
+  const double* v = solver_v(o->source);
+  const int64_t cells = block.rows * block.columns;
+  const uint64_t bytes = (uint64_t)cells * sizeof *v;
+  double min = v[0];
+  double max = v[0];
+  for (int64_t i = 1; i < cells; ++i) {
+    if (v[i] < min) min = v[i];
+    if (v[i] > max) max = v[i];
+  }
+  const uint32_t crc32c = weft_crc32c(v, bytes, 0);
+  char metadata[METADATA_BYTES_MAX];
+  const int length = snprintf(metadata, sizeof metadata,
+                              "{\"step\":%" PRId64 ",\"rank\":%d,\"field\":\"v\",\"grid\":[%" PRId64 ",%" PRId64
+                              "],\"origin\":[%" PRId64 ",%" PRId64 "],\"shape\":[%" PRId64 ",%" PRId64
+                              "],\"min\":%.17g,\"max\":%.17g,\"crc32c\":\"%08" PRIx32 "\"}",
+                              step, o->rank, o->options->solver.rows, o->options->solver.columns, block.row,
+                              block.column, block.rows, block.columns, min, max, crc32c);
+  if (push(o, metadata, length, v, bytes) != 0) return -1;
+  if (o->events < o->list_max) o->list[o->events] = (pushed){.step = step, .crc32c = crc32c};
+  ++o->events;
+  o->bytes += bytes;
+  return 0;
 }
 
-/* Printing is over when publish returns. */
 int output_before_overwrite(output* o) {
-  (void)o;
-  return 0;
+  return weft_region_wait(o->region, wait_ms) == WEFT_OK ? 0 : failed(o, "waiting until the server has read the field");
+}
+
+static int write_report(const output* o, double elapsed_s) {
+  if (o->options->report == NULL) return 0;
+  char path[4096];
+  const int length = snprintf(path, sizeof path, "%s.%d.json", o->options->report, o->rank);
+  FILE* file = length > 0 && (size_t)length < sizeof path ? fopen(path, "w") : NULL;
+  if (file == NULL) {
+    fprintf(stderr, "gray_scott rank %d: the report %s cannot be written; choose another --report\n", o->rank, path);
+    return -1;
+  }
+  fprintf(file, "{\"rank\":%d,\"ranks\":%d,\"events\":%" PRId64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.3f,\"pushed\":[",
+          o->rank, o->ranks, o->events, o->bytes, elapsed_s);
+  for (int64_t i = 0; i < o->events; ++i) {
+    fprintf(file, "%s{\"step\":%" PRId64 ",\"crc32c\":\"%08" PRIx32 "\"}", i == 0 ? "" : ",", o->list[i].step,
+            o->list[i].crc32c);
+  }
+  fputs("]}\n", file);
+  const int wrong = ferror(file);
+  if (fclose(file) == 0 && !wrong) return 0;
+  fprintf(stderr, "gray_scott rank %d: writing the report %s failed; look at its device\n", o->rank, path);
+  return -1;
+}
+
+int output_finish(output* o) {
+  char metadata[METADATA_BYTES_MAX];
+  if (weft_flush(o->producer, wait_ms) != WEFT_OK) return failed(o, "waiting until everything is stored");
+  const int length = snprintf(metadata, sizeof metadata,
+                              "{\"last\":true,\"rank\":%d,\"ranks\":%d,\"events\":%" PRId64 ",\"bytes\":%" PRIu64 "}",
+                              o->rank, o->ranks, o->events, o->bytes);
+  if (push(o, metadata, length, NULL, 0) != 0) return -1;
+  if (weft_flush(o->producer, wait_ms) != WEFT_OK) return failed(o, "waiting until the last event is stored");
+  return write_report(o, now_s() - o->began_s);
 }
 
 int output_close(output* o) {
+  int result = 0;
+  if (o->producer != NULL && weft_producer_close(o->producer, wait_ms) != WEFT_OK) {
+    result = failed(o, "closing the producer");
+  }
+  if (o->region != NULL && weft_region_release(o->region) != WEFT_OK) result = failed(o, "releasing the memory");
+  free(o->list);
   free(o);
-  return 0;
+  return result;
 }

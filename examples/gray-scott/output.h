@@ -1,21 +1,27 @@
-/* Where the simulation's fields go. This one prints a summary on the solver's first rank.
-   publish may keep reading the solver's current arrays after it returned, until before_overwrite returned. */
+/* The way of the simulation's field into a Weftline topic. Each rank pushes its own block of v as one event: the
+   metadata says where the block lies, the data is the solver's array itself, which the server reads out of the
+   solver's memory. That memory is registered once, in output_open.
+   After output_publish returned the array must stay as it is until output_before_overwrite returned.
+   Every function is local to the rank. On -1 the words are on stderr. */
 #ifndef GRAY_SCOTT_OUTPUT_H
 #define GRAY_SCOTT_OUTPUT_H
 
 #include <stdint.h>
+#include <weftline/weftline.h>
 
+#include "options.h"
 #include "solver.h"
 
 typedef struct output output;
 
-/* Collective over the solver's communicator, as are the others. NULL when it cannot be opened (said on stderr). */
-output* output_open(solver* s);
-/* 0, or -1 (said on stderr): the simulation should end. */
+/* `rank` of `ranks` of the solver. NULL when it cannot be opened. */
+output* output_open(weft_job* job, solver* s, const program_options* options, int rank, int ranks);
 int output_publish(output* o, int64_t step);
 /* Before the solver overwrites what was last published. */
 int output_before_overwrite(output* o);
-/* Ends and frees; -1 when something published was not delivered. */
+/* Pushes the event that ends this rank's stream, waits until everything is stored, writes the report. */
+int output_finish(output* o);
+/* Frees. The solver's memory is its own again. */
 int output_close(output* o);
 
 #endif

@@ -122,7 +122,8 @@ void close_open_handles(weft_job* job) {
   while (!job->topics.empty()) weft_topic_close(*job->topics.begin());
 }
 
-// The end of the MPI part; collective when we initialised it.
+// The end of the MPI part. Collective, also for ranks that initialised MPI themselves: the others wait for them before
+// they finalize. On those it only ends the membership.
 Status close_mpi(MpiPlace& place) {
   if (place.mpi == nullptr || place.world == nullptr) return {};
   const weft_mpi_table& table = place.table();
@@ -130,7 +131,6 @@ Status close_mpi(MpiPlace& place) {
   place.group = nullptr;
   weft_mpi_comm* world = place.world;
   place.world = nullptr;
-  if (!place.initialized_here) return mpi_status(table, table.comm_free(world));
   int32_t outcome = WEFT_MPI_FINALIZED;
   const int code = table.finalize(world, kFinalizeMs, &outcome);
   if (code != WEFT_MPI_OK) return mpi_status(table, code);
