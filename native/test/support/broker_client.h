@@ -190,6 +190,7 @@ inline TestBatch make_batch(const std::vector<TestEvent>& events, wire::Producer
     if (!has_data) continue;
     const uint64_t length = events[i].data.size();
     std::memcpy(batch.body.data() + shape.data_length_at + i * 8, &length, 8);
+    if (length == 0) continue;  // takes no room
     batch.extent.resize(wire::align_up(batch.extent.size(), 64));
     batch.extent.insert(batch.extent.end(), events[i].data.begin(), events[i].data.end());
   }
