@@ -29,6 +29,8 @@ const BY_CODE: Readonly<Partial<Record<WeftError["code"], number>>> = {
 };
 
 export function exitCodeOf(error: unknown): number {
+  const suppressed = (error as { suppressed?: unknown } | undefined)?.suppressed;
+  if (suppressed !== undefined) return exitCodeOf(suppressed);
   if (error instanceof WeftError) return BY_CODE[error.code] ?? EXIT.failed;
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   return EXIT.failed;

@@ -3,7 +3,7 @@
 
 import type { Readable, Writable } from "node:stream";
 import { WeftError } from "../errors.js";
-import { errorWords } from "../control/error-text.js";
+import { errorText, errorWords } from "../control/error-text.js";
 
 export interface Streams {
   readonly input: Readable;
@@ -86,6 +86,13 @@ export class Terminal {
   /** An error in words: what failed, and what to do next. As JSON on stderr with --json. */
   fail(error: unknown): void {
     this.#clearProgress();
+    const suppressed = (error as { suppressed?: unknown } | undefined)?.suppressed;
+    if (suppressed !== undefined) {
+      // `await using`: the first error is why, what the closing then met is a consequence.
+      this.fail(suppressed);
+      if (!this.json) this.say(`weftline: while closing: ${errorText((error as { error?: unknown }).error)}`);
+      return;
+    }
     if (this.json) {
       const { code, canRetry, next } =
         error instanceof WeftError ? error : { code: "WEFT_INTERNAL", canRetry: false, next: "" };

@@ -21,9 +21,26 @@ export class NativeHost implements ServerHost {
   facts(): HostFacts {
     const { binding, job, server } = this.parts;
     const { slot, slotEpoch, sessionCount, data, group } = binding.serverFacts(server);
-    // A slot that joins alone may know of fewer slots than its own number says.
-    const slotCount = Math.max(1, slot + 1, binding.jobFacts(job).serverCount);
-    return { slot, slotEpoch, sessionCount, slotCount, data: data === "" ? undefined : data, group };
+    const { serverCount, group: groupOfJob } = binding.jobFacts(job);
+    return {
+      slot,
+      slotEpoch,
+      sessionCount,
+      // A slot that joins alone may know of fewer slots than its own number says.
+      slotCount: Math.max(1, slot + 1, serverCount),
+      data: data === "" ? undefined : data,
+      // Slots other than 0 learn of it while they join.
+      group: group === "" ? groupOfJob : group,
+    };
+  }
+
+  /** Now, and since the start. */
+  sessions(): { sessionCount: number; sessionsOpened: number; slotCount: number } {
+    const { server } = JSON.parse(this.parts.binding.jobCounters(this.parts.job)) as {
+      server: { sessions: number; sessionsOpened: number };
+    };
+    const { slotCount } = this.facts();
+    return { sessionCount: server.sessions, sessionsOpened: server.sessionsOpened, slotCount };
   }
 
   topicPut(topic: TopicDescription): void {

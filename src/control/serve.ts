@@ -230,7 +230,7 @@ class ServerStart {
     this.server = server;
     const records = new PartitionRecords(this.files, data, this.checksum);
     const host = new NativeHost({ binding, job, server, completions, records });
-    const { slot, group } = host.facts();
+    const { slot } = host.facts();
     const partitions = new SlotPartitions(host, records, log);
     const topics = slot === 0 ? await this.openCatalogue(host, partitions, data) : undefined;
     const control = new ControlPlane({ host, partitions, topics, version: binding.version, log, startedAtMs });
@@ -248,7 +248,7 @@ class ServerStart {
     this.finished = true;
     if (topics && !alone) await this.settle(topics);
     control.running();
-    const { slotEpoch } = host.facts();
+    const { slotEpoch, group } = host.facts();
     log(
       "info",
       `slot ${slot} (epoch ${slotEpoch}) runs: ${partitions.count} partitions, data ${data ?? "none"}, group ${group}`,
@@ -362,20 +362,19 @@ class ServerStart {
   }
 }
 
-/** Calls `gone` once when there were clients and there are none any more. The other slots' sessions do not count. */
+/** Calls `gone` once when there were clients and there are none any more. The slots' own sessions do not count. */
 function watchSessions(host: NativeHost, gone: () => void): () => void {
-  let had = false;
   let emptySinceMs: number | undefined;
   const timer = setInterval(() => {
-    const { sessionCount, slotCount } = host.facts();
-    // Every server connects to every slot, itself included.
-    if (sessionCount > slotCount) {
-      had = true;
+    // Every server connects to every slot, itself included. By what was ever opened, for a client may come and go
+    // between two looks.
+    const { sessionCount, sessionsOpened, slotCount } = host.sessions();
+    if (sessionCount > slotCount || sessionsOpened <= slotCount) {
       emptySinceMs = undefined;
       return;
     }
     emptySinceMs ??= Date.now();
-    if (had && Date.now() - emptySinceMs >= SESSIONS_GONE_MS) {
+    if (Date.now() - emptySinceMs >= SESSIONS_GONE_MS) {
       clearInterval(timer);
       gone();
     }

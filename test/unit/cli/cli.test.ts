@@ -10,6 +10,7 @@ import { verifyRow } from "../../../src/cli/commands/inspect.js";
 import { checkLine, LinePusher, summaryText } from "../../../src/cli/commands/produce.js";
 import { configOfFlags } from "../../../src/cli/commands/topic.js";
 import { isLaunched } from "../../../src/cli/command-context.js";
+import { exitCodeOf } from "../../../src/cli/exit-codes.js";
 import { LINE_BYTES_MAX, readLines } from "../../../src/cli/lines.js";
 import { formatTimeNs, parseFrom, parsePartitions, parseUntil } from "../../../src/cli/positions.js";
 import { run } from "../../../src/cli/program.js";
@@ -317,6 +318,24 @@ describe("what is shown", () => {
     expect(
       await run(["config", "explain"], { input: new PassThrough(), output, words, environment: {}, directory }),
     ).toBe(0);
+  });
+
+  test("of an error and one while closing the first decides, and both are told", () => {
+    const words = new Capture();
+    const terminal = new Terminal({
+      input: new PassThrough(),
+      output: new Capture(),
+      words,
+      environment: {},
+      directory,
+    });
+    const both = Object.assign(new Error("suppressed"), {
+      error: new WeftError("WEFT_RANK_LOST", "MPI was not finalized"),
+      suppressed: new WeftError("WEFT_GROUP_MISSING", "no job"),
+    });
+    terminal.fail(both);
+    expect(words.text).toMatch(/^weftline: WEFT_GROUP_MISSING: no job\n.*\nweftline: while closing: WEFT_RANK_LOST/);
+    expect(exitCodeOf(both)).toBe(3);
   });
 
   test("progress is shown on a terminal only", () => {

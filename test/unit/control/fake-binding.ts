@@ -18,7 +18,9 @@ export class FakeCore {
   readonly calls: string[] = [];
   readonly replies: { request: bigint; code: number; text: string }[] = [];
   sessionCount = 0;
-  factsAsked = 0;
+  /** Since the start; the server's own is the first. */
+  sessionsOpened = 1;
+  countersAsked = 0;
   slotCount = 1;
   /** Thrown by the call of that name. */
   readonly failures = new Map<string, WeftError>();
@@ -64,7 +66,10 @@ export class FakeCore {
       return Promise.resolve();
     },
     jobFacts: () => ({ serverCount: this.slotCount, groupRank: 0 }),
-    jobCounters: () => "{}",
+    jobCounters: () => {
+      this.countersAsked++;
+      return JSON.stringify({ server: { sessions: this.sessionCount, sessionsOpened: this.sessionsOpened } });
+    },
     jobSetWake: (_job: unknown, wake: () => void) => (this.#wake = wake),
     jobSetReferenced: () => undefined,
     jobPoll: (_job: unknown, records: ArrayBuffer, extras: unknown[]) => {
