@@ -77,6 +77,8 @@ napi_value start(napi_env env, napi_callback_info info) {
             napi_create_threadsafe_function(env, callback, nullptr, name, 0, 1, nullptr, nullptr, nullptr, call_back,
                                             &crossing.to_javascript) == napi_ok,
         "napi_create_threadsafe_function");
+  crossing.wanted.store(0);
+  crossing.ends.store(false);
   crossing.thread = std::thread(run);
   return nullptr;
 }

@@ -1,0 +1,119 @@
+/**
+ * How fast Weftline is, beside what this machine can do without it: one producer, one server, one consumer on one host,
+ * each in a process of its own. Exits with 1 when a floor is not reached.
+ *
+ *   npm run bench:smoke -- [--json FILE] [--repetitions N] [--only metadata,data,disk,event] [--transports tcp,shm]
+ */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs, promisify } from "node:util";
+
+import { type Pair, measureData, measureDisk, measureEvents, measureMetadata } from "./smoke/measurements.js";
+import { topicConfigs } from "./smoke/plan.js";
+import { type Result, isMet, ratioOf, reportOf, tableOf } from "./smoke/results.js";
+import { Worker } from "./smoke/worker.js";
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "string" },
+    repetitions: { type: "string", default: "5" },
+    only: { type: "string", default: "metadata,data,disk,event" },
+    transports: { type: "string", default: "tcp,shm" },
+    directory: { type: "string", default: path.resolve("build") },
+    "producer-node": { type: "string", default: "" },
+    "consumer-node": { type: "string", default: "" },
+  },
+});
+const repetitions = Number(options.repetitions);
+const parts = new Set(options.only.split(","));
+const transports = options.transports.split(",");
+const words = (text: string): string[] => text.split(" ").filter((word) => word !== "");
+
+mkdirSync(options.directory, { recursive: true });
+const directory = mkdtempSync(path.join(options.directory, "bench-smoke-"));
+const workers: Worker[] = [];
+const worker = (name: string, program: string, nodeArguments: string[] = []): Worker => {
+  const made = new Worker(name, program, nodeArguments);
+  workers.push(made);
+  return made;
+};
+
+function say(text: string): void {
+  if (process.stderr.isTTY) console.error(text);
+}
+
+/** What is dirty in the page cache goes to the device now, and not in the middle of the next measurement. */
+async function settle(): Promise<void> {
+  await promisify(execFile)("sync", ["--file-system", directory]);
+}
+
+async function openPair(group: string, transport: string): Promise<Pair> {
+  const producer = worker(`producer over ${transport}`, "producer.js", words(options["producer-node"]));
+  const consumer = worker(`consumer over ${transport}`, "consumer.js", words(options["consumer-node"]));
+  await producer.ask("attach", { group, transport });
+  await consumer.ask("attach", { group, transport });
+  return { transport, producer, consumer };
+}
+
+async function measureAll(): Promise<Result[]> {
+  const server = worker("server", "server.js");
+  const data = path.join(directory, "data");
+  const group = await server.ask<string>("start", { data, topics: topicConfigs(repetitions) });
+  const pairs: Pair[] = [];
+  for (const transport of transports) pairs.push(await openPair(group, transport));
+  const results: Result[] = [];
+  const measure = async (part: string, of: (pair: Pair) => Promise<Result[]>, over: Pair[] = pairs): Promise<void> => {
+    if (!parts.has(part)) return;
+    for (const pair of over) {
+      say(`${part} over ${pair.transport} …`);
+      results.push(...(await of(pair)));
+    }
+  };
+  await measure("metadata", (pair) => measureMetadata(pair, repetitions));
+  await measure("event", (pair) => measureEvents(pair, repetitions));
+  await measure("data", (pair) => measureData(pair, repetitions));
+  const limitDirectory = path.join(directory, "limit");
+  mkdirSync(limitDirectory);
+  const syncCounters = async (): Promise<{ syncs: number; batches: number }> => {
+    const { server: counters } = await server.ask<{ server: { syncs: number; syncBatches: number } }>("counters");
+    return { syncs: counters.syncs, batches: counters.syncBatches };
+  };
+  // What one host uses by itself: the last transport named.
+  for (const topic of ["written", "synced"] as const) {
+    const disk = (pair: Pair): Promise<Result[]> =>
+      measureDisk(pair, topic, repetitions, limitDirectory, syncCounters, settle);
+    await measure("disk", disk, pairs.slice(-1));
+  }
+  return results;
+}
+
+function machine(): object {
+  return {
+    node: process.version,
+    kernel: os.release(),
+    processor: os.cpus()[0]?.model,
+    cores: os.availableParallelism(),
+    loadAverage: os.loadavg(),
+    when: new Date().toISOString(),
+  };
+}
+
+let results: Result[];
+try {
+  results = await measureAll();
+} finally {
+  await Promise.all(workers.reverse().map((one) => one.end()));
+  rmSync(directory, { recursive: true, force: true });
+}
+console.log(tableOf(results));
+if (options.json !== undefined)
+  writeFileSync(options.json, `${JSON.stringify(reportOf(results, machine()), null, 2)}\n`);
+const missed = results.filter((result) => !isMet(result));
+for (const result of missed) {
+  console.error(
+    `missed: ${result.name} over ${result.transport}: ratio ${ratioOf(result).toFixed(2)}, floor ${String(result.floor)}`,
+  );
+}
+process.exitCode = missed.length > 0 ? 1 : 0;

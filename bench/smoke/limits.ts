@@ -1,0 +1,66 @@
+/** The native programs that measure what the machine can do without Weftline. */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import {
+  dataInFlight,
+  dataItemBytes,
+  dataItems,
+  dataItemsPerBatch,
+  kibibyte,
+  mebibyte,
+  segmentMebibytes,
+  singleLimits,
+} from "./plan.js";
+
+const run = promisify(execFile);
+/** From build/ts/bench/smoke, where this runs, or from WEFTLINE_BENCH_NATIVE. */
+const folder = process.env["WEFTLINE_BENCH_NATIVE"] ?? fileURLToPath(new URL("../../../native/bench", import.meta.url));
+
+export const crossingModule = `${folder}/crossing.node`;
+
+interface Moved {
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+async function measure(program: string, args: readonly (string | number)[]): Promise<Record<string, number>> {
+  const path = `${folder}/${program}`;
+  if (!existsSync(path)) throw new Error(`${path} is missing; build it with \`npm run build\``);
+  try {
+    const { stdout } = await run(path, args.map(String), { timeout: 60_000, killSignal: "SIGKILL" });
+    return JSON.parse(stdout) as Record<string, number>;
+  } catch (cause) {
+    const { stderr = "" } = cause as { stderr?: string };
+    throw new Error(`${program} ${args.join(" ")} failed: ${stderr}`, { cause });
+  }
+}
+
+/** RMA and CRC32C; items a second. */
+export async function rmaRate(
+  transport: string,
+  direction: "read" | "write",
+  sourceMebibytes: number,
+  ringMebibytes: number,
+): Promise<number> {
+  const sizes = [dataItemBytes / kibibyte, dataItems, sourceMebibytes, ringMebibytes];
+  return rateOf((await measure("limit_rma", [transport, direction, ...sizes, dataInFlight])) as unknown as Moved);
+}
+
+/** CRC32C and writes into files; items a second. `batchesPerSync` 0: only into the page cache. */
+export async function fileRate(directory: string, batchesPerSync: number): Promise<number> {
+  const sizes = [dataItemBytes / kibibyte, dataItems, (dataItems * dataItemBytes) / mebibyte, segmentMebibytes];
+  const grouping = [dataItemsPerBatch, batchesPerSync];
+  return rateOf((await measure("limit_file", [directory, ...sizes, ...grouping])) as unknown as Moved);
+}
+
+/** Half a round trip of a message: p50 in microseconds. */
+export async function halfRoundTripUs(transport: string): Promise<number> {
+  return (await measure("limit_round_trip", [transport, singleLimits]))["p50Us"] ?? NaN;
+}
+
+function rateOf({ bytes, seconds }: Moved): number {
+  return bytes / dataItemBytes / seconds;
+}

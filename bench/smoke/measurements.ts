@@ -1,0 +1,152 @@
+/**
+ * The measurements: each repetition measures what Weftline does and, right before it, what would be possible, so that
+ * both see the same machine.
+ */
+import { crossingModule, fileRate, halfRoundTripUs, rmaRate } from "./limits.js";
+import { dataItems, floors, metadataEvents, ringMebibytes, singleEvents, singleLimits } from "./plan.js";
+import type { Result } from "./results.js";
+import { quantile } from "./statistics.js";
+import type { Worker } from "./worker.js";
+
+/** The processes that talk over one transport. */
+export interface Pair {
+  readonly transport: string;
+  readonly producer: Worker;
+  readonly consumer: Worker;
+}
+
+type Kind = Pick<Result, "name" | "unit" | "limitName" | "kind" | "floor">;
+const started = (transport: string, kind: Kind): Result => ({ ...kind, transport, measured: [], limits: [] });
+
+/** 256 B of JSON, beside JSON.stringify and JSON.parse of the same. */
+export async function measureMetadata({ transport, producer, consumer }: Pair, repetitions: number): Promise<Result[]> {
+  const unit = "events/s";
+  const produced = started(transport, {
+    ...{ name: "256 B JSON produced", unit, limitName: "JSON.stringify alone", kind: "rate" },
+    floor: floors.produced,
+  });
+  const consumed = started(transport, {
+    ...{ name: "256 B JSON consumed", unit, limitName: "JSON.parse alone", kind: "rate" },
+    floor: floors.consumed,
+  });
+  await producer.ask("prepareMetadata", { count: metadataEvents });
+  await consumer.ask("prepareMetadata", { count: metadataEvents });
+  const topic = `metadata-${transport}`;
+  for (let repetition = 0; repetition <= repetitions; repetition++) {
+    const stringify = await producer.ask<{ seconds: number }>("stringify");
+    const push = await producer.ask<number>("metadata", { topic });
+    const parse = await consumer.ask<{ seconds: number; sum: number }>("parse");
+    const from = repetition * metadataEvents;
+    const pull = await consumer.ask<{ seconds: number; sum: number }>("metadata", {
+      ...{ topic, from, count: metadataEvents },
+    });
+    if (pull.sum !== parse.sum) throw new Error(`${topic}: other events came back than were pushed`);
+    if (repetition === 0) continue; // warms up
+    produced.limits.push(metadataEvents / stringify.seconds);
+    produced.measured.push(metadataEvents / push);
+    consumed.limits.push(metadataEvents / parse.seconds);
+    consumed.measured.push(metadataEvents / pull.seconds);
+  }
+  return [produced, consumed];
+}
+
+/** 1 MiB in memory, beside RMA and CRC32C over the same fabric provider. */
+export async function measureData({ transport, producer, consumer }: Pair, repetitions: number): Promise<Result[]> {
+  const unit = "MiB/s";
+  const produced = started(transport, {
+    ...{ name: "1 MiB produced, memory", unit, limitName: "RMA reads + CRC32C", kind: "rate" },
+    floor: floors.memory,
+  });
+  const consumed = started(transport, {
+    ...{ name: "1 MiB consumed, memory", unit, limitName: "RMA writes", kind: "rate" },
+    floor: undefined,
+  });
+  await producer.ask("prepareData", { count: dataItems });
+  const ring = ringMebibytes(repetitions);
+  const topic = `data-${transport}`;
+  for (let repetition = 0; repetition <= repetitions; repetition++) {
+    const reads = await rmaRate(transport, "read", dataItems, ring);
+    const push = await producer.ask<number>("data", { topic, count: dataItems });
+    const writes = await rmaRate(transport, "write", 24, ring);
+    const pull = await consumer.ask<number>("data", { topic, from: repetition * dataItems, count: dataItems });
+    if (repetition === 0) continue;
+    produced.limits.push(reads);
+    produced.measured.push(dataItems / push);
+    consumed.limits.push(writes);
+    consumed.measured.push(dataItems / pull);
+  }
+  return [produced, consumed];
+}
+
+interface SyncCounters {
+  readonly syncs: number;
+  readonly batches: number;
+}
+
+/** 1 MiB onto disk, beside CRC32C and file writes of the same sizes, synced as often. `settle` empties the page cache. */
+export async function measureDisk(
+  { transport, producer }: Pair,
+  topic: "written" | "synced",
+  repetitions: number,
+  directory: string,
+  syncCounters: () => Promise<SyncCounters>,
+  settle: () => Promise<void>,
+): Promise<Result[]> {
+  const result = started(transport, {
+    ...{ name: `1 MiB produced, ${topic}`, unit: "MiB/s", kind: "rate", floor: floors[topic] },
+    limitName: topic === "written" ? "CRC32C + pwrite" : "CRC32C + pwrite + fdatasync",
+  });
+  await producer.ask("prepareData", { count: dataItems });
+  for (let repetition = 0; repetition <= repetitions; repetition++) {
+    await settle();
+    const before = await syncCounters();
+    const push = await producer.ask<number>("data", { topic, count: dataItems });
+    const after = await syncCounters();
+    await settle();
+    const batchesPerSync = Math.max(1, Math.round((after.batches - before.batches) / (after.syncs - before.syncs)));
+    const limit = await fileRate(directory, topic === "written" ? 0 : batchesPerSync);
+    if (repetition === 0) continue;
+    result.limits.push(limit);
+    result.measured.push(dataItems / push);
+  }
+  return [result];
+}
+
+/** One event after another, beside what its way is made of. */
+export async function measureEvents({ transport, producer }: Pair, repetitions: number): Promise<Result[]> {
+  const unit = "us, p50";
+  const whole = started(transport, {
+    ...{ name: "one event acknowledged", unit, limitName: "2 half round trips + 2 crossings", kind: "time" },
+    floor: transport === "tcp" ? 1 : undefined,
+  });
+  const trips = started(transport, {
+    name: "half round trip alone",
+    unit,
+    limitName: "",
+    kind: "time",
+    floor: undefined,
+  });
+  const crossings = started(transport, {
+    ...{ name: "crossing to a thread and back alone", unit, limitName: "", kind: "time", floor: undefined },
+  });
+  const topic = `event-${transport}`;
+  for (let repetition = 0; repetition <= repetitions; repetition++) {
+    const trip = await halfRoundTripUs(transport);
+    const crossing = quantile(
+      await producer.ask<number[]>("crossings", { module: crossingModule, count: singleLimits }),
+      0.5,
+    );
+    const event = quantile(await producer.ask<number[]>("events", { topic, count: singleEvents }), 0.5);
+    if (repetition === 0) continue;
+    whole.limits.push(2 * trip + 2 * crossing);
+    whole.measured.push(event);
+    for (const [part, value] of [
+      [trips, trip],
+      [crossings, crossing],
+    ] as const) {
+      part.measured.push(value);
+      part.limits.push(value);
+    }
+  }
+  return [whole, trips, crossings];
+}
