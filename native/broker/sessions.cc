@@ -31,20 +31,18 @@ std::string BrokerImpl::session_label(const Session* session) const {
 
 void BrokerImpl::on_peer_up(fabric::PeerId peer) {
   if (stopped_ || sessions_.contains(peer)) return;
-  if (unproved_ >= options_.unproved_peers_max) {
-    counters_.sessions_refused += 1;
-    log_limited(LogLevel::kWarning,
-                join_text("a peer is turned away: ", unproved_, " others have not proved the secret yet, the limit is ",
-                          options_.unproved_peers_max));
-    lane_.disconnect(peer);
-    return;
-  }
   auto* session = new Session();
   session->peer = peer;
   session->references = 1;  // of sessions_
   session->deadline_ns = lane_.now_ns() + uint64_t{options_.handshake_timeout_ms} * kNsPerMs;
   sessions_.emplace(peer, session);
   counters_.unproved_now.set(++unproved_);
+  if (unproved_ > options_.unproved_peers_max) {
+    // Refused with a word and a linger: a disconnect from here would reach the peer only at its own time limit.
+    return refuse(session, Status(Code::BUSY, join_text(options_.unproved_peers_max,
+                                                        " other peers have not proved the secret yet, the limit; "
+                                                        "connect again later")));
+  }
   arm_sweep();
 }
 
