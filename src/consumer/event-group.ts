@@ -7,7 +7,7 @@ import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import type { Completion, Completions } from "../native/completions.js";
 import type { Event } from "./event.js";
-import type { Selection} from "./selection.js";
+import type { Selection } from "./selection.js";
 import { type Destination, packSelection } from "./selection.js";
 import type { ConsumeMemory, SlabPool } from "./slab-pool.js";
 
@@ -77,7 +77,15 @@ export class DataRequests {
   async fetch(event: Event, selection: Selection, destination: Destination, signal?: AbortSignal): Promise<void> {
     const numbers: number[] = [];
     packSelection(numbers, event.offset, 0, selection, event.dataLength);
-    await this.#request(event.partition, numbers, 1, destination.bytes, destination.region?.handle ?? null, undefined, signal);
+    await this.#request(
+      event.partition,
+      numbers,
+      1,
+      destination.bytes,
+      destination.region?.handle ?? null,
+      undefined,
+      signal,
+    );
   }
 
   async #fillOwn(event: Event, selection: Selection, destination: Destination): Promise<void> {
@@ -94,7 +102,8 @@ export class DataRequests {
     let rest = wanted;
     while (rest.length > 0) {
       const numbers: number[] = [];
-      for (const { event, selection, at } of rest) packSelection(numbers, event.offset, at, selection, event.dataLength);
+      for (const { event, selection, at } of rest)
+        packSelection(numbers, event.offset, at, selection, event.dataLength);
       const partition = rest[0]?.event.partition ?? 0;
       let failedAt = 0;
       try {

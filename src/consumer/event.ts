@@ -146,7 +146,8 @@ export class Event<Metadata = unknown> {
 
   #items(itemBytes: number): [buffer: ArrayBuffer, at: number, count: number] {
     const { buffer, byteOffset, byteLength } = this.data;
-    if (byteOffset % itemBytes === 0 && byteLength % itemBytes === 0) return [buffer, byteOffset, byteLength / itemBytes];
+    if (byteOffset % itemBytes === 0 && byteLength % itemBytes === 0)
+      return [buffer, byteOffset, byteLength / itemBytes];
     throw new WeftError(
       "WEFT_INVALID_ARGUMENT",
       `${this.name}: ${byteLength} selected bytes at ${byteOffset} are no items of ${itemBytes} bytes`,

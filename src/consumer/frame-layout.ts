@@ -76,8 +76,7 @@ export class FrameScratch {
   #lengths(count: number): Float64Array {
     const lengths = new Float64Array(count);
     for (let index = 0; index < count; index++) {
-      lengths[index] =
-        (this.#dataLength[2 * index] ?? 0) + (this.#dataLength[2 * index + 1] ?? 0) * 4_294_967_296;
+      lengths[index] = (this.#dataLength[2 * index] ?? 0) + (this.#dataLength[2 * index + 1] ?? 0) * 4_294_967_296;
     }
     return lengths;
   }

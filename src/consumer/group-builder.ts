@@ -118,7 +118,9 @@ export class GroupBuilder {
       event.failure =
         error instanceof WeftError
           ? error
-          : new WeftError("WEFT_INVALID_ARGUMENT", `select failed for ${event.name}: ${String(error)}`, { cause: error });
+          : new WeftError("WEFT_INVALID_ARGUMENT", `select failed for ${event.name}: ${String(error)}`, {
+              cause: error,
+            });
       return { event, selection: metadataOnlySelection };
     }
   }

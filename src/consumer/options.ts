@@ -1,5 +1,13 @@
 /** Options of consumers and of `pull`, their defaults and their check. */
-import { checkFunction, checkInteger, checkMembers, checkName, checkSignal, checkTimeoutMs, invalid } from "../check.js";
+import {
+  checkFunction,
+  checkInteger,
+  checkMembers,
+  checkName,
+  checkSignal,
+  checkTimeoutMs,
+  invalid,
+} from "../check.js";
 import { WeftError } from "../errors.js";
 import type { NativeConsumerOptions } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
@@ -146,7 +154,10 @@ function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
   }
   if (typeof from === "object") {
     if ("offset" in from) {
-      return { from: 2, fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)) };
+      return {
+        from: 2,
+        fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)),
+      };
     }
     if ("timeNs" in from && typeof from.timeNs === "bigint" && from.timeNs >= 0n) {
       return { from: 3, fromValue: from.timeNs };

@@ -162,7 +162,11 @@ export function box(options: {
   const itemSize = checkWhole("itemSize of box", options.itemSize, 1);
   const dimensions = shape.length;
   if (dimensions === 0 || origin.length !== dimensions || size.length !== dimensions) {
-    throw invalid("box", `shape ${shape.length}, origin ${origin.length}, size ${size.length}`, "of as many dimensions");
+    throw invalid(
+      "box",
+      `shape ${shape.length}, origin ${origin.length}, size ${size.length}`,
+      "of as many dimensions",
+    );
   }
   let start = 0;
   let length = itemSize;
@@ -188,7 +192,11 @@ export function box(options: {
     stride *= extent;
   }
   if (levels.length > runLevelsMax) {
-    throw invalid("the dimensions of box", dimensions, `such that at most ${runLevelsMax} remain behind the contiguous ones`);
+    throw invalid(
+      "the dimensions of box",
+      dimensions,
+      `such that at most ${runLevelsMax} remain behind the contiguous ones`,
+    );
   }
   return new Selection("runs", [{ start, length, levels }]);
 }

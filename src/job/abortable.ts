@@ -13,12 +13,10 @@ export async function abortable<T = void>(
   throwIfAborted(what, signal);
   return await new Promise<T>((resolve, reject) => {
     const stopListening = (): void => signal?.removeEventListener("abort", abort);
-    const withdraw = start(
-      (value) => {
-        stopListening();
-        resolve(value);
-      },
-    );
+    const withdraw = start((value) => {
+      stopListening();
+      resolve(value);
+    });
     function abort(): void {
       withdraw();
       if (signal !== undefined) reject(cancelled(what, signal));

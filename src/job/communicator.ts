@@ -71,8 +71,8 @@ export class Communicator {
   /** A JSON value of each rank, in order of rank; they may differ in length. Two collectives. */
   async allgatherValues<T>(value: T, options: CollectiveOptions = {}): Promise<T[]> {
     const text = new TextEncoder().encode(JSON.stringify(value));
-    const lengths = (await this.allgather(new Uint32Array([text.byteLength]), options)).map(
-      (one) => new DataView(one.buffer, one.byteOffset, 4).getUint32(0, true),
+    const lengths = (await this.allgather(new Uint32Array([text.byteLength]), options)).map((one) =>
+      new DataView(one.buffer, one.byteOffset, 4).getUint32(0, true),
     );
     const padded = new Uint8Array(Math.max(1, ...lengths));
     padded.set(text);
@@ -84,7 +84,7 @@ export class Communicator {
    * Ranks of the same `color` form a new communicator, ordered by `key` (default: as before); `color` -1 takes no part
    * and gets undefined. Blocks this thread for as long as the other ranks take to call it.
    */
-   
+
   async split(color: number, key: number = this.rank): Promise<Communicator | undefined> {
     checkInteger("color of split", color, -1, 2 ** 31 - 1, 0);
     checkInteger("key of split", key, -(2 ** 31), 2 ** 31 - 1, 0);

@@ -24,7 +24,17 @@ export interface JoinOptions {
 
 export type AttachOptions = Omit<JoinOptions, "group">;
 
-const members = ["name", "group", "transports", "bind", "timeoutMs", "deliveryTimeoutMs", "slotsExpected", "echo", "signal"];
+const members = [
+  "name",
+  "group",
+  "transports",
+  "bind",
+  "timeoutMs",
+  "deliveryTimeoutMs",
+  "slotsExpected",
+  "echo",
+  "signal",
+];
 
 export function nativeJoinOptions(what: string, options: JoinOptions): NativeJoinOptions {
   checkMembers(what, options, members);

@@ -152,11 +152,7 @@ export class Completions {
    * Starts an asynchronous native call with a fresh tag and resolves with its completion; rejects with its error. An
    * aborted signal rejects at once with WEFT_CANCELLED.
    */
-  async request(
-    what: string,
-    start: (tag: number) => void,
-    options: RequestHandling = {},
-  ): Promise<Completion> {
+  async request(what: string, start: (tag: number) => void, options: RequestHandling = {}): Promise<Completion> {
     const { signal, late, keep, failed } = options;
     throwIfAborted(what, signal);
     if (this.#closed) throw new WeftError("WEFT_CLOSED", `${what}: the job was closed`);

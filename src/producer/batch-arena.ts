@@ -210,7 +210,8 @@ export class BatchArena {
     const last = this.#sources.length - 1;
     const lastAt = this.#numbers[3 * last] ?? 0;
     const lastExtent = this.#numbers[3 * last + 2] ?? 0;
-    const follows = last >= 0 && this.#sources[last] === null && this.#ownEnd + dataAlignmentBytes > extentAt - lastExtent + lastAt;
+    const follows =
+      last >= 0 && this.#sources[last] === null && this.#ownEnd + dataAlignmentBytes > extentAt - lastExtent + lastAt;
     if (follows) {
       const at = lastAt + (extentAt - lastExtent);
       data.fill(0, this.#ownEnd, at);

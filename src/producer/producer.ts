@@ -196,7 +196,10 @@ export class Producer<Metadata = unknown> {
   }
   /** Registered memory of the library; up to 4 GiB. Local. */
   alloc(bytes: number): Region {
-    return Region.allocate(this.#completions, checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0));
+    return Region.allocate(
+      this.#completions,
+      checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
+    );
   }
 
   /** Flushes, then closes, also when the flush failed (it then rejects with that). A second call waits for the same. */
@@ -371,7 +374,8 @@ export class Producer<Metadata = unknown> {
     if (this.#flushing > 0) this.#sendOpen(true);
     else if (this.#options.lingerMs === undefined) this.#sendOpen(false);
     this.#advancing = false;
-    if (this.#roomWaiters.length > 0 && this.#hasRoom()) for (const { resolve } of this.#roomWaiters.splice(0)) resolve();
+    if (this.#roomWaiters.length > 0 && this.#hasRoom())
+      for (const { resolve } of this.#roomWaiters.splice(0)) resolve();
     if (this.#flushes.length > 0) this.#endFlushes();
   }
 

@@ -49,7 +49,7 @@ describe("a wrong handle", () => {
   ];
 
   it.each(impostors)("%s is refused by every call", (name, value) => {
-    const impostor = (name.startsWith("an object that") ? Object.create(topic as object) : value) as Handle<never>;
+    const impostor = (name.startsWith("an object that") ? Object.create(topic) : value) as Handle<never>;
     for (const [method, member] of Object.entries(binding)) {
       if (typeof member !== "function" || !takesHandle(method)) continue;
       const call = member as (...given: unknown[]) => unknown;

@@ -221,7 +221,12 @@ describe("data", () => {
       const expected = [0, 1, 2, 3].flatMap((row) => [0, 1, 2, 3, 4].map((column) => (row + 2) * 64 + column + 3));
       expect(values).toEqual(step % 10 === 0 ? expected : step % 10 === 1 ? [1, 2] : []);
       if (step % 10 === 2) {
-        const bytes = await event.fetch(ranges([[0, 8], [32_760, 32_768]]));
+        const bytes = await event.fetch(
+          ranges([
+            [0, 8],
+            [32_760, 32_768],
+          ]),
+        );
         expect([...new Float64Array(bytes.buffer)]).toEqual([step * 1e6, step * 1e6 + 4095]);
       }
     }

@@ -20,7 +20,9 @@ beforeAll(async () => {
 afterAll(() => place.close());
 
 function start(state: string): Running {
-  const child = spawn(process.execPath, [`${program}/exit-states.js`, state, group], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [`${program}/exit-states.js`, state, group], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return new Running(child);
 }
 

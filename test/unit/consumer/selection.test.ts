@@ -1,7 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { all, box, metadataOnly, nothing, packSelection, range, ranges, strided } from "../../../src/consumer/selection.js";
+import {
+  all,
+  box,
+  metadataOnly,
+  nothing,
+  packSelection,
+  range,
+  ranges,
+  strided,
+} from "../../../src/consumer/selection.js";
 import type { Run, Selection } from "../../../src/consumer/selection.js";
 
 /** The positions that a run names, in order: what a server would send. */
@@ -39,11 +48,13 @@ function boxPositions(shape: number[], origin: number[], size: number[], itemSiz
 
 const boxes = fc
   .array(
-    fc.integer({ min: 1, max: 5 }).chain((extent) =>
-      fc.integer({ min: 0, max: extent - 1 }).chain((origin) =>
-        fc.integer({ min: 0, max: extent - origin }).map((size) => ({ extent, origin, size })),
+    fc
+      .integer({ min: 1, max: 5 })
+      .chain((extent) =>
+        fc
+          .integer({ min: 0, max: extent - 1 })
+          .chain((origin) => fc.integer({ min: 0, max: extent - origin }).map((size) => ({ extent, origin, size }))),
       ),
-    ),
     { minLength: 1, maxLength: 4 },
   )
   .chain((dimensions) => fc.constantFrom(1, 2, 8).map((itemSize) => ({ dimensions, itemSize })));
@@ -80,7 +91,15 @@ describe("ranges and strides", () => {
   const bytesOf = (selection: Selection): number[] => positionsOf(selection.runs);
 
   it("join in the order given", () => {
-    expect(bytesOf(ranges([[6, 8], [0, 2], [4, 4]]))).toEqual([6, 7, 0, 1]);
+    expect(
+      bytesOf(
+        ranges([
+          [6, 8],
+          [0, 2],
+          [4, 4],
+        ]),
+      ),
+    ).toEqual([6, 7, 0, 1]);
     expect(bytesOf(range(3, 5))).toEqual([3, 4]);
     expect(bytesOf(strided({ start: 1, length: 2, stride: 5, count: 3 }))).toEqual([1, 2, 6, 7, 11, 12]);
     expect(strided({ length: 0, stride: 5, count: 3 }).byteLength).toBe(0);

@@ -61,10 +61,9 @@ describe("BatchArena", () => {
   });
 
   it("lays out copied and referenced data as the log has it, with clean padding", () => {
-    const segments = fc.array(
-      fc.record({ length: fc.integer({ min: 0, max: 200 }), copy: fc.boolean() }),
-      { maxLength: 4 },
-    );
+    const segments = fc.array(fc.record({ length: fc.integer({ min: 0, max: 200 }), copy: fc.boolean() }), {
+      maxLength: 4,
+    });
     fc.assert(
       fc.property(fc.array(segments, { minLength: 1, maxLength: 12 }), (events) => {
         const memory = arena(12, 1024, 64 * 1024);

@@ -1,0 +1,198 @@
+// Batching, back-pressure and receipts of a producer on a native core in memory, whose batches the test completes.
+import { beforeEach, describe, expect, it } from "vitest";
+
+import type { BatchHandle, JobHandle, NativeBatch, NativeBinding, TopicHandle } from "../../../src/native/binding.js";
+import { Completions, completionKind } from "../../../src/native/completions.js";
+import type { ProducerOptions } from "../../../src/producer/options.js";
+import { Producer } from "../../../src/producer/producer.js";
+import type { TopicContext } from "../../../src/topic/context.js";
+
+interface Submitted {
+  readonly count: number;
+  readonly metadata: string;
+  readonly tag: number;
+  readonly arena: NativeBatch;
+}
+
+/** So much of the addon as a producer uses. */
+class FakeCore {
+  readonly submitted: Submitted[] = [];
+  readonly queue: { kind: number; code: number; tag: number; value: number; handle?: object; text?: string }[] = [];
+  referenced = false;
+  private readonly free: NativeBatch[];
+  private wake: () => void = () => undefined;
+
+  constructor(arenas: number, events: number) {
+    this.free = Array.from({ length: arenas }, () => ({
+      handle: {} as BatchHandle,
+      eventCapacity: events,
+      metadataEnd: new ArrayBuffer(4 * events),
+      timeDeltaUs: new ArrayBuffer(4 * events),
+      dataLength: new ArrayBuffer(8 * events),
+      metadata: new ArrayBuffer(4096),
+      data: new ArrayBuffer(4096),
+    }));
+  }
+
+  complete(completion: FakeCore["queue"][number]): void {
+    this.queue.push(completion);
+    this.wake();
+  }
+  /** Answers the oldest batch under way. */
+  answer(code = 0): void {
+    const first = this.submitted.shift();
+    if (first === undefined) throw new Error("no batch is under way");
+    this.free.push(first.arena);
+    this.complete({ kind: completionKind.batch, code, tag: first.tag, value: 100, text: "why" });
+  }
+
+  readonly binding = {
+    jobSetWake: (_job: JobHandle, wake: () => void) => (this.wake = wake),
+    jobSetReferenced: (_job: JobHandle, referenced: boolean) => (this.referenced = referenced),
+    jobPoll: (_job: JobHandle, records: ArrayBuffer, extras: unknown[]) => {
+      const words = new Uint32Array(records);
+      const taken = this.queue.splice(0);
+      taken.forEach(({ kind, code, tag, value, handle, text }, index) => {
+        words.set([kind, code, tag, 0, value, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0], 16 * index);
+        extras[index] = handle ?? text;
+      });
+      return taken.length;
+    },
+    codeName: (code: number) => (code === 28 ? "WEFT_FENCED" : "WEFT_INTERNAL"),
+    codeMeaning: () => "meaning",
+    producerOpenAsync: (_topic: TopicHandle, _options: object, tag: number) => {
+      this.complete({ kind: completionKind.producer, code: 0, tag, value: 0, handle: {} });
+    },
+    producerCloseAsync: (_producer: object, tag: number) => {
+      this.complete({ kind: completionKind.closed, code: 0, tag, value: 0 });
+    },
+    batchOpen: () => this.free.shift() ?? null,
+    batchCancel: () => undefined,
+    batchSubmit: (handle: BatchHandle, _partition: number, count: number, bytes: number, ...rest: unknown[]) => {
+      const arena = [...this.arenas].find((one) => one.handle === handle);
+      if (arena === undefined) throw new Error("an unknown batch");
+      const metadata = Buffer.from(arena.metadata, 0, bytes).toString();
+      this.submitted.push({ count, metadata, tag: rest[3] as number, arena });
+    },
+  } as unknown as NativeBinding;
+
+  private readonly arenas = new Set<NativeBatch>();
+  /** Remembers the arenas before they are lent. */
+  ready(): this {
+    for (const arena of this.free) this.arenas.add(arena);
+    return this;
+  }
+}
+
+let core: FakeCore;
+async function open(options: ProducerOptions<number>, arenas = 2): Promise<Producer<number>> {
+  core = new FakeCore(arenas, options.batchEvents ?? 128).ready();
+  const topic = {
+    name: "fake",
+    partitionCount: 1,
+    serializer: "json",
+    eventDataBytesMax: Infinity,
+    description: { partitionSelector: "round-robin" },
+    job: { rank: 0, completions: new Completions(core.binding, {} as JobHandle), opened: new Set() },
+    handle: {},
+  } as unknown as TopicContext;
+  return await Producer.open<number>(topic, options);
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+let out: Producer<number>;
+
+describe("a producer", () => {
+  beforeEach(async () => {
+    out = await open({ batchEvents: 4, queueEvents: 4 });
+  });
+
+  it("sends what was pushed in one turn as one batch, then what gathers while that is under way", async () => {
+    out.push(1);
+    out.push(2);
+    expect(core.submitted).toHaveLength(0);
+    await turn();
+    expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["12"]);
+    out.push(3);
+    await turn();
+    out.push(4);
+    await turn();
+    expect(core.submitted).toHaveLength(1);
+    core.answer();
+    expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["34"]);
+  });
+
+  it("sends a full batch at once", () => {
+    for (let value = 1; value <= 9; value++) out.push(value);
+    expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["1234", "5678"]);
+    expect(out.queued).toBe(1);
+  });
+
+  it("queues up to its limit, says WEFT_BUSY, and takes the events in order later", async () => {
+    const receipts = Array.from({ length: 12 }, (_, index) => out.push(index));
+    expect([out.batchesUnderWay, out.queued]).toEqual([2, 4]);
+    expect(() => out.push(12)).toThrow(/WEFT_BUSY: .*2 batches under way and 4 events .*queueEvents 4/);
+    const ready = out.ready();
+    core.answer();
+    await ready;
+    expect(out.queued).toBe(0);
+    core.answer();
+    expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["891011"]);
+    core.answer();
+    expect(await receipts[11]?.wait()).toEqual({ partition: 0, offset: 103, epoch: 5 });
+  });
+
+  it("flushes what was pushed before, not what comes after", async () => {
+    out.push(1);
+    const flushed = out.flush();
+    out.push(2);
+    core.answer();
+    await flushed;
+    expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["2"]);
+  });
+
+  it("tells the first failure at the next flush, once, and to its receipts", async () => {
+    const receipt = out.push(1);
+    const flushed = expect(out.flush()).rejects.toMatchObject({ code: "WEFT_FENCED" });
+    core.answer(28);
+    await flushed;
+    await expect(receipt.wait()).rejects.toMatchObject({ code: "WEFT_FENCED" });
+    await expect(out.flush()).resolves.toBeUndefined();
+  });
+
+  it("keeps the process alive only while batches are under way", async () => {
+    expect(core.referenced).toBe(false);
+    out.push(1);
+    await turn();
+    expect(core.referenced).toBe(true);
+    core.answer();
+    expect(core.referenced).toBe(false);
+  });
+
+  it("fails what is under way when the job is closed", async () => {
+    const receipts = Array.from({ length: 10 }, (_, index) => out.push(index));
+    out.topic.job.completions.close();
+    for (const receipt of receipts) await expect(receipt.wait()).rejects.toMatchObject({ code: "WEFT_CLOSED" });
+    expect(() => out.push(1)).toThrow(/WEFT_CLOSED/);
+  });
+});
+
+describe("options of a producer", () => {
+  it("are refused by name", async () => {
+    await expect(open({ batchEvents: 0 })).rejects.toThrow(
+      /batchEvents of producer is 0; it must be a whole number of 1/,
+    );
+    await expect(open({ batchSize: 3 } as never)).rejects.toThrow(/producer has no option 'batchSize'/);
+    await expect(open({ name: ".hidden" })).rejects.toThrow(/name of producer/);
+  });
+
+  it("lingerMs holds a batch back until its time", async () => {
+    out = await open({ lingerMs: 5 });
+    const receipt = out.push(1);
+    await turn();
+    expect(core.submitted).toHaveLength(0);
+    await expect.poll(() => core.submitted.length).toBe(1);
+    core.answer();
+    expect((await receipt.wait()).offset).toBe(100);
+  });
+});
