@@ -10,6 +10,7 @@ import { WeftError, throwIfAborted } from "../errors.js";
 import { formatPath, normalizeTopicConfig, problemOfName, type TopicConfig } from "../config/topic-config.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, ServerHandle } from "../native/binding.js";
+import { Communicator } from "../job/communicator.js";
 import { Completions, type ControlRequest } from "../native/completions.js";
 import { errorTable } from "../native/error-codes.js";
 import { Catalogue } from "./catalogue.js";
@@ -77,6 +78,7 @@ export class Server {
   readonly closed: Promise<void>;
   readonly #parts: RunningParts;
   #closing: Promise<void> | undefined;
+  #world: Communicator | undefined;
   #resolveClosed!: () => void;
   #rejectClosed!: (error: unknown) => void;
 
@@ -109,6 +111,15 @@ export class Server {
   }
 
   /**
+   * All ranks of the MPI world: a server takes part in the collectives that clients start over `job.world`. The first
+   * use is collective, as theirs is.
+   */
+  get world(): Communicator {
+    const { binding, completions, job } = this.#parts;
+    return (this.#world ??= new Communicator(completions, binding.communicatorWorld(job), false));
+  }
+
+  /**
    * Drains and closes: takes no new batch, finishes and syncs what it has. Collective under MPI that Weftline
    * initialised. Calling it again waits for the same end.
    */
@@ -128,6 +139,7 @@ export class Server {
 interface RunningParts {
   binding: NativeBinding;
   job: JobHandle;
+  completions: Completions;
   host: NativeHost;
   control: ControlPlane;
   slot: number;
@@ -291,11 +303,12 @@ class ServerStart {
   }
 
   private handOver(host: NativeHost, control: ControlPlane, slot: number, group: string): Server {
-    const { options, binding, job, log } = this;
+    const { options, binding, job, completions, log } = this;
     const stopWatching: (() => void)[] = [];
     const server = new Server({
       binding,
       job,
+      completions,
       host,
       control,
       slot,

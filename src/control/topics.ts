@@ -26,8 +26,10 @@ import {
   type TopicDescription,
 } from "./topic-description.js";
 
-/** For one request to another slot. Opening partitions takes long on a slow file system. */
-const SLOT_REQUEST_TIMEOUT_MS = 60_000;
+/** Whether a slot is there at all. All limits together stay below the 30 s that a client waits by default. */
+const SLOT_PING_TIMEOUT_MS = 5_000;
+/** For one request to a slot that is there. Opening partitions takes long on a slow file system. */
+const SLOT_REQUEST_TIMEOUT_MS = 15_000;
 
 export interface TopicCreation {
   name: string;
@@ -148,6 +150,7 @@ export class Topics {
     }
     const slots = config.slots ?? placePartitions(config.partitions, slotCount, this.catalogue.begunCount);
     const topic = describeTopic(name, randomUUID(), this.now().toISOString(), config, slots);
+    await this.requireSlots(topic);
     await this.catalogue.begin(topic, requestId);
     const failed = await this.createEverywhere(topic);
     if (failed) {
@@ -157,6 +160,16 @@ export class Topics {
     }
     await this.finish(topic);
     return { topic, created: true };
+  }
+
+  /** Before anything is recorded: a slot that is away costs its asker a moment and leaves nothing. */
+  private async requireSlots(topic: TopicDescription): Promise<void> {
+    const [away] = await this.eachSlot(topic, (slot) => this.ping(slot));
+    if (away) throw notCreated(topic, away);
+  }
+
+  private async ping(slot: number): Promise<void> {
+    if (slot !== this.host.facts().slot) await this.host.control(slot, { op: "ping" }, SLOT_PING_TIMEOUT_MS);
   }
 
   private async finish(topic: TopicDescription): Promise<void> {
@@ -175,30 +188,17 @@ export class Topics {
         ? this.partitions.create(topic, partitions)
         : this.host.control(slot, { op: "partition.create", topic, partitions }, SLOT_REQUEST_TIMEOUT_MS),
     );
-    const [first] = errors;
-    if (!first) return undefined;
-    const away = isAway(first.error);
-    return new WeftError(
-      away ? "WEFT_PARTITION_UNAVAILABLE" : first.error.code,
-      `topic '${topic.name}' was not created: slot ${first.slot}: ${errorWords(first.error)}`,
-      {
-        cause: first.error,
-        next: away ? `start slot ${first.slot} again, or name other slots in the topic's config` : first.error.next,
-      },
-    );
+    return errors[0] ? notCreated(topic, errors[0]) : undefined;
   }
 
   /** Removes what the slots have of it, and records how far that went. The first slot that could not be asked. */
   private async removeEverywhere(topic: TopicDescription): Promise<{ slot: number; error: WeftError } | undefined> {
-    const errors = await this.eachSlot(topic, (slot, partitions) =>
-      slot === this.host.facts().slot
-        ? this.partitions.remove(topic.name, topic.uuid, partitions)
-        : this.host.control(
-            slot,
-            { op: "partition.remove", name: topic.name, uuid: topic.uuid, partitions },
-            SLOT_REQUEST_TIMEOUT_MS,
-          ),
-    );
+    const { name, uuid } = topic;
+    const errors = await this.eachSlot(topic, async (slot, partitions) => {
+      if (slot === this.host.facts().slot) return await this.partitions.remove(name, uuid, partitions);
+      await this.ping(slot);
+      return await this.host.control(slot, { op: "partition.remove", name, uuid, partitions }, SLOT_REQUEST_TIMEOUT_MS);
+    });
     await this.catalogue.setState(topic.uuid, errors.length === 0 ? "removed" : "removing");
     return errors[0];
   }
@@ -269,6 +269,18 @@ export class Topics {
         : `what was left of topic ${topic.name} is removed`,
     );
   }
+}
+
+function notCreated(topic: TopicDescription, { slot, error }: { slot: number; error: WeftError }): WeftError {
+  const away = isAway(error);
+  return new WeftError(
+    away ? "WEFT_PARTITION_UNAVAILABLE" : error.code,
+    `topic '${topic.name}' was not created: slot ${slot}: ${errorWords(error)}`,
+    {
+      cause: error,
+      next: away ? `start slot ${slot} again, or name other slots in the topic's config` : error.next,
+    },
+  );
 }
 
 function isAway(error: WeftError): boolean {

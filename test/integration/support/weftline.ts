@@ -67,12 +67,21 @@ export class Workplace {
   }
 
   start(argv: readonly string[], options: { env?: Record<string, string>; input?: "pipe" | "ignore" } = {}): Running {
+    return this.startProgram(process.execPath, [cliPath, ...argv], options);
+  }
+
+  /** Any program, such as an mpiexec. */
+  startProgram(
+    program: string,
+    argv: readonly string[],
+    options: { env?: Record<string, string>; input?: "pipe" | "ignore" } = {},
+  ): Running {
     const env: NodeJS.ProcessEnv = { ...process.env, ...options.env };
     // Nothing of the surroundings decides.
     for (const name of Object.keys(env)) {
       if (name.startsWith("WEFTLINE_") && name !== "WEFTLINE_ADDON" && !(name in (options.env ?? {}))) delete env[name];
     }
-    const child = spawn(process.execPath, [cliPath, ...argv], {
+    const child = spawn(program, argv, {
       cwd: this.directory,
       env,
       stdio: [options.input ?? "ignore", "pipe", "pipe"],

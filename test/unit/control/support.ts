@@ -145,6 +145,8 @@ export class TestSlot {
   readonly open = new Set<string>();
   readonly logged: { level: string; text: string }[] = [];
   away = false;
+  /** It goes away once it has answered a ping. */
+  awayAfterPing = false;
   /** Opening these partitions fails. */
   refuses = new Map<string, WeftError>();
   partitions!: SlotPartitions;
@@ -259,7 +261,9 @@ class TestHost implements ServerHost {
     if (this.slot.files.operations > this.slot.files.diesAt) throw new Died("control"); // the dead send nothing
     const target = this.slot.job.slots[slot];
     if (!target || target.away) throw new WeftError("WEFT_PEER_LOST", `slot ${slot} does not answer`);
-    return target.ask(JSON.parse(JSON.stringify(request)) as object);
+    const reply = await target.ask(JSON.parse(JSON.stringify(request)) as object);
+    if (target.awayAfterPing && (request as { op: string }).op === "ping") target.away = true;
+    return reply;
   }
 }
 

@@ -88,13 +88,29 @@ describe("creating a topic", () => {
     expect(zero.files.below("/slot0/topics")).toEqual([]);
     expect(zero.offered.size).toBe(0);
     expect((await failureOf(() => zero.ask({ op: "topic.describe", name: "quakes" }))).code).toBe("WEFT_TOPIC_UNKNOWN");
-    // Slot 1 was not asked to remove its part: until it is, the name is not free.
-    expect((await failureOf(() => create(job, { name: "quakes" }))).message).toContain("slot 1");
+    // It was not even recorded: nothing waits for slot 1.
+    expect(zero.catalogue?.get("quakes")).toBeUndefined();
     one.away = false;
     expect((await create(job, { name: "quakes", config: { partitions: 2 } })).created).toBe(true);
     // Other names never waited.
     one.away = true;
     expect((await create(job, { name: "local", config: { slots: [0] } })).created).toBe(true);
+  });
+
+  test("with a slot that goes away meanwhile keeps the name until that slot can be asked", async () => {
+    const job = await twoSlots();
+    const [zero, one] = job.slots;
+    if (!zero || !one) throw new Error("two slots");
+    one.awayAfterPing = true;
+    const config = { partitions: 2 };
+    expect((await failureOf(() => create(job, { name: "quakes", config }))).code).toBe("WEFT_PARTITION_UNAVAILABLE");
+    expect(zero.open.size).toBe(0);
+    expect(zero.catalogue?.get("quakes")?.state).toBe("removing");
+    const { code, message } = await failureOf(() => create(job, { name: "quakes", config }));
+    expect(code).toBe("WEFT_PARTITION_UNAVAILABLE");
+    expect(message).toContain("slot 1 cannot be asked");
+    one.away = one.awayAfterPing = false;
+    expect((await create(job, { name: "quakes", config })).created).toBe(true);
   });
 
   test("a partition that cannot be opened undoes the topic on all slots, with the cause", async () => {
