@@ -155,8 +155,13 @@ export class Producer<Metadata = unknown> {
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
     if (segments.length > 0) for (const { region } of segments) region?.hold(this.#sendAll);
-    if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
-      this.#enqueue(partition, encoded, segments, receipt, nowMs);
+    try {
+      if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
+        this.#enqueue(partition, encoded, segments, receipt, nowMs);
+      }
+    } catch (error) {
+      if (segments.length > 0) for (const { region } of segments) region?.unhold();
+      throw error;
     }
     this.#acceptedCount++;
     return receipt;
@@ -252,7 +257,6 @@ export class Producer<Metadata = unknown> {
     for (const segment of copied) if (segment.copy) bytes += segment.bytes.byteLength;
     const { queueEvents, queueBytes } = this.#options;
     if (this.#queue.length >= queueEvents || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytes)) {
-      for (const { region } of segments) region?.unhold();
       throw new WeftError(
         "WEFT_BUSY",
         `the producer of topic '${this.topic.name}' has ${this.#underWay.size} batches under way and ` +
@@ -366,7 +370,12 @@ export class Producer<Metadata = unknown> {
     let taken = 0;
     for (const event of this.#queue) {
       const { partition, metadata, segments, receipt, nowMs, number } = event;
-      if (!this.#place(partition, metadata, segments, receipt, nowMs, number)) break;
+      try {
+        if (!this.#place(partition, metadata, segments, receipt, nowMs, number)) break;
+      } catch (error) {
+        // The producer takes no batch any more: the event was accepted, so its receipt and the next flush say so.
+        this.#fail([event], error as WeftError);
+      }
       taken++;
       this.#queueBytes -= event.bytes;
     }
@@ -408,14 +417,19 @@ export class Producer<Metadata = unknown> {
       batch.outcome.failed(error);
       for (const region of batch.holds) region.unhold();
     });
+    this.#fail(this.#queue.splice(0), error);
+    this.#advance();
+  }
+
+  /** Events that came into no batch. */
+  #fail(events: readonly QueuedEvent[], error: WeftError): void {
     const outcome = new BatchOutcome();
     outcome.failed(error);
-    for (const { receipt, segments } of this.#queue.splice(0)) {
+    for (const { receipt, segments } of events) {
       receipt.place(outcome, 0);
       for (const { region } of segments) region?.unhold();
     }
     this.#failure ??= error;
-    this.#advance();
   }
 }
 

@@ -175,6 +175,20 @@ describe("data", () => {
     expect(region.bytes.byteLength).toBe(0);
   });
 
+  it("that does not fit one buffer is refused with what to do, and is read by ranges", async () => {
+    const topic = await freshTopic();
+    await using out = await topic.producer();
+    expect(() => out.alloc(2 ** 33)).toThrow(/WEFT_BUFFER_TOO_LARGE/);
+    await out.push({ step: 0 }, field(1000, 0)).wait();
+    await using consumer = topic.consumer({ until: "end", select: all, eventBytesMax: 4000 });
+    const [event] = await consumer.pull();
+    expect(event?.dataLength).toBe(8000);
+    expect(() => event?.data).toThrow(/WEFT_BUFFER_TOO_LARGE: .*8000 bytes of event 0:0/);
+    await expect(event?.fetch(all)).rejects.toMatchObject({ code: "WEFT_BUFFER_TOO_LARGE" });
+    const halves = [await event?.fetch(range(0, 4000)), await event?.fetch(range(4000, 8000))];
+    expect(halves.map((half) => half?.byteLength)).toEqual([4000, 4000]);
+  });
+
   it("of many small segments is joined into one event", async () => {
     const topic = await freshTopic();
     await using out = await topic.producer();
