@@ -1,13 +1,14 @@
 /** CRC32C (Castagnoli), as the simulation computes it of what it pushes: eight bytes at a time, with eight tables. */
 const polynomial = 0x82f63b78;
 
+/** `tables[k][byte]`: what a byte with k bytes of zeros behind it comes to. */
 const tables = Array.from({ length: 8 }, () => new Int32Array(256));
-for (let byte = 0; byte < 256; byte++) {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? polynomial : 0);
-  for (const table of tables) {
+for (const [zeros, table] of tables.entries()) {
+  for (let byte = 0; byte < 256; byte++) {
+    let value = zeros === 0 ? byte : at(tables[zeros - 1], byte);
+    if (zeros > 0) value = (value >>> 8) ^ at(tables[0], value);
+    else for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? polynomial : 0);
     table[byte] = value;
-    value = (value >>> 8) ^ at(tables[0], value);
   }
 }
 

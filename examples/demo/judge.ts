@@ -101,7 +101,8 @@ export function judge(directories: readonly [string, string], simulationRanks: n
     problems.push(`the analysis had ${analysis.flightsEvents} of ${flights.records} flights`);
   }
   if (analysis.pictures.length === 0) problems.push("no picture was drawn");
-  if (servers[0].address === servers[1].address) problems.push("both launches had the same address");
+  if (servers.some(({ address }) => address === "") || servers[0].address === servers[1].address)
+    problems.push("the second launch had no address of its own");
 
   const simulationS = Math.max(...simulation.map(({ seconds }) => seconds));
   return {

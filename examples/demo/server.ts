@@ -17,11 +17,8 @@ const { values } = parseArgs({
 /** The slot's file in the group directory holds the address that clients are told. */
 function addressIn(group: string): string {
   const file = readdirSync(group).find((name) => name.startsWith("slot"));
-  return file === undefined
-    ? ""
-    : readFileSync(join(group, file), "latin1")
-        .replace(/[^\x20-\x7e]+/g, " ")
-        .trim();
+  const text = file === undefined ? "" : readFileSync(join(group, file), "utf8");
+  return /address\W+([0-9a-f]+)/.exec(text)?.[1] ?? "";
 }
 
 await runRank("server", async () => {

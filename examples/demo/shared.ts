@@ -132,7 +132,6 @@ export interface ServerReport {
   /** From the slot's file in the group directory. */
   readonly address: string;
   readonly ranks: number;
-  readonly mpi: string;
 }
 
 export function writeReport(directory: string, name: string, report: object): void {
