@@ -243,6 +243,8 @@ void BrokerImpl::free_frame(FrameOp* frame) {
 
 // Those who wait for slabs are tried again, once each, in order.
 void BrokerImpl::egress_slab_freed() {
+  // The last slab may come back when no turn follows; a count that stays at one would look like a leak.
+  counters_.slabs_in_use_now.set(ingest_->in_use() + egress_->in_use());
   for (size_t left = slab_consumers_.size(); left > 0 && !slab_consumers_.empty() && !egress_->empty(); --left) {
     Consumer* consumer = slab_consumers_.pop_front();
     consumer->waits_for_slab = false;
