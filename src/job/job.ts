@@ -13,10 +13,10 @@ import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./optio
 import { Region } from "./region.js";
 import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
 import type { TopicConfig } from "../config/topic-config.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, NativeJobFacts, TopicHandle } from "../native/binding.js";
-import { Completions } from "../native/completions.js";
+import { type Completion, Completions } from "../native/completions.js";
 import type { TopicDescription, TopicSummary } from "../control/topic-description.js";
 import { Topic } from "../topic/topic.js";
 
@@ -112,19 +112,30 @@ export class Job implements JobContext {
   ): Promise<Topic<Metadata>> {
     const { binding, job } = this.completions;
     if (checkText("the topic's name", name) === undefined) throw invalid("the topic's name", name, "a text");
-    const { handle } = await this.completions.request(
-      `opening topic '${name}'`,
-      (tag) => {
-        binding.topicOpenAsync(job, name, tag);
-      },
-      {
-        signal: options.signal,
-        late: (completion) => {
-          binding.topicClose(completion.handle as TopicHandle);
+    const open = (): Promise<Completion> =>
+      this.completions.request(
+        `opening topic '${name}'`,
+        (tag) => {
+          binding.topicOpenAsync(job, name, tag);
         },
-      },
-    );
-    return new Topic<Metadata>(this, handle as TopicHandle);
+        {
+          signal: options.signal,
+          late: (completion) => {
+            binding.topicClose(completion.handle as TopicHandle);
+          },
+        },
+      );
+    let opened: Completion;
+    try {
+      opened = await open();
+    } catch (error) {
+      if (!isWeftError(error, "WEFT_TOPIC_UNKNOWN")) throw error;
+      // With several slots, clients are in before the topics of the configuration were created: the control plane
+      // answers once they are. Where there is none it names the topics there are.
+      await this.describeTopic(name, { signal: options.signal });
+      opened = await open();
+    }
+    return new Topic<Metadata>(this, opened.handle as TopicHandle);
   }
 
   /** Creates a topic on the servers and opens it. WEFT_TOPIC_EXISTS, unless `ifExists` is "open". */
