@@ -1,6 +1,8 @@
 #include "group/group_directory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/random.h"
 #include "group/record_text.h"
 
 namespace weft::group {
@@ -17,6 +20,9 @@ namespace {
 constexpr char kJobTitle[] = "weftline-job 1";
 constexpr char kSlotTitle[] = "weftline-slot 1";
 constexpr size_t kRecordBytesMax = 64 * 1024;
+constexpr uint64_t kSlotsMax = 65536;
+
+constexpr char kTemporary[] = ".new.";
 
 std::string job_path(const std::string& directory) { return directory + "/job"; }
 std::string slot_path(const std::string& directory, uint32_t slot) { return join_text(directory, "/slot-", slot); }
@@ -70,9 +76,17 @@ Status write_all(int file, const std::string& text, const std::string& path) {
 }
 
 Status replace_file(const std::string& directory, const std::string& path, const std::string& text) {
-  if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return file_error("making", directory, errno);
-  const std::string temporary = join_text(path, ".new.", static_cast<uint64_t>(getpid()));
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  // A name that nobody can have made before, with a mode or an owner of their choice: the job's secret goes into it.
+  uint64_t number = 0;
+  secure_random(std::as_writable_bytes(std::span(&number, 1)));
+  const std::string temporary = join_text(path, kTemporary, number);
+  int file = -1;
+  // Again when the last slot that ends removes the directory between the two calls.
+  for (int attempt = 0; file < 0 && attempt < 10; ++attempt) {
+    if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return file_error("making", directory, errno);
+    file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file < 0 && errno != ENOENT && errno != EINTR) break;
+  }
   if (file < 0) return file_error("creating", temporary, errno);
   Status status = write_all(file, text, temporary);
   if (close(file) != 0 && status.ok()) status = file_error("closing", temporary, errno);
@@ -82,7 +96,8 @@ Status replace_file(const std::string& directory, const std::string& path, const
 }
 
 Result<std::string> read_record_file(const std::string& directory, const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  // Not to be held up by a pipe or a device of that name.
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (file < 0) {
     if (errno == ENOENT || errno == ENOTDIR) {
       return Status(Code::GROUP_MISSING,
@@ -95,14 +110,20 @@ Result<std::string> read_record_file(const std::string& directory, const std::st
   }
   struct stat facts {};
   std::string text(kRecordBytesMax, '\0');
-  ssize_t count = -1;
-  if (fstat(file, &facts) == 0) {
-    do {
-      count = read(file, text.data(), text.size());
-    } while (count < 0 && errno == EINTR);
+  size_t length = 0;
+  ssize_t count = fstat(file, &facts);
+  const bool is_file = count == 0 && S_ISREG(facts.st_mode);
+  while (is_file && length < text.size()) {
+    count = read(file, text.data() + length, text.size() - length);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    length += static_cast<size_t>(count);
   }
   const int error = errno;
   close(file);
+  if (count >= 0 && !is_file) {
+    return Status(Code::GROUP_UNREADABLE, join_text("'", path, "' is not a file; correct WEFTLINE_GROUP or --group"));
+  }
   if (count < 0) return Status(Code::GROUP_UNREADABLE, join_text("reading '", path, "' failed: ", errno_text(error)));
   // A file that others may write could lead us to an impostor, one that others may read has given the secret away.
   if ((facts.st_mode & 077) != 0 || (facts.st_uid != geteuid() && geteuid() != 0)) {
@@ -110,8 +131,27 @@ Result<std::string> read_record_file(const std::string& directory, const std::st
                   join_text("'", path, "' belongs to user ", facts.st_uid, " with mode ", facts.st_mode & 0777,
                             " (decimal): it must be the caller's own and closed to others (chmod 600)"));
   }
-  text.resize(static_cast<size_t>(count));
+  text.resize(length);
   return text;
+}
+
+// What a writer of this file left when it was killed. Called by the file's only writer.
+void remove_temporaries(const std::string& directory, const std::string& path) {
+  const std::string prefix = path.substr(directory.size() + 1) + kTemporary;
+  DIR* entries = opendir(directory.c_str());
+  if (entries == nullptr) return;
+  while (const dirent* entry = readdir(entries)) {
+    const std::string name = entry->d_name;
+    if (name.rfind(prefix, 0) == 0) unlinkat(dirfd(entries), name.c_str(), 0);
+  }
+  closedir(entries);
+}
+
+Result<uint32_t> number_up_to(const RecordText& text, const char* key, uint64_t limit, const std::string& path) {
+  Result<uint64_t> number = text.get_number(key);
+  if (!number.ok()) return number.status();
+  if (number.value() <= limit) return static_cast<uint32_t>(number.value());
+  return Status(Code::GROUP_UNREADABLE, join_text("'", path, "' says ", key, " ", number.value(), ", over ", limit));
 }
 }  // namespace
 
@@ -124,8 +164,13 @@ ProcessIdentity this_process() {
 
 bool proven_dead(const ProcessIdentity& process) {
   if (process.boot_id.empty() || process.boot_id != read_small_file("/proc/sys/kernel/random/boot_id")) return false;
-  if (process.pid_namespace == 0 || process.pid_namespace != pid_namespace_inode()) return false;
-  return start_time_of(process.pid) != process.start_time;
+  if (process.pid == 0 || process.pid > INT32_MAX || process.pid_namespace == 0 ||
+      process.pid_namespace != pid_namespace_inode())
+    return false;
+  const uint64_t start_time = start_time_of(process.pid);
+  if (start_time != 0) return start_time != process.start_time;
+  // Not being able to read its file (no descriptor left, a hidden /proc) is no proof.
+  return kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH;
 }
 
 Status write_job(const std::string& directory, const JobRecord& record) {
@@ -159,9 +204,9 @@ Result<JobRecord> read_job(const std::string& directory) {
   JobRecord record;
   WEFT_RETURN_IF_ERROR(text.value().get_bytes("job", record.job));
   WEFT_RETURN_IF_ERROR(text.value().get_bytes("secret", record.secret));
-  Result<uint64_t> slots = text.value().get_number("slots");
+  Result<uint32_t> slots = number_up_to(text.value(), "slots", kSlotsMax, path);
   if (!slots.ok()) return slots.status();
-  record.slot_count = static_cast<uint32_t>(slots.value());
+  record.slot_count = slots.value();
   return record;
 }
 
@@ -177,18 +222,26 @@ Result<SlotRecord> read_slot(const std::string& directory, uint32_t slot) {
   Result<std::string> address = text.get_bytes("address");
   if (!address.ok()) return address.status();
   record.address = address.take();
-  uint64_t numbers[5] = {};
-  const char* const keys[5] = {"slot", "epoch", "pid-namespace", "pid", "start-time"};
-  for (int i = 0; i < 5; ++i) {
+  Result<uint32_t> slot_there = number_up_to(text, "slot", kSlotsMax, path);
+  if (!slot_there.ok()) return slot_there.status();
+  if (slot_there.value() != slot) {
+    return Status(Code::GROUP_UNREADABLE, join_text("'", path, "' is the file of slot ", slot_there.value(),
+                                                    "; it was copied or renamed: remove it"));
+  }
+  Result<uint32_t> epoch = number_up_to(text, "epoch", UINT32_MAX, path);
+  if (!epoch.ok()) return epoch.status();
+  uint64_t numbers[3] = {};
+  const char* const keys[3] = {"pid-namespace", "pid", "start-time"};
+  for (int i = 0; i < 3; ++i) {
     Result<uint64_t> number = text.get_number(keys[i]);
     if (!number.ok()) return number.status();
     numbers[i] = number.value();
   }
-  record.slot = static_cast<uint32_t>(numbers[0]);
-  record.epoch = static_cast<uint32_t>(numbers[1]);
-  record.process = {text.get("host"), text.get("boot-id"), numbers[2], numbers[3], numbers[4]};
+  record.slot = slot;
+  record.epoch = epoch.value();
+  record.process = {text.get("host"), text.get("boot-id"), numbers[0], numbers[1], numbers[2]};
   if (proven_dead(record.process)) {
-    return Status(Code::GROUP_STALE, join_text("'", path, "' names process ", numbers[3],
+    return Status(Code::GROUP_STALE, join_text("'", path, "' names process ", numbers[1],
                                                " on this host, which has ended without "
                                                "removing it; start the server again (weftline serve)"));
   }
@@ -198,6 +251,7 @@ Result<SlotRecord> read_slot(const std::string& directory, uint32_t slot) {
 Status remove_slot(const std::string& directory, uint32_t slot) {
   const std::string path = slot_path(directory, slot);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return file_error("removing", path, errno);
+  remove_temporaries(directory, path);
   rmdir(directory.c_str());  // succeeds for the last one only, which is what is wanted
   return {};
 }
@@ -205,6 +259,7 @@ Status remove_slot(const std::string& directory, uint32_t slot) {
 Status remove_job(const std::string& directory) {
   const std::string path = job_path(directory);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return file_error("removing", path, errno);
+  remove_temporaries(directory, path);
   rmdir(directory.c_str());
   return {};
 }
