@@ -52,6 +52,12 @@ Status BrokerImpl::start() {
   return {};
 }
 
+void BrokerImpl::end_threads() {
+  if (readers_) readers_->end();
+  if (openers_) openers_->end();
+  for (auto& writer : writers_) writer->end();
+}
+
 BrokerImpl::~BrokerImpl() {
   // The lane is gone or nothing calls us any more (stop() completed): only memory is left.
   readers_.reset();

@@ -133,6 +133,8 @@ class Broker : public fabric::Handler {
   // checkpoint, says goodbye to the sessions, ends the threads. What is not finished after `timeout_ms` is abandoned
   // unacknowledged (WEFT_TIMED_OUT). Calling it again only waits for the same end.
   virtual void stop(uint64_t timeout_ms, std::function<void(Status)> done) = 0;
+  // After stop(), before the lane is destroyed: ends the threads that hand work back through it. Any thread but those.
+  virtual void end_threads() = 0;
   virtual BrokerCounters counters() const = 0;
 };
 

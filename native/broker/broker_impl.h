@@ -40,6 +40,7 @@ class BrokerImpl final : public Broker {
   Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) override;
   void control_reply(uint64_t token, Code code, std::string text) override;
   void stop(uint64_t timeout_ms, std::function<void(Status)> done) override;
+  void end_threads() override;
   BrokerCounters counters() const override;
 
   void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;

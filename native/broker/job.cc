@@ -36,10 +36,10 @@ Result<std::unique_ptr<LogWriter>> LogWriter::start(JobReturn& back) {
   return writer;
 }
 
-LogWriter::~LogWriter() {
+void LogWriter::end() {
   stopping_.store(true, std::memory_order_seq_cst);
   doorbell_->ring();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void LogWriter::push(Job* job) {
@@ -88,13 +88,15 @@ ReaderPool::ReaderPool(JobReturn& back, uint32_t thread_count) : back_(back) {
   for (uint32_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { loop(); });
 }
 
-ReaderPool::~ReaderPool() {
+void ReaderPool::end() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   ready_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 void ReaderPool::push(Job* job) {

@@ -55,7 +55,9 @@ struct BurstEnd {
 class LogWriter {
  public:
   static Result<std::unique_ptr<LogWriter>> start(JobReturn& back);
-  ~LogWriter();  // runs what was pushed, then ends
+  ~LogWriter() { end(); }
+  // Runs what was pushed, then ends its thread; what is pushed later is not run. Once.
+  void end();
 
   void push(Job* job);  // progress thread
   // On the writer, from inside a job: `end->finish` runs once, after all jobs that are there now.
@@ -79,7 +81,9 @@ class LogWriter {
 class ReaderPool {
  public:
   ReaderPool(JobReturn& back, uint32_t thread_count);
-  ~ReaderPool();  // runs what was pushed, then ends
+  ~ReaderPool() { end(); }
+  // Runs what was pushed, then ends its threads; what is pushed later is not run.
+  void end();
 
   void push(Job* job);  // progress thread
 
