@@ -29,7 +29,10 @@ Result<std::unique_ptr<Arena>> Arena::create(fabric::Lane& lane, const ArenaShap
 
 Arena::~Arena() {
   region_.reset();
-  if (memory_ != nullptr) munmap(memory_, length_);
+  if (memory_ == nullptr) return;
+  // Only the pages go back when the addresses must stay ours.
+  const int failed = keeps_mapped_ ? madvise(memory_, length_, MADV_DONTNEED) : munmap(memory_, length_);
+  static_cast<void>(failed);  // then the memory stays: nothing better can be done with it
 }
 
 Status Arena::renew(fabric::Lane& lane) {

@@ -40,6 +40,8 @@ class Arena {
   std::span<std::byte> make_body(uint32_t count, uint64_t metadata_bytes, bool has_data);
   // Registers the memory anew, so that a peer that was given the old key cannot reach it any more.
   Status renew(fabric::Lane& lane);
+  // For memory that a lost peer may read for ever: its addresses are never used for anything else.
+  void keep_mapped() { keeps_mapped_ = true; }
 
  private:
   Arena() = default;
@@ -50,6 +52,7 @@ class Arena {
   uint64_t data_length_at_ = 0;
   uint64_t metadata_at_ = 0;
   uint64_t data_at_ = 0;
+  bool keeps_mapped_ = false;
   std::unique_ptr<fabric::Region> region_;
 };
 

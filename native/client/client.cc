@@ -1,10 +1,16 @@
 #include "client/client.h"
 
-#include <future>
+#include <algorithm>
 
 namespace weft::client {
 
 namespace {
+ClientOptions bounded(ClientOptions options) {
+  options.request_timeout_ms = std::min(options.request_timeout_ms, kTimeoutMsMax);
+  options.delivery_timeout_ms = std::min(options.delivery_timeout_ms, kTimeoutMsMax);
+  return options;
+}
+
 // A piece of work posted to the lane; deletes itself after it ran.
 struct WorkTask {
   fabric::Task task;
@@ -38,7 +44,7 @@ Result<TopicRecord> read_topic(const std::string& name, wire::MessageReader& ans
 
 Client::Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDirectory> directory)
     : lane_(lane),
-      options_(std::move(options)),
+      options_(bounded(std::move(options))),
       clock_(options_.clock != nullptr ? *options_.clock : Clock::system()),
       directory_(std::move(directory)) {
   tick_.fire = on_tick;
@@ -46,13 +52,17 @@ Client::Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDi
   lane_.set_handler(fabric::Channel::kClient, this);
 }
 
-Client::~Client() {
+Client::~Client() { end_resolver(); }
+
+void Client::end_resolver() {
+  std::thread ended;
   {
     const std::lock_guard lock(resolver_mutex_);
     resolver_ends_ = true;
+    ended.swap(resolver_);
   }
   resolver_wake_.notify_all();
-  if (resolver_.joinable()) resolver_.join();
+  if (ended.joinable()) ended.join();
 }
 
 void Client::run(std::function<void()> work) {
@@ -67,12 +77,18 @@ void Client::run(std::function<void()> work) {
 
 void Client::run_and_wait(const std::function<void()>& work) {
   WEFT_ASSERT(!lane_.on_progress_thread());
-  std::promise<void> finished;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool finished = false;
   run([&] {
     work();
-    finished.set_value();
+    // Notified under the lock: the waiter may be gone right after.
+    const std::lock_guard lock(mutex);
+    finished = true;
+    changed.notify_all();
   });
-  finished.get_future().wait();
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return finished; });
 }
 
 void Client::connect(uint32_t slot, uint64_t timeout_ms, std::function<void(const Status&)> done) {
@@ -150,10 +166,37 @@ void Client::stop() {
     for (auto& [slot, session] : sessions_) session->close(Status(Code::CLOSED, "the job was closed"));
     if (ticking_) lane_.disarm(&tick_);
     ticking_ = false;
+    tickers_.clear();
   });
+  // It posts to the lane: it must be gone before the lane is. Nothing asks it any more.
+  end_resolver();
 }
 
-ClientCounters Client::counters() const { return counters_; }
+ClientCounters Client::counters() const {
+  ClientCounters now;
+#define WEFT_COPY(name) now.name = counters_.name
+  WEFT_COPY(batches_sent);
+  WEFT_COPY(batches_resent);
+  WEFT_COPY(batches_acknowledged);
+  WEFT_COPY(batches_failed);
+  WEFT_COPY(busy_answers);
+  WEFT_COPY(frames_received);
+  WEFT_COPY(fetches);
+  WEFT_COPY(commits);
+  WEFT_COPY(reconnects);
+  WEFT_COPY(messages_malformed);
+  WEFT_COPY(memory_quarantined_bytes);
+#undef WEFT_COPY
+  return now;
+}
+
+Status Client::check_quarantine() const {
+  const uint64_t held_bytes = counters_.memory_quarantined_bytes;
+  if (held_bytes <= kQuarantineBytesMax) return {};
+  return Status(Code::LIMIT,
+                join_text(held_bytes, " bytes of memory may still be touched by servers that were lost and not proven ",
+                          "dead, over the limit of ", kQuarantineBytesMax, "; end those servers and join again"));
+}
 
 Session& Client::session(uint32_t slot) {
   std::unique_ptr<Session>& session = sessions_[slot];
@@ -203,7 +246,10 @@ void Client::on_tick(fabric::Timer* timer) {
   self->ticking_ = false;
   const uint64_t now_ns = self->lane_.now_ns();
   bool again = false;
-  for (auto& [slot, session] : self->sessions_) {
+  // What a tick ends may ask for another session.
+  std::vector<Session*> sessions;
+  for (const auto& [slot, session] : self->sessions_) sessions.push_back(session.get());
+  for (Session* session : sessions) {
     session->tick(now_ns);
     again = again || !session->idle();
   }
@@ -213,7 +259,8 @@ void Client::on_tick(fabric::Timer* timer) {
   for (void* owner : owners) {
     const auto found = self->tickers_.find(owner);
     if (found == self->tickers_.end()) continue;
-    if (!found->second(now_ns)) self->tickers_.erase(owner);
+    const std::function<bool(uint64_t)> ticker = found->second;  // it may remove itself while it runs
+    if (!ticker(now_ns)) self->tickers_.erase(owner);
   }
   if (again || !self->tickers_.empty()) self->need_ticks();
 }
@@ -226,6 +273,7 @@ void Client::quarantine(std::shared_ptr<void> memory, uint64_t bytes) {
 void Client::resolve(uint32_t slot) {
   {
     const std::lock_guard lock(resolver_mutex_);
+    if (resolver_ends_) return;
     resolver_queue_.push_back(slot);
     if (!resolver_.joinable()) resolver_ = std::thread([this] { resolver_main(); });
   }

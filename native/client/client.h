@@ -3,6 +3,7 @@
 // hand over by a task; their callbacks come on the progress thread and must not block.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -22,6 +23,10 @@ namespace weft::client {
 constexpr uint64_t kTickMs = 50;
 constexpr uint64_t kBackOffFirstMs = 20;
 constexpr uint64_t kBackOffLastMs = 1000;
+// Time limits beyond ten years mean "without limit": sums of nanoseconds must not overflow.
+constexpr uint64_t kTimeoutMsMax = uint64_t{10} * 365 * 24 * 3600 * 1000;
+// Memory that a peer may still touch, of a whole process; beyond it no new memory is lent.
+constexpr uint64_t kQuarantineBytesMax = uint64_t{1} << 30;
 
 // Where a slot is now. May block (it reads a small file): called on the client's resolver thread only.
 class SlotDirectory {
@@ -54,11 +59,27 @@ struct PartitionFacts {
   uint64_t visible_end = 0;
 };
 
-struct ClientCounters {
-  uint64_t batches_sent = 0, batches_resent = 0, batches_acknowledged = 0, batches_failed = 0, busy_answers = 0;
-  uint64_t frames_received = 0, fetches = 0, commits = 0, reconnects = 0, messages_malformed = 0;
-  uint64_t memory_quarantined_bytes = 0;
+// Counted on the progress thread, read by any.
+class Counter {
+ public:
+  Counter& operator++() { return *this += 1; }
+  Counter& operator+=(uint64_t amount) {
+    value_.fetch_add(amount, std::memory_order_relaxed);
+    return *this;
+  }
+  operator uint64_t() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
 };
+
+template <typename Number>
+struct CountersOf {
+  Number batches_sent{}, batches_resent{}, batches_acknowledged{}, batches_failed{}, busy_answers{};
+  Number frames_received{}, fetches{}, commits{}, reconnects{}, messages_malformed{};
+  Number memory_quarantined_bytes{};
+};
+using ClientCounters = CountersOf<uint64_t>;
 
 class Client : public fabric::Handler {
  public:
@@ -77,9 +98,11 @@ class Client : public fabric::Handler {
   void control(uint32_t slot, std::string json, uint64_t timeout_ms, std::function<void(Result<std::string>)> done);
   void look_up(std::string topic, std::function<void(Result<TopicRecord>)> done);
   void query(wire::Uuid topic, uint32_t partition, uint32_t slot, std::function<void(Result<PartitionFacts>)> done);
-  // Ends all sessions; every request and user fails with WEFT_CLOSED. Waits.
+  // Ends all sessions and the resolver; every request and user fails with WEFT_CLOSED. Waits. Before the lane ends.
   void stop();
   ClientCounters counters() const;
+  // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent.
+  Status check_quarantine() const;
 
   // ---- progress thread
   Session& session(uint32_t slot);
@@ -90,9 +113,10 @@ class Client : public fabric::Handler {
   // Something with deadlines of its own, called at each tick until it returns false.
   void add_ticker(void* owner, std::function<bool(uint64_t now_ns)> ticker);
   void remove_ticker(void* owner);
-  // Memory that a peer may still touch: kept, and counted, until the client ends.
+  // Memory that a peer may still touch: kept, and counted, until the client ends. Its addresses are not used again by
+  // this process even then.
   void quarantine(std::shared_ptr<void> memory, uint64_t bytes);
-  ClientCounters& count() { return counters_; }
+  CountersOf<Counter>& count() { return counters_; }
 
   void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;
   void on_peer_up(fabric::PeerId peer) override;
@@ -100,6 +124,7 @@ class Client : public fabric::Handler {
 
  private:
   void resolver_main();
+  void end_resolver();
   static void on_tick(fabric::Timer* timer);
 
   fabric::Lane& lane_;
@@ -114,7 +139,7 @@ class Client : public fabric::Handler {
   std::vector<std::shared_ptr<void>> quarantined_;
   fabric::Timer tick_;
   bool ticking_ = false;
-  ClientCounters counters_;
+  CountersOf<Counter> counters_;
 
   std::mutex resolver_mutex_;
   std::condition_variable resolver_wake_;

@@ -16,11 +16,17 @@ Consumer::~Consumer() = default;
 namespace {
 Status check_options(const TopicRecord& topic, ConsumerOptions& options) {
   if (!options.name.empty()) WEFT_RETURN_IF_ERROR(wire::check_name("consumer", options.name));
+  constexpr uint64_t kPrefetchBytesMax = uint64_t{1} << 40;
+  if (options.prefetch_bytes > kPrefetchBytesMax) {
+    return Status(Code::INVALID_ARGUMENT,
+                  join_text("prefetch_bytes is ", options.prefetch_bytes, "; it must be at most ", kPrefetchBytesMax));
+  }
   if (options.prefetch_bytes < kPrefetchBytesMin) {
     return Status(Code::INVALID_ARGUMENT,
                   join_text("prefetch_bytes is ", options.prefetch_bytes, "; it must be at least ", kPrefetchBytesMin,
                             ", so that the largest batch fits"));
   }
+  options.prefetch_bytes = wire::align_up(options.prefetch_bytes, 4096);
   const auto count = static_cast<uint32_t>(topic.slots.size());
   if (options.partitions.empty()) {
     for (uint32_t i = 0; i < count; ++i) options.partitions.push_back(i);
@@ -75,6 +81,7 @@ void Consumer::add(ConsumerFrame frame, uint64_t ring_end) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
+    if (closed_) return;
     if (options_.echo) echoed_.push_back(frame.ring);
     if (frame.ring) {
       frame.id = next_frame_id();
@@ -125,7 +132,7 @@ Result<StreamPosition> Consumer::position(uint32_t partition) {
 }
 
 void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region,
-                     std::function<void(const Status&, uint64_t, uint64_t, uint32_t)> done) {
+                     FetchDone done) {
   auto fetch = std::make_shared<Fetch>();
   fetch->selections = std::move(selections);
   fetch->region = region;
@@ -133,7 +140,7 @@ void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, co
   client_.run([self = self_.lock(), partition, fetch] {
     ConsumerStream* found = self->stream(partition);
     if (found != nullptr) return found->fetch(fetch);
-    fetch->done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)), 0, 0, 0);
+    fetch->done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)), {});
   });
 }
 
@@ -152,6 +159,11 @@ void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(co
 void Consumer::close(std::shared_ptr<Consumer> consumer, std::function<void()> done) {
   Client& client = consumer->client_;
   client.run([consumer = std::move(consumer), done = std::move(done)] {
+    {
+      // Whoever is called for frames may be gone as soon as `done` was called, even if this object is not.
+      const std::lock_guard lock(consumer->mutex_);
+      consumer->closed_ = true;
+    }
     auto left = std::make_shared<size_t>(consumer->streams_.size());
     if (*left == 0) return done();
     for (auto& stream : consumer->streams_) {

@@ -44,6 +44,15 @@ struct ConsumerFrame {
   uint32_t skip = 0;
 };
 
+struct FetchResult {
+  uint64_t sent_bytes = 0;
+  uint64_t read_bytes = 0;
+  uint32_t failed_selection = 0;
+  // False: a server that is lost and not proven dead may still write into the destination.
+  bool memory_safe = true;
+};
+using FetchDone = std::function<void(const Status&, const FetchResult&)>;
+
 struct StreamPosition {
   uint64_t start_offset = 0;
   uint64_t visible_end = 0;
@@ -69,8 +78,7 @@ class Consumer {
   Result<StreamPosition> position(uint32_t partition);
   // The encoded selections (wire::Selection with runs, one string each) of events of one partition, written into the
   // region, which must stay until `done`.
-  void fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region,
-             std::function<void(const Status&, uint64_t sent, uint64_t read, uint32_t failed)> done);
+  void fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region, FetchDone done);
   void commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done);
   static void close(std::shared_ptr<Consumer> consumer, std::function<void()> done);
 
@@ -95,6 +103,7 @@ class Consumer {
   std::mutex mutex_;  // guards what follows and the rings' accounting
   std::deque<ConsumerFrame> ready_;
   bool polled_dry_ = true;
+  bool closed_ = false;  // on_frames_ is not called any more
   uint64_t last_frame_ = 0;
 };
 

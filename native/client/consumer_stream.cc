@@ -1,5 +1,6 @@
 #include "client/consumer_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weft::client {
@@ -26,17 +27,38 @@ void ConsumerStream::start(std::function<void(const Status&)> opened) {
   lost_since_ns_ = consumer_.client().lane().now_ns();
   consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
   session().add_user(this);
+  if (session().refused()) return fail(session().last_error());
   if (session().ready()) open();
 }
 
-void ConsumerStream::open() {
-  if (!ring_) {
-    Result<std::shared_ptr<Ring>> ring = Ring::create(consumer_.client().lane(), consumer_.options().prefetch_bytes);
-    if (!ring.ok()) return fail(ring.status());
-    ring_ = ring.take();
+Status ConsumerStream::take_ring() {
+  if (ring_) return {};
+  fabric::Lane& lane = consumer_.client().lane();
+  {
+    const std::lock_guard lock(consumer_.mutex());
+    const auto found =
+        std::find_if(retired_.begin(), retired_.end(), [](const auto& ring) { return ring->reusable(); });
+    if (found != retired_.end()) {
+      WEFT_RETURN_IF_ERROR((*found)->lend_again(lane));
+      ring_ = std::move(*found);
+      retired_.erase(found);
+      return {};
+    }
   }
+  WEFT_RETURN_IF_ERROR(consumer_.client().check_quarantine());
+  Result<std::shared_ptr<Ring>> ring = Ring::create(lane, consumer_.options().prefetch_bytes);
+  if (!ring.ok()) return ring.status();
+  const std::lock_guard lock(consumer_.mutex());
+  ring_ = ring.take();
+  return {};
+}
+
+void ConsumerStream::open() {
+  const Status taken = take_ring();
+  if (!taken.ok()) return fail(taken);
   state_ = State::kOpening;
-  Request request{wire::MessageType::kConsumerOpen, consumer_.client().options().request_timeout_ms,
+  Request request{wire::MessageType::kConsumerOpen,
+                  consumer_.client().options().request_timeout_ms,
                   [this](wire::MessageWriter& writer) {
                     wire::ConsumerOpen open{};
                     open.topic = consumer_.topic().info.topic;
@@ -46,10 +68,13 @@ void ConsumerStream::open() {
                     open.epoch = ever_opened_ ? partition_epoch_ : 0;
                     const fabric::RemoteMemory ring = ring_->region().describe(session().peer());
                     open.ring = {ring.address, ring.key, ring.length};
+                    ring_shown_ = true;
                     writer.put(open);
                     writer.text(consumer_.options().name);
                   },
-                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); }, false};
+                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); },
+                  false,
+                  this};
   session().request(std::move(request));
 }
 
@@ -61,6 +86,10 @@ void ConsumerStream::on_opened(const Status& status, wire::MessageReader* answer
     Status reason = status;
     if (opened != nullptr) reason = Status(static_cast<Code>(opened->code), std::string(answer->rest_text()));
     if (reason.ok()) reason = Status(Code::INTERNAL, "the server's answer to opening a consumer is cut off");
+    // No answer in time: the server may have opened the stream all the same and write into the ring. (A lost connection
+    // is heard of by on_session_lost.)
+    if (opened != nullptr) ring_shown_ = false;
+    if (answer == nullptr && session().ready()) retire_ring(false);
     const CodeInfo* info = code_info(reason.code());
     if (info == nullptr || !info->can_retry) return fail(reason);
     last_failure_ = reason;
@@ -143,8 +172,12 @@ void ConsumerStream::on_failed(wire::MessageReader& message) {
 void ConsumerStream::fail(const Status& reason) {
   if (state_ == State::kFailed) return;
   state_ = State::kFailed;
+  last_failure_ = reason;
   consumer_.client().lane().disarm(&retry_);
-  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) end_fetch(fetch, reason, 0);
+  // Those under way end with their answer: until then the server may write.
+  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
+    if (!fetch->under_way) end_fetch(fetch, reason);
+  }
   if (opened_) return std::exchange(opened_, nullptr)(reason);
   if (closing_) return;
   ConsumerFrame ended;
@@ -205,26 +238,40 @@ void ConsumerStream::retire_ring(bool memory_safe) {
   if (!ring_) return;
   const std::lock_guard lock(consumer_.mutex());
   ring_->close_access();
-  if (!memory_safe) consumer_.client().quarantine(ring_, ring_->length());
-  retired_.push_back(std::move(ring_));
-  credit_posted_ = false;
+  if (!memory_safe && ring_shown_) {
+    ring_->keep_mapped();
+    consumer_.client().quarantine(ring_, ring_->length());
+  }
+  ring_shown_ = false;
+  // credit_posted_ stays: the task may still be in the lane's queue, or on its way there.
+  retired_.push_back(std::exchange(ring_, nullptr));
 }
 
 void ConsumerStream::on_session_lost(const Status& reason, bool memory_safe) {
-  if (state_ == State::kFailed) return;
+  // A handle means something on its connection only: on the next one the same number may be another consumer's.
+  handle_ = 0;
+  retire_ring(memory_safe);
+  consumer_.client().lane().disarm(&retry_);
+  for (const std::shared_ptr<Fetch>& fetch : fetches_) {
+    if (fetch->under_way && !memory_safe) fetch->result.memory_safe = false;
+    fetch->under_way = false;
+  }
+  if (closing_) return end_close();
+  if (state_ == State::kFailed) return end_fetches(reason);
   if (state_ == State::kOpen) lost_since_ns_ = consumer_.client().lane().now_ns();
   state_ = State::kClosed;
   last_failure_ = reason;
-  consumer_.client().lane().disarm(&retry_);
-  retire_ring(memory_safe);
-  for (const std::shared_ptr<Fetch>& fetch : fetches_) fetch->under_way = false;
   consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
-  if (closing_) end_close();
 }
 
 void ConsumerStream::on_session_refused(const Status& reason) {
+  for (const std::shared_ptr<Fetch>& fetch : fetches_) {
+    if (fetch->under_way) fetch->result.memory_safe = false;
+  }
+  handle_ = 0;
   retire_ring(false);
   fail(reason);
+  end_fetches(reason);
   if (closing_) end_close();
 }
 
@@ -244,8 +291,8 @@ bool ConsumerStream::tick(uint64_t now_ns) {
   for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
     // One under way is ended by its request's own deadline: until then the server may write.
     if (!fetch->under_way && fetch->deadline_ns < now_ns) {
-      end_fetch(fetch, Status(Code::TIMED_OUT, join_text("slot ", slot_, " did not deliver the selected data in time")),
-                0);
+      end_fetch(fetch,
+                Status(Code::TIMED_OUT, join_text("slot ", slot_, " did not deliver the selected data in time")));
     }
   }
   return lost_since_ns_ != 0 || !fetches_.empty();
@@ -256,27 +303,35 @@ void ConsumerStream::close(std::function<void()> done) {
   closed_ = std::move(done);
   opened_ = nullptr;
   consumer_.client().remove_ticker(this);
-  if (state_ != State::kOpen && state_ != State::kFailed) return end_close();
+  // Without a handle there is nothing to close; an opening under way ends with its connection or is retired as unsafe.
   if (!session().ready() || handle_ == 0) return end_close();
-  Request request{wire::MessageType::kConsumerClose, kCloseTimeoutMs,
+  Request request{wire::MessageType::kConsumerClose,
+                  kCloseTimeoutMs,
                   [this](wire::MessageWriter& writer) {
                     writer.put(wire::ConsumerClose{handle_, 0});
                   },
                   [this](const Status& status, wire::MessageReader*) {
+                    for (const std::shared_ptr<Fetch>& fetch : fetches_) {
+                      if (fetch->under_way && !status.ok()) fetch->result.memory_safe = false;
+                    }
                     retire_ring(status.ok());
                     end_close();
                   },
-                  false};
+                  false,
+                  this};
   session().request(std::move(request));
 }
 
 void ConsumerStream::end_close() {
   if (!closed_) return;
-  retire_ring(ring_ == nullptr || handle_ == 0);
-  fail(Status(Code::CLOSED, "the consumer was closed"));
-  session().unbind(handle_, true);
-  session().remove_user(this);
-  std::exchange(closed_, nullptr)();
+  retire_ring(false);
+  const Status reason(Code::CLOSED, "the consumer was closed");
+  fail(reason);
+  end_fetches(reason);
+  consumer_.client().lane().disarm(&retry_);
+  consumer_.client().remove_ticker(this);
+  session().remove_user(this);        // with its requests and its handle
+  std::exchange(closed_, nullptr)();  // may delete this
 }
 
 }  // namespace weft::client

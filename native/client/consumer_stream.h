@@ -22,11 +22,10 @@ struct Fetch {
   size_t next = 0;    // first selection of the request under way or to come
   size_t behind = 0;  // behind the last of it
   const fabric::Region* region = nullptr;
-  uint64_t sent_bytes = 0;
-  uint64_t read_bytes = 0;
+  FetchResult result;
   uint64_t deadline_ns = 0;
   bool under_way = false;
-  std::function<void(const Status&, uint64_t, uint64_t, uint32_t)> done;
+  FetchDone done;
 };
 
 class ConsumerStream : public SessionUser {
@@ -62,11 +61,13 @@ class ConsumerStream : public SessionUser {
   void on_frame(wire::MessageReader& message);
   void on_failed(wire::MessageReader& message);
   void fail(const Status& reason);
+  Status take_ring();
   void retire_ring(bool memory_safe);
   void send_waiting_fetches();
   void send_fetch(const std::shared_ptr<Fetch>& fetch);
   void on_fetched(const std::shared_ptr<Fetch>& fetch, const Status& status, wire::MessageReader* answer);
-  void end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status, uint32_t failed);
+  void end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status);
+  void end_fetches(const Status& reason);
   void send_credit();
   void end_close();
   static void on_retry(fabric::Timer* timer);
@@ -78,14 +79,16 @@ class ConsumerStream : public SessionUser {
   std::function<void(const Status&)> opened_;
   std::function<void()> closed_;
   bool closing_ = false;
-  uint32_t handle_ = 0;
+  uint32_t handle_ = 0;      // on the connection of now; 0: none
+  bool ring_shown_ = false;  // to the server of now, which has not refused it
   bool ever_opened_ = false;
   uint64_t lost_since_ns_ = 0;  // 0: not lost
   Status last_failure_;
   uint64_t next_offset_ = 0;
   uint32_t partition_epoch_ = 0;
-  std::shared_ptr<Ring> ring_;
-  std::vector<std::shared_ptr<Ring>> retired_;  // stay mapped until the consumer is closed: views may point into them
+  std::shared_ptr<Ring> ring_;  // changes under the consumer's lock
+  // Stay mapped until the consumer is closed: views may point into them. Lent again when nothing in them is held.
+  std::vector<std::shared_ptr<Ring>> retired_;
   std::list<std::shared_ptr<Fetch>> fetches_;
   StreamPosition position_;
   fabric::Task credit_task_;

@@ -15,7 +15,7 @@ constexpr uint64_t kBusyRetryNs = 500 * kNsPerUs;
 void ConsumerStream::fetch(std::shared_ptr<Fetch> fetch) {
   fetch->deadline_ns = consumer_.client().lane().now_ns() + consumer_.client().options().delivery_timeout_ms * kNsPerMs;
   if (state_ == State::kFailed || closing_) {
-    return fetch->done(Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")), 0, 0, 0);
+    return fetch->done(Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")), {});
   }
   ++consumer_.client().count().fetches;
   fetches_.push_back(fetch);
@@ -35,7 +35,8 @@ void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
   const uint64_t now_ns = consumer_.client().lane().now_ns();
   const uint64_t left_ms = fetch->deadline_ns > now_ns ? (fetch->deadline_ns - now_ns) / kNsPerMs : 0;
   Request request{
-      wire::MessageType::kDataRequest, left_ms,
+      wire::MessageType::kDataRequest,
+      left_ms,
       [this, fetch](wire::MessageWriter& writer) {
         wire::DataRequest data{};
         data.handle = handle_;
@@ -45,7 +46,9 @@ void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
         writer.put(data);
         for (size_t i = fetch->next; i < fetch->behind; ++i) writer.text(fetch->selections[i]);
       },
-      [this, fetch](const Status& status, wire::MessageReader* answer) { on_fetched(fetch, status, answer); }, false};
+      [this, fetch](const Status& status, wire::MessageReader* answer) { on_fetched(fetch, status, answer); },
+      false,
+      this};
   session().request(std::move(request));
 }
 
@@ -59,47 +62,61 @@ void ConsumerStream::on_fetched(const std::shared_ptr<Fetch>& fetch, const Statu
                                 wire::MessageReader* answer) {
   if (std::find(fetches_.begin(), fetches_.end(), fetch) == fetches_.end()) return;
   if (!status.ok()) {
-    const bool lost = !session().ready() && state_ != State::kFailed && !closing_ && status.code() != Code::TIMED_OUT;
+    // Lost connections are heard of first by on_session_lost, which asks again when the stream is open again: the same
+    // bytes into the same place.
+    if (!fetch->under_way) return;
     fetch->under_way = false;
-    if (lost) return;  // asked again when the stream is open again: the same bytes into the same place
-    return end_fetch(fetch, status, 0);
+    // Not answered in time: the server may still write.
+    if (status.code() == Code::TIMED_OUT) fetch->result.memory_safe = false;
+    return end_fetch(fetch, status);
   }
   const auto* reply = answer->take<wire::DataReply>();
   if (reply == nullptr)
-    return end_fetch(fetch, Status(Code::INTERNAL, "the server's answer to a data request is cut off"), 0);
+    return end_fetch(fetch, Status(Code::INTERNAL, "the server's answer to a data request is cut off"));
   if (reply->code == static_cast<int32_t>(Code::BUSY)) {
     fetch->under_way = false;
     consumer_.client().lane().arm(&retry_, kBusyRetryNs);
     return;
   }
   if (reply->code != 0) {
-    return end_fetch(fetch, Status(static_cast<Code>(reply->code), std::string(answer->rest_text())),
-                     static_cast<uint32_t>(fetch->next) + reply->failed_selection);
+    fetch->result.failed_selection = static_cast<uint32_t>(fetch->next) + reply->failed_selection;
+    return end_fetch(fetch, Status(static_cast<Code>(reply->code), std::string(answer->rest_text())));
   }
-  fetch->sent_bytes += reply->bytes_sent;
-  fetch->read_bytes += reply->bytes_read;
+  // The server that answers is the one that runs now: what an earlier one was asked to write, it has ended.
+  fetch->result.memory_safe = true;
+  fetch->result.sent_bytes += reply->bytes_sent;
+  fetch->result.read_bytes += reply->bytes_read;
   fetch->next = fetch->behind;
-  if (fetch->next == fetch->selections.size()) return end_fetch(fetch, {}, 0);
+  fetch->under_way = false;
+  if (fetch->next == fetch->selections.size()) return end_fetch(fetch, {});
+  if (state_ != State::kOpen) {
+    return end_fetch(fetch, Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")));
+  }
   send_fetch(fetch);
 }
 
-void ConsumerStream::end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status, uint32_t failed) {
+void ConsumerStream::end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status) {
   const std::shared_ptr<Fetch> ended = fetch;
   fetches_.remove(ended);
-  ended->done(status, ended->sent_bytes, ended->read_bytes, failed);
+  ended->done(status, ended->result);
+}
+
+void ConsumerStream::end_fetches(const Status& reason) {
+  for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) end_fetch(fetch, reason);
 }
 
 void ConsumerStream::commit(uint64_t offset, std::function<void(const Status&)> done) {
   ++consumer_.client().count().commits;
+  wire::Commit commit{};
+  commit.topic = consumer_.topic().info.topic;
+  commit.partition = partition_;
+  commit.partition_epoch = partition_epoch_;
+  commit.offset = offset;
   Request request{wire::MessageType::kCommit, consumer_.client().options().request_timeout_ms,
-                  [this, offset](wire::MessageWriter& writer) {
-                    wire::Commit commit{};
-                    commit.topic = consumer_.topic().info.topic;
-                    commit.partition = partition_;
-                    commit.partition_epoch = partition_epoch_;
-                    commit.offset = offset;
+                  // By value: it is sent again after a reconnect even if the consumer was closed in between.
+                  [commit, name = consumer_.options().name](wire::MessageWriter& writer) {
                     writer.put(commit);
-                    writer.text(consumer_.options().name);
+                    writer.text(name);
                   },
                   [done = std::move(done)](const Status& status, wire::MessageReader* answer) {
                     if (!status.ok()) return done(status);

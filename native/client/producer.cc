@@ -73,6 +73,7 @@ Result<Batch*> Producer::take() {
     free_.pop_back();
     return batch;
   }
+  WEFT_RETURN_IF_ERROR(client_.check_quarantine());
   // Each partition may fill one while its others are in flight.
   const size_t limit = std::min(kArenasMax, topic_->slots.size() * (options_.batches_in_flight + 1));
   if (batches_.size() >= limit) {
@@ -103,16 +104,31 @@ Status Producer::measure(const Batch& batch, uint32_t count, uint64_t metadata_b
   }
   uint64_t position = 0;
   if (!pieces.empty()) {
+    // What the server would end our whole session for is refused here.
     uint64_t end = 0;
+    const std::byte* own = arena.data();
+    const std::byte* own_end = own + arena_shape_.data_bytes;
     for (const BatchPiece& piece : pieces) {
-      if (piece.extent_at < end || piece.length > wire::kBatchDataBytesMax) {
-        return batch_error(Code::INVALID_ARGUMENT, "the pieces of a batch overlap or are out of order");
+      if (piece.extent_at < end || piece.extent_at - end >= wire::kDataAlignmentBytes ||
+          piece.extent_at > wire::kBatchDataBytesMax || piece.length > wire::kBatchDataBytesMax - piece.extent_at) {
+        return batch_error(Code::INVALID_ARGUMENT,
+                           "the pieces of a batch overlap, leave gaps of 64 bytes or more, or are out of order");
+      }
+      const bool is_own = piece.region == nullptr && piece.address >= own && piece.address < own_end;
+      if (piece.address == nullptr || (is_own && piece.length > static_cast<uint64_t>(own_end - piece.address))) {
+        return batch_error(Code::INVALID_ARGUMENT, join_text("a piece of ", piece.length,
+                                                             " bytes is at NULL or reaches behind the batch's memory"));
       }
       end = piece.extent_at + piece.length;
     }
     for (uint32_t i = 0; i < count; ++i) {
-      if (arena.data_length()[i] == 0) continue;
-      position = wire::align_up(position, wire::kDataAlignmentBytes) + arena.data_length()[i];
+      const uint64_t length = arena.data_length()[i];
+      if (length == 0) continue;
+      if (length > wire::kBatchDataBytesMax) {
+        return batch_error(Code::EVENT_TOO_LARGE,
+                           join_text("data of ", length, " bytes is over the limit of ", wire::kBatchDataBytesMax));
+      }
+      position = wire::align_up(position, wire::kDataAlignmentBytes) + length;
       if (position > wire::kBatchDataBytesMax) {
         return batch_error(Code::EVENT_TOO_LARGE,
                            join_text("the data of a batch is over ", wire::kBatchDataBytesMax, " bytes"));
@@ -158,9 +174,12 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
     return batch_error(Code::LIMIT, join_text("a batch of ", pieces.size(), " pieces of data is over the limit of ",
                                               wire::kBatchSegmentsMax));
   }
+  batch->pieces.clear();
+  for (const BatchPiece& piece : pieces) {
+    if (piece.length > 0) batch->pieces.push_back(piece);
+  }
   uint64_t data_bytes = 0;
-  WEFT_RETURN_IF_ERROR(measure(*batch, count, metadata_bytes, pieces, &data_bytes));
-  batch->pieces.assign(pieces.begin(), pieces.end());
+  WEFT_RETURN_IF_ERROR(measure(*batch, count, metadata_bytes, batch->pieces, &data_bytes));
   const Status registered = register_pieces(batch);
   if (!registered.ok()) {
     batch->registered_here.clear();
@@ -186,6 +205,8 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
   batch->partition = partition;
   batch->sent = false;
   batch->reported = false;
+  batch->exposed = false;
+  batch->was_lost = false;
   batch->task.owner = batch;
   batch->task.run = [](fabric::Task* task) {
     auto* submitted = static_cast<Batch*>(task->owner);
@@ -207,28 +228,57 @@ void Producer::finish(Batch* batch, const Status& status, const BatchResult& res
   recycle(batch);
 }
 
+void Producer::give_up(Batch* batch, const Status& status) {
+  if (!batch->exposed) return finish(batch, status, {});
+  // Memory that was registered for this use is its owner's again with `done`: a network peer is kept out of it first.
+  batch->registered_here.clear();
+  if (!batch->reported) {
+    ++client_.count().batches_failed;
+    batch->done(batch, status, {});
+  }
+  lose(batch);
+}
+
 void Producer::recycle(Batch* batch) {
   // The server has answered for them, or its access is closed with them.
   batch->registered_here.clear();
   batch->pieces.clear();
   if (batch->released != nullptr) batch->released(batch);
-  if (batch->reported) {
-    const Status renewed = batch->arena->renew(client_.lane());
-    if (!renewed.ok()) return;  // not used again; freed with the producer
-    batch->reported = false;
+  void (*const room)(void*) = batch->room;
+  void* const owner = batch->owner;
+  bool usable = true;
+  if (batch->reported || batch->was_lost) usable = batch->arena->renew(client_.lane()).ok();
+  if (usable) {
+    batch->reported = batch->exposed = batch->was_lost = false;
+    give_back(batch);  // from here on it may be another caller's
+  } else {
+    // Its memory has no key any more; another may be made in its place.
+    const std::lock_guard lock(mutex_);
+    erase(batch);
   }
-  give_back(batch);
+  if (room != nullptr) room(owner);
 }
 
-void Producer::lose(Batch* batch) {
-  const std::lock_guard lock(mutex_);
+// Under the lock.
+void Producer::erase(Batch* batch) {
   const auto found =
       std::find_if(batches_.begin(), batches_.end(), [batch](const auto& owned) { return owned.get() == batch; });
   WEFT_ASSERT(found != batches_.end());
+  batches_.erase(found);
+}
+
+void Producer::lose(Batch* batch) {
+  void (*const room)(void*) = batch->room;
+  void* const owner = batch->owner;
   const uint64_t bytes = arena_shape_.metadata_bytes + arena_shape_.data_bytes;
   // Closing the registrations keeps a network peer out; over shm the memory itself must stay untouched.
+  batch->arena->keep_mapped();
   client_.quarantine(std::shared_ptr<Arena>(std::move(batch->arena)), bytes);
-  batches_.erase(found);
+  {
+    const std::lock_guard lock(mutex_);
+    erase(batch);
+  }
+  if (room != nullptr) room(owner);
 }
 
 uint64_t Producer::last_offset(uint32_t partition) const { return partitions_[partition]->last_offset(); }

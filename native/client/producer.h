@@ -56,6 +56,8 @@ class Batch {
   void (*done)(Batch* batch, const Status& status, const BatchResult& result) = nullptr;
   // After `done`, when no peer can reach the memory of its pieces any more; not called if that is never certain.
   void (*released)(Batch* batch) = nullptr;
+  // After that, when another batch can be taken again; the batch itself may be somebody else's or gone by then.
+  void (*room)(void* owner) = nullptr;
   void* owner = nullptr;
   uint64_t tag = 0;
 
@@ -68,6 +70,8 @@ class Batch {
   uint64_t deadline_ns = 0;
   bool sent = false;      // and not answered
   bool reported = false;  // `done` was called, but a peer may still read the memory
+  bool exposed = false;   // shown to a server that has not answered since and may still read it
+  bool was_lost = false;  // shown over a connection that was lost: its keys must not be used again
   fabric::Task task;
 };
 
@@ -80,6 +84,7 @@ class Producer {
 
   const TopicRecord& topic() const { return *topic_; }
   const ProducerOptions& options() const { return options_; }
+  const ArenaShape& arena_shape() const { return arena_shape_; }
   Client& client() { return client_; }
   const wire::ProducerId& id() const { return id_; }
 
@@ -97,6 +102,8 @@ class Producer {
   void finish(Batch* batch, const Status& status, const BatchResult& result);
   // A reported batch whose memory no peer can reach any more.
   void recycle(Batch* batch);
+  // `done` with an error, then recycle() or lose(), as its memory demands.
+  void give_up(Batch* batch, const Status& status);
   // One whose memory a peer may still read: kept away until the client ends.
   void lose(Batch* batch);
   uint64_t last_offset(uint32_t partition) const;
@@ -106,6 +113,7 @@ class Producer {
   Status measure(const Batch& batch, uint32_t count, uint64_t metadata_bytes, std::span<const BatchPiece> pieces,
                  uint64_t* data_bytes) const;
   Status register_pieces(Batch* batch);
+  void erase(Batch* batch);
 
   Client& client_;
   std::shared_ptr<const TopicRecord> topic_;

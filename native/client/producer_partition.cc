@@ -30,13 +30,17 @@ Session& ProducerPartition::session() { return producer_.client().session(slot_)
 void ProducerPartition::start(std::function<void(const Status&)> opened) {
   opened_ = std::move(opened);
   producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
+  const Client& client = producer_.client();
+  open_deadline_ns_ = producer_.client().lane().now_ns() + client.options().request_timeout_ms * kNsPerMs;
   session().add_user(this);
+  if (session().refused()) return fail(session().last_error());
   if (session().ready()) open();
 }
 
 void ProducerPartition::open() {
   state_ = State::kOpening;
-  Request request{wire::MessageType::kProducerOpen, producer_.client().options().request_timeout_ms,
+  Request request{wire::MessageType::kProducerOpen,
+                  producer_.client().options().request_timeout_ms,
                   [this](wire::MessageWriter& writer) {
                     wire::ProducerOpen open{};
                     open.topic = producer_.topic().info.topic;
@@ -46,7 +50,9 @@ void ProducerPartition::open() {
                     writer.put(open);
                     writer.text(producer_.options().name);
                   },
-                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); }, false};
+                  [this](const Status& status, wire::MessageReader* answer) { on_opened(status, answer); },
+                  false,
+                  this};
   session().request(std::move(request));
 }
 
@@ -75,20 +81,23 @@ void ProducerPartition::on_opened(const Status& status, wire::MessageReader* ans
   session().bind(handle_, false, this);
   stalled_ = false;
   unanswered_ = 0;
-  // The server expects less than the oldest unanswered: it has none of them, whatever it had before.
-  if (sent_count_ == 0 || expected_ <= batches_.front()->header.sequence) {
-    renumber();
-  }
-  // Else those below `expected_` are repetitions: sent with their old numbers.
   sent_count_ = 0;
-  if (batches_.empty()) next_sequence_ = expected_;
+  // What the server has already keeps its number and is answered as a repetition. That holds for every batch that was
+  // ever sent under a number, also one that the last connection did not last long enough to send again: by any other
+  // number it would be stored twice.
+  renumber();
+  // Pulls of an earlier connection were finished or cut off before the server answered this.
+  for (Batch* batch : batches_) batch->exposed = false;
   if (opened_) std::exchange(opened_, nullptr)({});
   pump();
 }
 
+// Batches that the server does not have are numbered anew, when they are sent, from what it expects.
 void ProducerPartition::renumber() {
   next_sequence_ = expected_;
-  for (Batch* batch : batches_) batch->header.sequence = UINT64_MAX;
+  for (Batch* batch : batches_) {
+    if (batch->header.sequence >= expected_) batch->header.sequence = UINT64_MAX;
+  }
 }
 
 void ProducerPartition::push(Batch* batch) {
@@ -103,15 +112,19 @@ void ProducerPartition::push(Batch* batch) {
 void ProducerPartition::pump() {
   while (state_ == State::kOpen && !stalled_ && sent_count_ < batches_.size() && unanswered_ < window_) {
     Batch* batch = batches_[sent_count_];
-    if (batch->header.sequence == UINT64_MAX) batch->header.sequence = next_sequence_;
+    const bool is_new = batch->header.sequence == UINT64_MAX;
+    if (is_new) batch->header.sequence = next_sequence_;
     const Status sent = send(batch);
     if (!sent.ok()) {
-      // The lane's queue to this peer is full (or the peer is about to be lost): later.
+      // The lane's queue to this peer is full (or the peer is about to be lost): later, under the number that is right
+      // then.
+      if (is_new) batch->header.sequence = UINT64_MAX;
       producer_.client().lane().arm(&retry_, kRetryFirstNs);
       return;
     }
-    next_sequence_ = batch->header.sequence + 1;
+    if (is_new) ++next_sequence_;
     batch->sent = true;
+    batch->exposed = true;
     ++sent_count_;
     ++unanswered_;
     ++producer_.client().count().batches_sent;
@@ -177,6 +190,7 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
   if (found == sent_end) return;
   Batch* batch = *found;
   batch->sent = false;
+  batch->exposed = false;
   WEFT_ASSERT(unanswered_ > 0);
   --unanswered_;
   if (ack.code == 0) {
@@ -188,18 +202,22 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
   }
   const auto code = static_cast<Code>(ack.code);
   expected_ = ack.expected_sequence;
-  if (code == Code::BUSY || code == Code::SEQUENCE_GAP) {
+  const Status reason(code, std::string(text));
+  if (code == Code::BUSY || (code == Code::SEQUENCE_GAP && ack.sequence >= ack.expected_sequence)) {
     if (code == Code::BUSY) ++producer_.client().count().busy_answers;
     stalled_ = true;
-    return;
+    // Given up before: its memory is its owner's again, so it is not sent again.
+    if (!batch->reported) return;
+    forget(found);
+    return producer_.recycle(batch);
   }
-  const Status reason(code, std::string(text));
   if (code == Code::FENCED) {
     forget(found);
     producer_.finish(batch, reason, {});
     return fail(reason);
   }
-  // This batch is not stored and will not be: those behind it come back as gaps and move up.
+  // Only a gap behind the expected batch is stored, too long ago for the server to say where: never to be sent again.
+  // Any other batch is not stored and will not be: those behind it come back as gaps and move up.
   stalled_ = stalled_ || sent_count_ > static_cast<size_t>(found - batches_.begin()) + 1;
   forget(found);
   producer_.finish(batch, reason, {});
@@ -212,7 +230,7 @@ void ProducerPartition::forget(std::deque<Batch*>::iterator position) {
 }
 
 void ProducerPartition::settle() {
-  if (!stalled_ || unanswered_ > 0) return;
+  if (state_ != State::kOpen || !stalled_ || unanswered_ > 0) return;
   // Everything that was sent is answered: what is left was not stored.
   renumber();
   producer_.client().count().batches_resent += sent_count_;
@@ -242,19 +260,16 @@ void ProducerPartition::on_session_lost(const Status& reason, bool memory_safe) 
   unanswered_ = 0;
   for (size_t i = 0; i < batches_.size();) {
     Batch* batch = batches_[i];
-    const bool was_sent = batch->sent;
     batch->sent = false;
+    batch->was_lost = batch->was_lost || batch->exposed;
+    if (memory_safe) batch->exposed = false;
     if (!batch->reported) {
       ++i;
       continue;
     }
     // Given up before: its memory is free now, or must stay away from use.
     forget(batches_.begin() + static_cast<ptrdiff_t>(i));
-    if (memory_safe || !was_sent) {
-      producer_.recycle(batch);
-    } else {
-      producer_.lose(batch);
-    }
+    producer_.give_up(batch, reason);
   }
 }
 
@@ -270,25 +285,23 @@ void ProducerPartition::fail(const Status& reason) {
   std::deque<Batch*> batches;
   batches.swap(batches_);
   for (Batch* batch : batches) {
-    const bool was_sent = std::exchange(batch->sent, false);
-    if (was_sent && !batch->reported) {
-      // The server may still be reading it: reported now, memory kept away.
-      batch->reported = true;
-      batch->done(batch, reason, {});
-    }
-    if (was_sent) {
-      producer_.lose(batch);
-    } else if (batch->reported) {
-      producer_.recycle(batch);
-    } else {
-      producer_.finish(batch, reason, {});
-    }
+    batch->sent = false;
+    producer_.give_up(batch, reason);  // memory that the server may still be reading is kept away
   }
   if (opened_) std::exchange(opened_, nullptr)(reason);
 }
 
 bool ProducerPartition::tick(uint64_t now_ns) {
   bool waiting = opened_ != nullptr;
+  if (waiting && now_ns > open_deadline_ns_) {
+    const Status why = session().last_error().ok() ? failure_ : session().last_error();
+    fail(
+        Status(why.ok() ? Code::TIMED_OUT : why.code(),
+               join_text("partition ", partition_, " of topic '", producer_.topic().name,
+                         "' could not be opened on slot ", slot_, " within ",
+                         producer_.client().options().request_timeout_ms, " ms", why.ok() ? "" : ": ", why.message())));
+    return false;
+  }
   for (size_t i = 0; i < batches_.size();) {
     Batch* batch = batches_[i];
     if (batch->reported || batch->deadline_ns > now_ns) {
@@ -301,14 +314,16 @@ bool ProducerPartition::tick(uint64_t now_ns) {
                                 " of topic '", producer_.topic().name, "' was not acknowledged by slot ", slot_,
                                 " within ", producer_.client().options().delivery_timeout_ms, " ms",
                                 failure_.ok() ? "" : ": ", failure_.message(), "; it may or may not be stored"));
-    ++producer_.client().count().batches_failed;
     if (batch->sent) {
+      ++producer_.client().count().batches_failed;
       batch->reported = true;
+      batch->registered_here.clear();  // its owner may use that memory again: a network peer is kept out of it
       batch->done(batch, late, {});
       ++i;
     } else {
+      // Once sent, then lost or refused: over shm a server that was not proven dead may still read it.
       forget(batches_.begin() + static_cast<ptrdiff_t>(i));
-      producer_.finish(batch, late, {});
+      producer_.give_up(batch, late);
     }
   }
   return waiting;
@@ -324,6 +339,7 @@ void ProducerPartition::close() {
   }
   opened_ = nullptr;
   fail(Status(Code::CLOSED, "the producer was closed"));
+  producer_.client().lane().disarm(&retry_);
   session().remove_user(this);
   producer_.client().remove_ticker(this);
 }

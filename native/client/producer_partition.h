@@ -5,6 +5,7 @@
 // that is not an acknowledgement everything behind it comes back as a gap: nothing more is sent until every batch that
 // was sent is answered, then those that were not stored are numbered anew from what the server expects and sent again,
 // in order. After a lost connection the server says what it expects: what it has already is answered as a repetition.
+// A batch keeps its number until the server has said that it does not have it.
 #pragma once
 
 #include <deque>
@@ -52,6 +53,7 @@ class ProducerPartition : public SessionUser {
   const uint32_t slot_;
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
+  uint64_t open_deadline_ns_ = 0;  // of the first opening
   Status failure_;
   uint32_t handle_ = 0;
   uint32_t epoch_ = wire::kProducerNewEpoch;

@@ -17,15 +17,26 @@ Result<std::shared_ptr<Ring>> Ring::create(fabric::Lane& lane, uint64_t length) 
   }
   ring->memory_ = static_cast<std::byte*>(memory);
   ring->length_ = length;
-  Result<std::unique_ptr<fabric::Region>> region = lane.register_memory(memory, length, fabric::kRemoteWrite);
-  if (!region.ok()) return region.status();
-  ring->region_ = region.take();
+  WEFT_RETURN_IF_ERROR(ring->lend_again(lane));
   return ring;
+}
+
+Status Ring::lend_again(fabric::Lane& lane) {
+  WEFT_ASSERT(reusable());
+  Result<std::unique_ptr<fabric::Region>> region = lane.register_memory(memory_, length_, fabric::kRemoteWrite);
+  if (!region.ok()) return region.status();
+  region_ = region.take();
+  released_end_ = 0;
+  credited_end = 0;
+  return {};
 }
 
 Ring::~Ring() {
   region_.reset();
-  if (memory_ != nullptr) munmap(memory_, length_);
+  if (memory_ == nullptr) return;
+  // Only the pages go back when the addresses must stay ours.
+  const int failed = keeps_mapped_ ? madvise(memory_, length_, MADV_DONTNEED) : munmap(memory_, length_);
+  static_cast<void>(failed);  // then the memory stays: nothing better can be done with it
 }
 
 void Ring::hold(uint64_t frame, uint64_t ring_end) { held_.push_back({frame, ring_end, false}); }

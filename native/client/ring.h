@@ -35,6 +35,11 @@ class Ring {
   uint64_t credited_end = 0;
   // Ends the peer's access; the memory stays mapped.
   void close_access() { region_.reset(); }
+  // Lends the same memory again under a new key. Only when no frame is held and no peer can write into it any more.
+  Status lend_again(fabric::Lane& lane);
+  // For memory that a lost peer may write into for ever: never lent again, its addresses never used for anything else.
+  void keep_mapped() { keeps_mapped_ = true; }
+  bool reusable() const { return !keeps_mapped_ && held_.empty(); }
 
  private:
   Ring() = default;
@@ -49,6 +54,7 @@ class Ring {
   std::unique_ptr<fabric::Region> region_;
   std::deque<Held> held_;  // in the order of the ring
   uint64_t released_end_ = 0;
+  bool keeps_mapped_ = false;
 };
 
 }  // namespace weft::client

@@ -28,6 +28,16 @@ void Session::remove_user(SessionUser* user) {
   std::erase(users_, user);
   std::erase_if(producers_, [user](const auto& entry) { return entry.second == user; });
   std::erase_if(consumers_, [user](const auto& entry) { return entry.second == user; });
+  std::erase_if(requests_, [user](const auto& entry) { return entry.second.request.user == user; });
+}
+
+// A user may remove itself, or others, while it is told something.
+template <typename Call>
+void Session::for_each_user(Call call) {
+  const std::vector<SessionUser*> users = users_;
+  for (SessionUser* user : users) {
+    if (std::find(users_.begin(), users_.end(), user) != users_.end()) call(user);
+  }
 }
 
 void Session::bind(uint32_t handle, bool consumer, SessionUser* user) {
@@ -76,7 +86,10 @@ void Session::begin_handshake() {
 
 void Session::on_challenge(wire::MessageReader& message) {
   const auto* challenge = message.take<wire::Challenge>();
-  if (challenge == nullptr) return lost(Status(Code::PROTOCOL_VERSION, "the server's challenge is cut off"), true);
+  if (challenge == nullptr || challenge->version < hello_.version_min || challenge->version > hello_.version_max) {
+    return lost(Status(Code::PROTOCOL_VERSION, "the server's challenge is cut off or names a version not offered"),
+                true);
+  }
   const wire::Secret& secret = client_.options().secret;
   const wire::Proof expected =
       wire::make_proof(secret, wire::Prover::kServer, hello_, challenge->version, challenge->nonce);
@@ -91,7 +104,8 @@ void Session::on_challenge(wire::MessageReader& message) {
   writer_.put(
       wire::Prove{wire::make_proof(secret, wire::Prover::kClient, hello_, challenge->version, challenge->nonce)});
   const Status sent = send(writer_);
-  if (!sent.ok()) lost(sent, true);
+  if (!sent.ok()) return lost(sent, true);
+  state_ = State::kProving;
 }
 
 void Session::on_welcome(wire::MessageReader& message) {
@@ -101,12 +115,10 @@ void Session::on_welcome(wire::MessageReader& message) {
   token_ = welcome->session;
   state_ = State::kReady;
   failures_ = 0;
+  ever_ready_ = true;
   last_error_ = {};
   send_pending();
-  const std::vector<SessionUser*> users = users_;
-  for (SessionUser* user : users) {
-    if (std::find(users_.begin(), users_.end(), user) != users_.end()) user->on_session_ready();
-  }
+  for_each_user([](SessionUser* user) { user->on_session_ready(); });
 }
 
 void Session::on_refuse(wire::MessageReader& message) {
@@ -125,7 +137,12 @@ void Session::on_message(std::span<const std::byte> bytes) {
   wire::MessageReader& message = opened.value();
   const wire::MessageType type = message.header().type;
   if (state_ == State::kHandshaking) {
+    // A WELCOME counts only from a server that has proved the secret: anybody may sit at the address.
     if (type == wire::MessageType::kChallenge) return on_challenge(message);
+    if (type == wire::MessageType::kRefuse) return on_refuse(message);
+    return;
+  }
+  if (state_ == State::kProving) {
     if (type == wire::MessageType::kWelcome) return on_welcome(message);
     if (type == wire::MessageType::kRefuse) return on_refuse(message);
     return;
@@ -164,36 +181,49 @@ void Session::answer(wire::MessageReader& message) {
   request.done({}, &message);
 }
 
-uint64_t Session::request(Request request) {
+void Session::request(Request request) {
+  if (refused()) return request.done(Status(last_error_), nullptr);
   const uint64_t id = next_request_++;
-  if (state_ == State::kRefused || state_ == State::kClosed) {
-    request.done(last_error_, nullptr);
-    return id;
-  }
-  const uint64_t deadline_ns = client_.lane().now_ns() + request.timeout_ms * kNsPerMs;
-  Pending& pending = requests_.emplace(id, Pending{std::move(request), deadline_ns, false}).first->second;
+  const uint64_t limit_ms = std::min(request.timeout_ms, kTimeoutMsMax);
+  const uint64_t deadline_ns = client_.lane().now_ns() + limit_ms * kNsPerMs;
+  requests_.emplace(id, Pending{std::move(request), deadline_ns, false});
   client_.need_ticks();
   if (state_ == State::kReady) {
-    send_request(id, pending);
+    send_pending();
   } else {
     want();
   }
-  return id;
 }
 
-bool Session::send_request(uint64_t id, Pending& pending) {
+Session::Sent Session::send_request(uint64_t id, Pending& pending, Status* why) {
   writer_.begin(pending.request.type, token_, id);
   pending.request.build(writer_);
-  const Status sent = send(writer_);
-  pending.sent = sent.ok();
-  // A full queue: tried again at the next tick.
-  return pending.sent;
+  *why = send(writer_);
+  pending.sent = why->ok();
+  if (pending.sent) return Sent::kYes;
+  // A message that is too long never goes; it must not hold up those behind it either.
+  return why->code() == Code::LIMIT || why->code() == Code::INVALID_ARGUMENT ? Sent::kNever : Sent::kLater;
 }
 
+// In the order they were made. A full queue: the rest is tried again at the next tick.
 void Session::send_pending() {
-  for (auto& [id, pending] : requests_) {
-    if (!pending.sent && !send_request(id, pending)) return;
+  std::vector<std::pair<Request, Status>> impossible;
+  for (auto entry = requests_.begin(); entry != requests_.end();) {
+    if (entry->second.sent) {
+      ++entry;
+      continue;
+    }
+    Status why;
+    const Sent sent = send_request(entry->first, entry->second, &why);
+    if (sent == Sent::kLater) break;
+    if (sent == Sent::kYes) {
+      ++entry;
+      continue;
+    }
+    impossible.emplace_back(std::move(entry->second.request), why);
+    entry = requests_.erase(entry);
   }
+  for (const auto& [request, why] : impossible) request.done(why, nullptr);
 }
 
 Status Session::send(wire::MessageWriter& writer, std::span<const std::span<const std::byte>> behind) {
@@ -226,21 +256,24 @@ void Session::lost(const Status& reason, bool memory_safe) {
   producers_.clear();
   consumers_.clear();
   for (auto& [id, pending] : requests_) pending.sent = false;
-  const std::vector<SessionUser*> users = users_;
-  if (is_final(reason.code())) {
+  // Copied: `reason` may be a message's, or last_error_ itself, which the calls below may change.
+  const Status why = reason.with_context(join_text("slot ", slot_));
+  // Whoever was let in before may meet a stranger at the old address while the slot is away: that passes.
+  const bool is_end = is_final(why.code()) && !ever_ready_;
+  if (is_end) {
+    client_.lane().disarm(&retry_);
     state_ = State::kRefused;
-    last_error_ = reason;
-    for (SessionUser* user : users) user->on_session_refused(reason);
-    return fail_requests(reason, true);
+    last_error_ = why;
+  } else {
+    back_off(why);
   }
-  back_off(reason.with_context(join_text("slot ", slot_)));
-  fail_requests(last_error_, false);
+  // Users first: they know what of their memory was shown, and whether it is safe now.
   if (was_ready) {
     ++client_.count().reconnects;
-    for (SessionUser* user : users) {
-      if (std::find(users_.begin(), users_.end(), user) != users_.end()) user->on_session_lost(reason, memory_safe);
-    }
+    for_each_user([&](SessionUser* user) { user->on_session_lost(why, memory_safe); });
   }
+  if (is_end) for_each_user([&](SessionUser* user) { user->on_session_refused(why); });
+  fail_requests(why, is_end);
 }
 
 void Session::back_off(const Status& reason) {
@@ -270,11 +303,15 @@ void Session::fail_requests(const Status& reason, bool repeatable_too) {
     failed.push_back(std::move(entry->second.request));
     entry = requests_.erase(entry);
   }
-  for (const Request& request : failed) request.done(reason, nullptr);
+  for (const Request& request : failed) {
+    // Removed by the one before.
+    if (request.user != nullptr && std::find(users_.begin(), users_.end(), request.user) == users_.end()) continue;
+    request.done(reason, nullptr);
+  }
 }
 
 void Session::tick(uint64_t now_ns) {
-  if (state_ == State::kHandshaking && now_ns > handshake_deadline_ns_) {
+  if ((state_ == State::kHandshaking || state_ == State::kProving) && now_ns > handshake_deadline_ns_) {
     lost(Status(Code::TIMED_OUT, "it did not finish the handshake in time"), true);
   }
   std::vector<Request> expired;
@@ -287,6 +324,7 @@ void Session::tick(uint64_t now_ns) {
     entry = requests_.erase(entry);
   }
   for (const Request& request : expired) {
+    if (request.user != nullptr && std::find(users_.begin(), users_.end(), request.user) == users_.end()) continue;
     const Code code = state_ == State::kReady || last_error_.ok() ? Code::TIMED_OUT : last_error_.code();
     std::string why = state_ == State::kReady || last_error_.ok() ? "" : join_text(": ", last_error_.message());
     request.done(Status(code, join_text("slot ", slot_, " did not answer within ", request.timeout_ms, " ms", why)),
@@ -308,8 +346,7 @@ void Session::close(const Status& reason) {
   client_.lane().disarm(&retry_);
   state_ = State::kClosed;
   last_error_ = reason;
-  const std::vector<SessionUser*> users = users_;
-  for (SessionUser* user : users) user->on_session_refused(reason);
+  for_each_user([&](SessionUser* user) { user->on_session_refused(reason); });
   fail_requests(reason, true);
 }
 

@@ -38,6 +38,8 @@ struct Request {
   std::function<void(const Status&, wire::MessageReader* answer)> done;
   // Sent again by itself after a reconnect; else it fails with the reason when its connection is lost.
   bool repeatable = true;
+  // Whose members the functions above use: forgotten without a word when that user is removed. May be nullptr.
+  SessionUser* user = nullptr;
 };
 
 class Session {
@@ -48,6 +50,8 @@ class Session {
 
   uint32_t slot() const { return slot_; }
   bool ready() const { return state_ == State::kReady; }
+  // No retry will help: last_error() says why.
+  bool refused() const { return state_ == State::kRefused || state_ == State::kClosed; }
   fabric::PeerId peer() const { return peer_; }
   uint64_t token() const { return token_; }
   const wire::Welcome& limits() const { return welcome_; }
@@ -55,6 +59,7 @@ class Session {
   const Status& last_error() const { return last_error_; }
 
   void add_user(SessionUser* user);
+  // Nothing calls it any more afterwards, its requests included.
   void remove_user(SessionUser* user);
   // Messages of this kind (producer or consumer) with this handle go to `user`.
   void bind(uint32_t handle, bool consumer, SessionUser* user);
@@ -62,8 +67,7 @@ class Session {
 
   // Begins to connect if it is not connected or connecting.
   void want();
-  // Returns the id for cancel().
-  uint64_t request(Request request);
+  void request(Request request);
   // Sends a message that is not answered; dropped (with its code) when not connected.
   Status send(wire::MessageWriter& writer, std::span<const std::span<const std::byte>> behind = {});
 
@@ -75,16 +79,19 @@ class Session {
   void close(const Status& reason);
   // Deadlines; called every kTickMs while anything waits.
   void tick(uint64_t now_ns);
-  bool idle() const { return requests_.empty() && state_ != State::kWaiting; }
+  bool idle() const { return requests_.empty() && state_ != State::kHandshaking && state_ != State::kProving; }
 
  private:
-  enum class State { kIdle, kResolving, kConnecting, kHandshaking, kReady, kWaiting, kRefused, kClosed };
+  // kHandshaking: HELLO is sent. kProving: the server has proved the secret and our proof is sent.
+  enum class State { kIdle, kResolving, kConnecting, kHandshaking, kProving, kReady, kWaiting, kRefused, kClosed };
 
   struct Pending {
     Request request;
     uint64_t deadline_ns;
     bool sent;
   };
+  // What sending a request came to.
+  enum class Sent { kYes, kLater, kNever };
 
   void begin_handshake();
   void on_challenge(wire::MessageReader& message);
@@ -94,7 +101,9 @@ class Session {
   void to_user(wire::MessageReader& message, bool consumer);
   void back_off(const Status& reason);
   void send_pending();
-  bool send_request(uint64_t id, Pending& pending);
+  Sent send_request(uint64_t id, Pending& pending, Status* why);
+  template <typename Call>
+  void for_each_user(Call call);
   void fail_requests(const Status& reason, bool repeatable_too);
   void lost(const Status& reason, bool memory_safe);
   static void on_retry(fabric::Timer* timer);
@@ -107,7 +116,8 @@ class Session {
   wire::Welcome welcome_{};
   wire::Hello hello_{};
   Status last_error_;
-  uint32_t failures_ = 0;  // in a row
+  uint32_t failures_ = 0;    // in a row
+  bool ever_ready_ = false;  // the slot has let us in before
   uint64_t handshake_deadline_ns_ = 0;
   fabric::Timer retry_;
   std::map<uint64_t, Pending> requests_;  // in the order they were made

@@ -23,8 +23,8 @@ void on_done(client::Batch* batch, const Status& status, const client::BatchResu
   const std::lock_guard lock(producer->mutex);
   --producer->outstanding;
   if (handle->plain) {
-    producer->outcomes[handle->number] = {status, batch->partition, result.partition_epoch, result.first_offset};
-    if (producer->outcomes.size() > kOutcomesMax) producer->outcomes.erase(producer->outcomes.begin());
+    record_outcome_locked(producer, handle->number,
+                          {status, batch->partition, result.partition_epoch, result.first_offset});
     if (!status.ok() && producer->first_error.ok()) producer->first_error = status;
   }
   producer->changed.notify_all();
@@ -34,10 +34,20 @@ void on_released(client::Batch* batch) {
   auto* handle = static_cast<weft_batch*>(batch->owner);
   for (weft_region* region : handle->regions) end_use(region);
   handle->regions.clear();
-  const std::lock_guard lock(handle->producer->mutex);
-  handle->producer->changed.notify_all();
+}
+
+// Only now does take() find the batch: a waiter woken before would miss it and sleep on.
+void on_room(void* owner) {
+  weft_producer* producer = static_cast<weft_batch*>(owner)->producer;
+  const std::lock_guard lock(producer->mutex);
+  producer->changed.notify_all();
 }
 }  // namespace
+
+void record_outcome_locked(weft_producer* producer, uint64_t number, weft_producer::Outcome outcome) {
+  producer->outcomes[number] = std::move(outcome);
+  if (producer->outcomes.size() > kOutcomesMax) producer->outcomes.erase(producer->outcomes.begin());
+}
 
 Status open_batch_locked(weft_producer* producer, weft_batch** batch) {
   Result<client::Batch*> taken = producer->producer->take();
@@ -47,10 +57,13 @@ Status open_batch_locked(weft_producer* producer, weft_batch** batch) {
     handle = std::make_unique<weft_batch>();
     handle->producer = producer;
     handle->batch = taken.value();
-    taken.value()->owner = handle.get();
-    taken.value()->done = on_done;
-    taken.value()->released = on_released;
   }
+  // Each time: a batch that was lost is freed, and a new one may lie at its address.
+  taken.value()->owner = handle.get();
+  taken.value()->done = on_done;
+  taken.value()->released = on_released;
+  taken.value()->room = on_room;
+  handle->regions.clear();  // those of a lost batch stay in use
   handle->with_caller = true;
   handle->plain = false;
   *batch = handle.get();
@@ -112,6 +125,8 @@ int weft_batch_open(weft_producer* producer, weft_batch** batch) {
 int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) {
   WEFT_CHECK_HANDLE(batch);
   if (memory == nullptr) return report(weft::Code::INVALID_ARGUMENT, "memory is NULL");
+  const std::lock_guard lock(batch->producer->mutex);
+  if (!batch->with_caller) return report(weft::Code::WRONG_HANDLE, "the batch was submitted or cancelled before");
   weft::client::Arena& arena = *batch->batch->arena;
   weft_batch_memory all{};
   all.size = sizeof all;
@@ -130,9 +145,10 @@ int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) {
 int weft_batch_cancel(weft_batch* batch) {
   WEFT_CHECK_HANDLE(batch);
   const std::lock_guard lock(batch->producer->mutex);
-  if (!std::exchange(batch->with_caller, false))
+  if (batch->plain || !std::exchange(batch->with_caller, false))
     return report(weft::Code::WRONG_HANDLE, "the batch was submitted or cancelled before");
   batch->producer->producer->give_back(batch->batch);
+  batch->producer->changed.notify_all();
   return WEFT_OK;
 }
 

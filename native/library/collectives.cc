@@ -6,7 +6,7 @@
 struct weft_communicator {
   static constexpr auto kKind = weft::library::Kind::kCommunicator;
   std::atomic<weft::library::Kind> kind{kKind};
-  weft_job* job = nullptr;
+  const weft_mpi_table* table = nullptr;  // of the process: outlives the job
   weft_mpi_comm* comm = nullptr;
 };
 
@@ -18,13 +18,13 @@ struct weft_collective {
 using namespace weft::library;
 
 namespace {
-int report_mpi(const weft_job* job, int code) { return report(weft::mpi_status(job->place.table(), code)); }
+int report_mpi(const weft_mpi_table& table, int code) { return report(weft::mpi_status(table, code)); }
 
-int adopt(weft_job* job, weft_mpi_comm* comm, weft_communicator** communicator) {
+int adopt(const weft_mpi_table& table, weft_mpi_comm* comm, weft_communicator** communicator) {
   *communicator = nullptr;
   if (comm == nullptr) return WEFT_OK;
   auto* made = new weft_communicator;
-  made->job = job;
+  made->table = &table;
   made->comm = comm;
   *communicator = made;
   return WEFT_OK;
@@ -34,10 +34,10 @@ template <typename Start>
 int start(weft_communicator* communicator, weft_collective** collective, Start begin) {
   WEFT_CHECK_HANDLE(communicator);
   if (collective == nullptr) return report(weft::Code::INVALID_ARGUMENT, "collective is NULL");
-  const weft_mpi_table& table = communicator->job->place.table();
+  const weft_mpi_table& table = *communicator->table;
   weft_mpi_request* request = nullptr;
   const int code = begin(table, communicator->comm, &request);
-  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  if (code != WEFT_MPI_OK) return report_mpi(table, code);
   *collective = new weft_collective{&table, request};
   return WEFT_OK;
 }
@@ -52,26 +52,26 @@ int weft_communicator_world(weft_job* job, weft_communicator** communicator) {
     return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
   weft_mpi_comm* comm = nullptr;
   const int code = job->place.table().comm_dup(job->place.world, &comm);
-  if (code != WEFT_MPI_OK) return report_mpi(job, code);
-  return adopt(job, comm, communicator);
+  if (code != WEFT_MPI_OK) return report_mpi(job->place.table(), code);
+  return adopt(job->place.table(), comm, communicator);
 }
 
 int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator) {
   WEFT_CHECK_HANDLE(parent);
   if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
   weft_mpi_comm* comm = nullptr;
-  const int code = parent->job->place.table().comm_split(parent->comm, color, key, &comm);
-  if (code != WEFT_MPI_OK) return report_mpi(parent->job, code);
-  return adopt(parent->job, comm, communicator);
+  const int code = parent->table->comm_split(parent->comm, color, key, &comm);
+  if (code != WEFT_MPI_OK) return report_mpi(*parent->table, code);
+  return adopt(*parent->table, comm, communicator);
 }
 
 int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size) {
   WEFT_CHECK_HANDLE(communicator);
-  const weft_mpi_table& table = communicator->job->place.table();
+  const weft_mpi_table& table = *communicator->table;
   int32_t values[2] = {0, 1};
   int code = table.comm_rank(communicator->comm, &values[0]);
   if (code == WEFT_MPI_OK) code = table.comm_size(communicator->comm, &values[1]);
-  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  if (code != WEFT_MPI_OK) return report_mpi(table, code);
   if (rank != nullptr) *rank = values[0];
   if (size != nullptr) *size = values[1];
   return WEFT_OK;
@@ -79,8 +79,8 @@ int weft_communicator_size(const weft_communicator* communicator, int32_t* rank,
 
 int weft_communicator_free(weft_communicator* communicator) {
   WEFT_CHECK_HANDLE(communicator);
-  const int code = communicator->job->place.table().comm_free(communicator->comm);
-  if (code != WEFT_MPI_OK) return report_mpi(communicator->job, code);
+  const int code = communicator->table->comm_free(communicator->comm);
+  if (code != WEFT_MPI_OK) return report_mpi(*communicator->table, code);
   communicator->kind = Kind::kClosed;
   delete communicator;
   return WEFT_OK;

@@ -19,7 +19,7 @@ void Completions::push(weft_completion completion, std::string_view text) {
   if (is_log) ++log_lines_;
   if (text.data() != nullptr) {
     completion.text = copy_text(text);
-    completion.text_length = text.size();
+    completion.text_length = completion.text == nullptr ? 0 : text.size();
   }
   const bool was_empty = taken_ == queue_.size();
   queue_.push_back(completion);
@@ -44,8 +44,9 @@ uint32_t Completions::take(weft_completion* into, uint32_t count) {
     if (into[i].kind == WEFT_COMPLETION_LOG) --log_lines_;
   }
   taken_ += available;
-  if (taken_ == queue_.size()) {
-    queue_.clear();
+  // Also while it never runs empty, or it would grow with all that ever went through.
+  if (taken_ == queue_.size() || taken_ >= kCompactedAt) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(taken_));
     taken_ = 0;
   }
   return static_cast<uint32_t>(available);

@@ -23,6 +23,7 @@ class Completions {
 
  private:
   static constexpr size_t kLogLinesMax = 1024;  // waiting
+  static constexpr size_t kCompactedAt = 1024;  // taken from the front
 
   std::mutex mutex_;
   std::vector<weft_completion> queue_;

@@ -106,14 +106,16 @@ Status poll_frame(weft_consumer* consumer, weft_frame* into, bool* found) {
 }
 
 namespace {
-using FetchDone = std::function<void(const Status&, uint64_t, uint64_t, uint32_t)>;
+// Beside headers, in one message.
+constexpr size_t kEncodedSelectionBytesMax = 48 * 1024;
 
 Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
-                   void* destination, uint64_t length, weft_region* region, FetchDone done) {
+                   void* destination, uint64_t length, weft_region* region, client::FetchDone done) {
   if (count == 0 || selections == nullptr) return Status(Code::INVALID_ARGUMENT, "there are no selections");
   if (count > wire::kSelectionsMax)
     return Status(Code::LIMIT, join_text(count, " selections are over the limit of ", wire::kSelectionsMax));
   if (consumer->job->echo) return Status(Code::UNSUPPORTED, "a job in echo mode has no data to fetch");
+  if (destination == nullptr && length > 0) return Status(Code::INVALID_ARGUMENT, "the destination is NULL");
   uint64_t base = 0;
   if (region != nullptr) {
     if (!is_handle(region)) return Status(Code::WRONG_HANDLE, "the region was released");
@@ -123,30 +125,36 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
   }
   std::vector<std::string> encoded;
   encoded.reserve(count);
-  uint64_t total = 0;
+  bool wants_bytes = false;
   for (uint32_t i = 0; i < count; ++i) {
     uint64_t bytes = 0;
     Result<std::string> one = encode_selection(selections[i], base + selections[i].destination_at, &bytes);
     if (!one.ok()) return one.status();
+    if (one.value().size() > kEncodedSelectionBytesMax) {
+      return Status(Code::LIMIT, join_text("the selection of event ", selections[i].offset, " needs ",
+                                           one.value().size(), " bytes of a message, over the limit of ",
+                                           kEncodedSelectionBytesMax, "; fetch it in parts"));
+    }
     const uint64_t at = selections[i].destination_at;
     if (at > length || bytes > length - at) {
       return Status(Code::INVALID_ARGUMENT, join_text("the selection of event ", selections[i].offset, " needs ", bytes,
                                                       " bytes at ", at, " of a destination of ", length, " bytes"));
     }
-    total += bytes;
+    wants_bytes = wants_bytes || bytes > 0;
     encoded.push_back(one.take());
   }
-  if (total == 0) {
-    done({}, 0, 0, 0);
+  if (!wants_bytes) {
+    done({}, {});
     return {};
   }
   if (region != nullptr) {
     begin_use(region);
     consumer->consumer->fetch(
         partition, std::move(encoded), region->registration.get(),
-        [region, done = std::move(done)](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
-          end_use(region);
-          done(status, sent, read, failed);
+        [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
+          // Else it stays in use: weft_region_release goes on refusing to give it back.
+          if (result.memory_safe) end_use(region);
+          done(status, result);
         });
     return {};
   }
@@ -155,12 +163,11 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
   if (!registered.ok()) return registered.status();
   auto own = std::make_shared<std::unique_ptr<fabric::Region>>(registered.take());
   const fabric::Region* const memory = own->get();
-  consumer->consumer->fetch(
-      partition, std::move(encoded), memory,
-      [own, done = std::move(done)](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
-        own->reset();
-        done(status, sent, read, failed);
-      });
+  consumer->consumer->fetch(partition, std::move(encoded), memory,
+                            [own, done = std::move(done)](const Status& status, const client::FetchResult& result) {
+                              own->reset();
+                              done(status, result);
+                            });
   return {};
 }
 }  // namespace
@@ -254,14 +261,14 @@ int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const wef
   WEFT_CHECK_HANDLE(consumer);
   weft_job* job = consumer->job;
   return report(begin_fetch(consumer, partition, selections, count, destination, length, region,
-                            [job, tag](const Status& status, uint64_t sent, uint64_t read, uint32_t failed) {
+                            [job, tag](const Status& status, const weft::client::FetchResult& result) {
                               weft_completion completion{};
                               completion.kind = WEFT_COMPLETION_DATA;
                               completion.tag = tag;
                               completion.code = static_cast<int32_t>(status.code());
-                              completion.value[0] = sent;
-                              completion.value[1] = read;
-                              completion.value[2] = failed;
+                              completion.value[0] = result.sent_bytes;
+                              completion.value[1] = result.read_bytes;
+                              completion.value[2] = result.failed_selection;
                               job->completions.push(
                                   completion, status.ok() ? std::string_view() : std::string_view(status.message()));
                             }));
@@ -273,7 +280,7 @@ int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_sele
   Waiter waiter;
   const Status begun =
       begin_fetch(consumer, partition, selections, count, destination, length, region,
-                  [&waiter](const Status& status, uint64_t, uint64_t, uint32_t) { waiter.set(status); });
+                  [&waiter](const Status& status, const weft::client::FetchResult&) { waiter.set(status); });
   if (!begun.ok()) return report(begun);
   return report(waiter.wait(-1, "the fetch"));
 }

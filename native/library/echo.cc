@@ -33,7 +33,9 @@ std::function<Status(client::Batch&, client::BatchResult&)> EchoTopics::answer(
 
 void EchoTopics::add_consumer(const std::string& topic, std::shared_ptr<client::Consumer> consumer) {
   const std::lock_guard lock(mutex_);
-  consumers_[topic].push_back(consumer);
+  auto& listed = consumers_[topic];
+  std::erase_if(listed, [](const auto& other) { return other.expired(); });
+  listed.push_back(consumer);
 }
 
 Status EchoTopics::echo(const std::string& topic, client::Batch& batch, client::BatchResult& result) {

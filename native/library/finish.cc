@@ -121,25 +121,36 @@ Status publish(weft_job* job, weft_server* server, uint32_t slot_count) {
 Status connect_slots(weft_job* job) {
   WEFT_RETURN_IF_ERROR(job->start_lane());
   // Early: a first connection costs tens of milliseconds. All at once.
-  const uint32_t count = job->slots->count();
-  std::vector<Waiter> waiters(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    job->client->connect(i, job->settings.timeout_ms, [&waiters, i](const Status& status) { waiters[i].set(status); });
+  const std::vector<uint32_t> slots = job->slots->slots();
+  if (slots.size() < job->settings.slots_expected) {
+    return Status(Code::NO_SERVER,
+                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected));
+  }
+  std::vector<Waiter> waiters(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    job->client->connect(slots[i], job->settings.timeout_ms,
+                         [&waiters, i](const Status& status) { waiters[i].set(status); });
   }
   Status first_error;
-  for (uint32_t i = 0; i < count; ++i) {
+  size_t answering = 0;
+  for (size_t i = 0; i < slots.size(); ++i) {
     const Status status = waiters[i].wait(-1, "connecting");  // the request has its own deadline
     // An answer, whatever it says about the made-up partition, shows that the slot is there.
     const bool answered = status.ok() || status.code() == Code::TOPIC_UNKNOWN || status.code() == Code::PARTITION_RANGE;
+    answering += answered ? 1 : 0;
     if (!answered && first_error.ok()) first_error = status;
   }
+  // Whoever expects fewer than are known can do without the others.
+  if (job->settings.slots_expected != 0 && answering >= job->settings.slots_expected) return {};
   return first_error;
 }
 
 Status finish_join(weft_job* job, weft_server* server, const char* failure) {
   if (job->echo) return job->start_lane();
+  // Said by the exchange: a rank that returned before it would leave the others in it.
   if (!job->settings.server && (server != nullptr || failure != nullptr)) {
-    return Status(Code::INVALID_ARGUMENT, "a rank that joined as a client hosts no server");
+    failure = "WEFT_INVALID_ARGUMENT: a rank that joined as a client hosts no server";
+    server = nullptr;
   }
   Result<std::vector<GatheredServer>> servers = gather(job->place, make_blob(*job, server, failure));
   if (!servers.ok()) return servers.status();

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -56,8 +57,8 @@ Result<JobSettings> read_settings(const weft_join_options* given) {
   if (options.timeout_ms <= 0 || options.delivery_timeout_ms <= 0) {
     return Status(Code::INVALID_ARGUMENT, "timeout_ms and delivery_timeout_ms must be positive");
   }
-  settings.timeout_ms = static_cast<uint64_t>(options.timeout_ms);
-  settings.delivery_timeout_ms = static_cast<uint64_t>(options.delivery_timeout_ms);
+  settings.timeout_ms = std::min(static_cast<uint64_t>(options.timeout_ms), client::kTimeoutMsMax);
+  settings.delivery_timeout_ms = std::min(static_cast<uint64_t>(options.delivery_timeout_ms), client::kTimeoutMsMax);
   settings.slots_expected = options.slots_expected;
   return settings;
 }
@@ -119,7 +120,15 @@ void close_open_handles(weft_job* job) {
     }
     weft_consumer_close(consumer);
   }
-  while (!job->topics.empty()) weft_topic_close(*job->topics.begin());
+  while (true) {
+    weft_topic* topic = nullptr;
+    {
+      const std::lock_guard lock(job->mutex);
+      if (job->topics.empty()) break;
+      topic = *job->topics.begin();
+    }
+    weft_topic_close(topic);
+  }
 }
 
 // The end of the MPI part. Collective, also for ranks that initialised MPI themselves: the others wait for them before
@@ -168,9 +177,13 @@ int weft_close(weft_job* job) {
   close_open_handles(job);
   job->completions.set_wake(nullptr, nullptr);
   Status first_error;
-  if (job->lane_started && job->client) job->client->stop();
+  if (job->lane_started && job->client) {
+    job->client->stop();
+    close_open_handles(job);  // what was still being opened
+  }
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
   close_regions(job);
+  end_server_threads(job->server);
   job->lane.reset();  // no callback after this
   release_server(job->server);
   job->client.reset();

@@ -60,6 +60,30 @@ Status enter_world(MpiPlace& place, int64_t world) {
   return mpi_status(table, table.comm_size(place.world, &place.size));
 }
 
+// What each rank alone found out, told to all: a rank that just left would leave the others in the next exchange.
+struct Verdict {
+  int32_t code;
+  char words[508];
+};
+static_assert(sizeof(Verdict) == 512);
+
+Status agree(const MpiPlace& place, const Status& mine) {
+  Verdict verdict{};
+  verdict.code = static_cast<int32_t>(mine.code());
+  std::memcpy(verdict.words, mine.message().data(), std::min(mine.message().size(), sizeof verdict.words - 1));
+  std::vector<Verdict> verdicts(static_cast<size_t>(place.size));
+  WEFT_RETURN_IF_ERROR(
+      mpi_status(place.table(), place.table().allgather(place.world, &verdict, sizeof verdict, verdicts.data())));
+  if (!mine.ok()) return mine;
+  for (size_t rank = 0; rank < verdicts.size(); ++rank) {
+    if (verdicts[rank].code == 0) continue;
+    verdicts[rank].words[sizeof verdict.words - 1] = '\0';
+    return Status(static_cast<Code>(verdicts[rank].code),
+                  join_text("rank ", rank, " could not join: ", static_cast<const char*>(verdicts[rank].words)));
+  }
+  return {};
+}
+
 Status open_lane(weft_job* job) {
   fabric::LaneOptions options;
   options.transports = job->settings.transports;
@@ -72,9 +96,10 @@ Status open_lane(weft_job* job) {
 }
 }  // namespace
 
-Status begin_join(weft_job* job, int64_t world) {
+Status begin_join(weft_job* job, int64_t world, const Status& refusal) {
   job->role = job->settings.server ? "server" : "client";
   if (job->settings.echo) {
+    WEFT_RETURN_IF_ERROR(refusal);
     job->echo = std::make_shared<EchoTopics>();
     return open_lane(job);
   }
@@ -91,7 +116,7 @@ Status begin_join(weft_job* job, int64_t world) {
   job->secret = cards[0].secret;
   job->secret_known = true;
   WEFT_RETURN_IF_ERROR(make_communicators(place, cards));
-  return open_lane(job);
+  return agree(place, refusal.ok() ? open_lane(job) : refusal);
 }
 
 Status read_group(weft_job* job, const std::string& directory) {
@@ -134,17 +159,16 @@ int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
   if (job == nullptr) return report(weft::Code::INVALID_ARGUMENT, "job is NULL");
   *job = nullptr;
   weft::Result<JobSettings> settings = read_settings(options);
-  if (!settings.ok()) return report(settings.status());
   auto* made = new weft_job;
-  made->settings = settings.take();
-  const Status status = begin(made);
+  if (settings.ok()) made->settings = settings.take();
+  const Status status = begin(made, settings.status());
   if (!status.ok()) {
     // Never a collective on an error path: the other ranks may not be there.
     made->place.initialized_here = false;
     made->place.world = nullptr;
     const int closed = weft_close(made);
     static_cast<void>(closed);
-    return report(status);
+    return report(settings.ok() ? status : settings.status());
   }
   *job = made;
   return WEFT_OK;
@@ -154,7 +178,8 @@ int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
 extern "C" {
 
 int weft_join_begin(int64_t world, const weft_join_options* options, weft_job** job) {
-  return make_job(options, job, [world](weft_job* made) { return begin_join(made, world); });
+  return make_job(options, job,
+                  [world](weft_job* made, const Status& refusal) { return begin_join(made, world, refusal); });
 }
 
 int weft_join_finish(weft_job* job, weft_server* server, const char* failure) {
@@ -163,18 +188,19 @@ int weft_join_finish(weft_job* job, weft_server* server, const char* failure) {
 }
 
 int weft_join(int64_t world, const weft_join_options* options, weft_job** job) {
-  return make_job(options, job, [world](weft_job* made) {
-    if (made->settings.server) {
-      return Status(weft::Code::INVALID_ARGUMENT,
-                    "weft_join is for clients; a server's host calls weft_join_begin and weft_join_finish");
+  return make_job(options, job, [world](weft_job* made, Status refusal) {
+    if (refusal.ok() && made->settings.server) {
+      refusal = Status(weft::Code::INVALID_ARGUMENT,
+                       "weft_join is for clients; a server's host calls weft_join_begin and weft_join_finish");
     }
-    const Status begun = begin_join(made, world);
+    const Status begun = begin_join(made, world, refusal);
     return begun.ok() ? finish_join(made, nullptr, nullptr) : begun;
   });
 }
 
 int weft_attach(const char* group, const weft_join_options* options, weft_job** job) {
-  return make_job(options, job, [group](weft_job* made) {
+  return make_job(options, job, [group](weft_job* made, const Status& refusal) {
+    WEFT_RETURN_IF_ERROR(refusal);
     made->role = "client";
     made->attached = true;
     const std::string directory = group != nullptr ? group : made->settings.group;

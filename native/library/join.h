@@ -32,7 +32,9 @@ struct ServerCard {
   uint32_t words_bytes;
 };
 
-Status begin_join(weft_job* job, int64_t world);
+// `refusal`: why this rank cannot join, known before; it takes part in the exchanges all the same, so that all ranks
+// learn of it instead of waiting.
+Status begin_join(weft_job* job, int64_t world, const Status& refusal);
 Status finish_join(weft_job* job, weft_server* server, const char* failure);
 // Starts the lane and connects to every slot known.
 Status connect_slots(weft_job* job);

@@ -29,8 +29,8 @@ void on_linger(fabric::Timer* timer) {
   auto* producer = static_cast<weft_producer*>(timer->owner);
   const std::lock_guard lock(producer->mutex);
   producer->linger_armed = false;
-  const Status submitted = submit_open_locked(producer);
-  if (!submitted.ok() && producer->first_error.ok()) producer->first_error = submitted;
+  const Status submitted = submit_open_locked(producer);  // failures are in first_error
+  static_cast<void>(submitted.ok());
 }
 
 void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
@@ -132,8 +132,14 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
     const std::lock_guard lock(job->mutex);
     job->producers.erase(producer);
   }
-  for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
-  producer->kind = Kind::kClosed;
+  {
+    const std::lock_guard lock(producer->mutex);
+    // Now: a batch that the linger timer submits later would be posted behind the closing, which frees it.
+    const Status submitted = submit_open_locked(producer);
+    static_cast<void>(submitted.ok());
+    for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
+    producer->kind = Kind::kClosed;
+  }
   weft::client::Producer::close(producer->producer, [job, producer, tag] {
     // On the progress thread, after the last callback of any batch.
     job->lane->disarm(&producer->linger);

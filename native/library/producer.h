@@ -69,6 +69,7 @@ weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> pr
 Status submit_locked(weft_producer* producer, weft_batch* batch, uint32_t partition, uint32_t count,
                      uint64_t metadata_bytes, uint64_t base_time_ns, const weft_batch_piece* pieces,
                      uint32_t piece_count);
+void record_outcome_locked(weft_producer* producer, uint64_t number, weft_producer::Outcome outcome);
 Status open_batch_locked(weft_producer* producer, weft_batch** batch);
 // Under the lock: sends all that weft_push has begun.
 Status submit_open_locked(weft_producer* producer);

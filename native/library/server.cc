@@ -1,5 +1,6 @@
 #include "library/server.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "base/clock.h"
@@ -105,22 +106,39 @@ Status start(weft_server* server, const weft_server_options& options) {
 }  // namespace
 
 Status end_server(weft_server* server, int64_t timeout_ms) {
+  const std::lock_guard lock(server->stop_mutex);
   if (server->stopped) return {};
   server->stopped = true;
   Status status;
   if (server->job->lane_started) {
     auto waiter = std::make_shared<Waiter>();
-    server->broker->stop(static_cast<uint64_t>(std::max<int64_t>(0, timeout_ms)),
+    server->broker->stop(static_cast<uint64_t>(std::clamp<int64_t>(timeout_ms, 0, INT32_MAX)),
                          [waiter](Status stopped) { waiter->set(std::move(stopped)); });
     status = waiter->wait(-1, "stopping the server");  // has its own deadline
   }
   if (server->published_group.empty()) return status;
-  // Only our own: another process may have taken the slot over.
-  const Result<group::SlotRecord> record = group::read_slot(server->published_group, server->slot);
-  if (!record.ok() || record.value().epoch != server->slot_epoch) return status;
-  Status removed = group::remove_slot(server->published_group, server->slot);
-  if (removed.ok() && server->slot == 0) removed = group::remove_job(server->published_group);
+  // Only our own: another process may have taken the slot over, or another job the directory.
+  const std::string& directory = server->published_group;
+  const wire::Uuid& job = server->job->job_id;
+  const Result<group::SlotRecord> record = group::read_slot(directory, server->slot);
+  if (!record.ok() || record.value().job != job || record.value().epoch != server->slot_epoch) return status;
+  Status removed = group::remove_slot(directory, server->slot);
+  if (removed.ok() && server->slot == 0) {
+    const Result<group::JobRecord> job_record = group::read_job(directory);
+    if (job_record.ok() && job_record.value().job == job) removed = group::remove_job(directory);
+  }
   return status.ok() ? removed : status;
+}
+
+void end_server_threads(weft_server* server) {
+  if (server == nullptr) return;
+  std::vector<std::thread> stoppers;
+  {
+    const std::lock_guard lock(server->stoppers_mutex);
+    stoppers.swap(server->stoppers);
+  }
+  for (std::thread& stopper : stoppers) stopper.join();
+  if (server->broker) server->broker->end_threads();
 }
 
 void release_server(weft_server* server) {
@@ -168,10 +186,12 @@ int weft_server_stop(weft_server* server, int64_t timeout_ms) {
 int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag) {
   WEFT_CHECK_HANDLE(server);
   // A thread of its own: it ends with file I/O, and neither the caller nor the progress thread may wait for that.
-  std::thread([server, timeout_ms, tag] {
+  // Joined in weft_close.
+  const std::lock_guard lock(server->stoppers_mutex);
+  server->stoppers.emplace_back([server, timeout_ms, tag] {
     const Status stopped = end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms);
     server->job->completions.push_status(WEFT_COMPLETION_SERVER, tag, stopped);
-  }).detach();
+  });
   return WEFT_OK;
 }
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "broker/broker.h"
 #include "library/job.h"
@@ -22,8 +25,11 @@ class ServerHost : public broker::BrokerHost {
   Completions& completions_;
 };
 
-// Drains and takes its files out of the group directory. The broker stays until release_server.
+// Drains and takes its files out of the group directory; a second caller waits for the first. The broker stays until
+// release_server.
 Status end_server(weft_server* server, int64_t timeout_ms);
+// Before the lane is destroyed, after end_server: no thread of the server uses it any more.
+void end_server_threads(weft_server* server);
 // After the lane is gone.
 void release_server(weft_server* server);
 
@@ -43,5 +49,9 @@ struct weft_server {
   std::unique_ptr<weft::log::DirectoryLock> lock;
   std::unique_ptr<weft::library::ServerHost> host;
   std::unique_ptr<weft::broker::Broker> broker;
+
+  std::mutex stop_mutex;  // held while it stops; guards what follows
   bool stopped = false;
+  std::mutex stoppers_mutex;
+  std::vector<std::thread> stoppers;  // of weft_server_stop_async; under stoppers_mutex
 };

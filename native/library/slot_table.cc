@@ -20,6 +20,13 @@ uint32_t SlotTable::count() const {
   return static_cast<uint32_t>(entries_.size());
 }
 
+std::vector<uint32_t> SlotTable::slots() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<uint32_t> slots;
+  for (const auto& [slot, entry] : entries_) slots.push_back(slot);
+  return slots;
+}
+
 Result<std::string> SlotTable::find_address(uint32_t slot) {
   std::string directory;
   wire::Uuid job{};

@@ -15,6 +15,7 @@ class SlotTable : public client::SlotDirectory {
   void set_group(std::string directory, const wire::Uuid& job);
   void put(uint32_t slot, uint32_t epoch, std::string address);
   uint32_t count() const;
+  std::vector<uint32_t> slots() const;
   // Any thread; reads a file.
   Result<std::string> find_address(uint32_t slot) override;
 
