@@ -1,0 +1,489 @@
+// Sessions, producers and consumers against a server that the test plays, message by message, on a lane without
+// threads: the orders of answers, losses and full queues that a real network brings about too seldom.
+#include <gtest/gtest.h>
+
+#include "client/consumer.h"
+#include "client/producer.h"
+#include "fake_lane.h"
+
+namespace weft::client::test {
+namespace {
+
+using wire::MessageType;
+
+class Addresses : public SlotDirectory {
+ public:
+  Result<std::string> find_address(uint32_t) override { return std::string("there"); }
+};
+
+class ClientTest : public ::testing::Test {
+ protected:
+  ClientTest() {
+    options_.secret.fill(5);
+    options_.request_timeout_ms = 1000;
+    options_.delivery_timeout_ms = 5000;
+    client_ = std::make_unique<Client>(lane_, options_, std::make_shared<Addresses>());
+    auto topic = std::make_shared<TopicRecord>();
+    topic->name = "t";
+    topic->slots = {0};
+    topic->info.partition_count = 1;
+    topic->info.serializer = wire::Serializer::kRaw;
+    topic_ = topic;
+  }
+
+  // Lets the session resolve and connect; HELLO is sent then.
+  void connect() {
+    while (lane_.peer == 0) ASSERT_TRUE(lane_.run_posted()) << "the resolver did not answer";
+    lane_.come_up();
+    ASSERT_NE(lane_.newest(MessageType::kHello), nullptr);
+  }
+  void challenge(const wire::Secret& secret) {
+    wire::MessageReader reader = lane_.newest(MessageType::kHello)->reader();
+    const wire::Hello hello = *reader.take<wire::Hello>();
+    wire::Challenge challenge{};
+    challenge.version = wire::kProtocolVersion;
+    challenge.nonce.fill(3);
+    challenge.proof = wire::make_proof(secret, wire::Prover::kServer, hello, challenge.version, challenge.nonce);
+    writer_.begin(MessageType::kChallenge, 0, 0);
+    writer_.put(challenge);
+    lane_.deliver(writer_);
+  }
+  void welcome() {
+    wire::Welcome welcome{};
+    welcome.session = ++token_;
+    writer_.begin(MessageType::kWelcome, token_, 0);
+    writer_.put(welcome);
+    lane_.deliver(writer_);
+  }
+  void let_in() {
+    connect();
+    challenge(options_.secret);
+    welcome();
+  }
+  // The connection goes and the next one comes.
+  void lose_and_let_in(bool proven_dead = true) {
+    lane_.lose(proven_dead);
+    lane_.pass_ms(100);
+    let_in();
+  }
+  template <typename Body>
+  void answer(MessageType asked, MessageType type, const Body& body) {
+    const SentMessage* message = lane_.newest(asked);
+    ASSERT_NE(message, nullptr);
+    writer_.begin(type, token_, message->reader().header().request_id);
+    writer_.put(body);
+    lane_.deliver(writer_);
+  }
+  void producer_opened(uint64_t next_sequence) {
+    wire::ProducerOpened opened{};
+    opened.handle = 1;
+    opened.epoch = 1;
+    opened.batches_in_flight_max = 16;
+    opened.next_sequence = next_sequence;
+    answer(MessageType::kProducerOpen, MessageType::kProducerOpened, opened);
+  }
+  void acknowledge(uint64_t sequence, Code code, uint64_t expected) {
+    writer_.begin(MessageType::kBatchAck, token_, 0);
+    writer_.put(wire::BatchAck{1, 1});
+    writer_.put(wire::Ack{sequence, static_cast<int32_t>(code), 1, sequence * 10, expected});
+    lane_.deliver(writer_);
+  }
+  void open_producer(uint32_t in_flight = 4) {
+    ProducerOptions options;
+    options.batches_in_flight = in_flight;
+    Producer::open(*client_, topic_, options, [this](Result<std::shared_ptr<Producer>> opened) {
+      producer_status_ = opened.status();
+      if (opened.ok()) producer_ = opened.take();
+    });
+    lane_.run();
+    let_in();
+    producer_opened(0);
+    ASSERT_NE(producer_, nullptr) << producer_status_.text();
+  }
+  struct Outcome {
+    ClientTest* test = nullptr;
+    int count = 0;
+    Status status;
+    uint64_t first_offset = 0;
+  };
+  // A batch of one event whose metadata is `name`.
+  void push(char name) {
+    Result<Batch*> taken = producer_->take();
+    ASSERT_TRUE(taken.ok()) << taken.status().text();
+    Batch* batch = taken.value();
+    outcomes_[name].test = this;
+    batch->owner = &outcomes_[name];
+    batch->room = [](void* owner) {
+      const auto& on_room = static_cast<Outcome*>(owner)->test->on_room_;
+      if (on_room) on_room();
+    };
+    batch->done = [](Batch* done, const Status& status, const BatchResult& result) {
+      auto* outcome = static_cast<Outcome*>(done->owner);
+      ++outcome->count;
+      outcome->status = status;
+      outcome->first_offset = result.first_offset;
+    };
+    *reinterpret_cast<char*>(batch->arena->metadata()) = name;
+    batch->arena->metadata_end()[0] = 1;
+    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {}).ok());
+    lane_.run();
+  }
+  // "a0 b1": names and sequences of the batches sent since the last call.
+  std::string sent_batches() {
+    std::string text;
+    for (const SentMessage& message : lane_.sent) {
+      if (message.type() != MessageType::kBatch) continue;
+      wire::MessageReader reader = message.reader();
+      const wire::BatchHeader header = reader.take<wire::Batch>()->header;
+      const std::byte* body = reader.take_bytes(header.body_bytes);
+      const char name = static_cast<char>(body[wire::batch_shape(1, false, 1).metadata_at]);
+      text += join_text(text.empty() ? "" : " ", name, header.sequence);
+    }
+    lane_.sent.clear();
+    return text;
+  }
+  void open_consumer(std::shared_ptr<Consumer>& into, uint32_t handle, bool connects) {
+    ConsumerOptions options;
+    options.name = "reader";
+    Consumer::open(
+        *client_, topic_, options, [] {},
+        [&into](Result<std::shared_ptr<Consumer>> opened) {
+          if (opened.ok()) into = opened.take();
+        });
+    lane_.run();
+    if (connects) let_in();
+    consumer_opened(handle);
+    ASSERT_NE(into, nullptr);
+  }
+  void consumer_opened(uint32_t handle) {
+    wire::ConsumerOpened opened{};
+    opened.handle = handle;
+    answer(MessageType::kConsumerOpen, MessageType::kConsumerOpened, opened);
+  }
+  bool close(std::shared_ptr<Consumer>& consumer) {
+    auto closed = std::make_shared<bool>(false);
+    Consumer::close(std::move(consumer), [closed] { *closed = true; });
+    lane_.run();
+    return *closed;
+  }
+  void TearDown() override {
+    if (producer_) {
+      Producer::close(std::move(producer_), [] {});
+      lane_.run();
+    }
+    client_->run([] {});
+    lane_.run();
+    EXPECT_TRUE(lane_.timers.size() <= 2) << "a timer of an object that is gone is still armed";
+    client_.reset();
+  }
+
+  FakeLane lane_;
+  ClientOptions options_;
+  std::unique_ptr<Client> client_;
+  std::shared_ptr<const TopicRecord> topic_;
+  std::shared_ptr<Producer> producer_;
+  Status producer_status_;
+  std::map<char, Outcome> outcomes_;
+  std::function<void()> on_room_;
+  wire::MessageWriter writer_;
+  uint64_t token_ = 100;
+};
+
+TEST_F(ClientTest, AWelcomeWithoutTheServersProofLetsNobodyIn) {
+  Status status;
+  client_->look_up("t", [&](Result<TopicRecord> record) { status = record.status(); });
+  lane_.run();
+  connect();
+  welcome();
+  EXPECT_EQ(lane_.count(MessageType::kTopicLookup), 0u) << "an impostor was given a request";
+  challenge(options_.secret);
+  EXPECT_EQ(lane_.count(MessageType::kProve), 1u);
+  welcome();
+  EXPECT_EQ(lane_.count(MessageType::kTopicLookup), 1u);
+  lane_.pass_ms(1200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
+}
+
+TEST_F(ClientTest, AServerWithAnotherSecretIsRefusedForGoodAtFirstOnly) {
+  Status status;
+  client_->look_up("t", [&](Result<TopicRecord> record) { status = record.status(); });
+  lane_.run();
+  connect();
+  wire::Secret other{};
+  challenge(other);
+  EXPECT_EQ(status.code(), Code::SECRET_WRONG);
+  EXPECT_EQ(lane_.count(MessageType::kProve), 0u);
+}
+
+TEST_F(ClientTest, AStrangerAtTheOldAddressDoesNotEndAProducer) {
+  open_producer();
+  lane_.lose(true);
+  lane_.pass_ms(100);
+  connect();
+  wire::Secret other{};
+  challenge(other);
+  lane_.pass_ms(1100);
+  let_in();
+  producer_opened(0);
+  push('a');
+  EXPECT_EQ(sent_batches(), "a0");
+}
+
+TEST_F(ClientTest, OpeningAProducerEndsWhenTheSlotIsNotThere) {
+  bool ended = false;
+  Producer::open(*client_, topic_, {}, [&](Result<std::shared_ptr<Producer>> opened) {
+    ended = true;
+    EXPECT_FALSE(opened.ok());
+  });
+  lane_.run();
+  while (lane_.peer == 0) ASSERT_TRUE(lane_.run_posted());
+  lane_.pass_ms(1200);  // nobody answers the connection
+  lane_.run();
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(ClientTest, ARequestThatIsTooLongFailsAloneAndHoldsUpNobody) {
+  open_producer();
+  Status too_long;
+  lane_.send_status = Status(Code::LIMIT, "longer than a message");
+  client_->look_up("t", [&](Result<TopicRecord> record) { too_long = record.status(); });
+  lane_.run();
+  EXPECT_EQ(too_long.code(), Code::LIMIT);
+  lane_.send_status = {};
+}
+
+TEST_F(ClientTest, AStoredBatchIsNotStoredTwiceWhenTheNextConnectionBreaksBeforeItIsSentAgain) {
+  open_producer();
+  push('a');
+  push('b');
+  EXPECT_EQ(sent_batches(), "a0 b1");
+  lose_and_let_in();
+  // The server has both; the queue to it is full at this moment, and then it is lost again.
+  lane_.send_status = Status(Code::BUSY, "full");
+  producer_opened(2);
+  lane_.send_status = {};
+  EXPECT_EQ(sent_batches(), "");
+  lose_and_let_in();
+  producer_opened(2);
+  EXPECT_EQ(sent_batches(), "a0 b1") << "under a new number they would be stored again";
+  acknowledge(0, Code::OK, 2);
+  acknowledge(1, Code::OK, 2);
+  EXPECT_TRUE(outcomes_['a'].status.ok() && outcomes_['b'].status.ok());
+  push('c');
+  EXPECT_EQ(sent_batches(), "c2");
+}
+
+TEST_F(ClientTest, WhatTheServerDoesNotHaveIsNumberedAnew) {
+  open_producer();
+  for (const char name : {'a', 'b', 'c'}) push(name);
+  EXPECT_EQ(sent_batches(), "a0 b1 c2");
+  lose_and_let_in();
+  producer_opened(1);
+  EXPECT_EQ(sent_batches(), "a0 b1 c2");
+  lose_and_let_in();
+  producer_opened(0);  // a restart that lost what was in memory
+  EXPECT_EQ(sent_batches(), "a0 b1 c2");
+}
+
+TEST_F(ClientTest, BusyStallsUntilAllIsAnsweredAndKeepsTheOrder) {
+  open_producer();
+  for (const char name : {'a', 'b', 'c'}) push(name);
+  EXPECT_EQ(sent_batches(), "a0 b1 c2");
+  acknowledge(1, Code::BUSY, 1);
+  push('d');
+  acknowledge(0, Code::OK, 1);
+  lane_.pass_ms(50);
+  EXPECT_EQ(sent_batches(), "") << "c is not answered yet";
+  acknowledge(2, Code::SEQUENCE_GAP, 1);
+  lane_.pass_ms(50);
+  EXPECT_EQ(sent_batches(), "b1 c2 d3");
+}
+
+TEST_F(ClientTest, ARefusedBatchIsReportedOnceAndThoseBehindMoveUp) {
+  open_producer();
+  for (const char name : {'a', 'b'}) push(name);
+  sent_batches();
+  acknowledge(0, Code::NO_SPACE, 0);
+  EXPECT_EQ(outcomes_['a'].status.code(), Code::NO_SPACE);
+  acknowledge(1, Code::SEQUENCE_GAP, 0);
+  lane_.pass_ms(50);
+  EXPECT_EQ(sent_batches(), "b0");
+  EXPECT_EQ(outcomes_['a'].count, 1);
+  EXPECT_EQ(outcomes_['b'].count, 0);
+}
+
+TEST_F(ClientTest, AGapBehindTheExpectedIsStoredAndNeverSentAgain) {
+  open_producer();
+  push('a');
+  sent_batches();
+  acknowledge(0, Code::SEQUENCE_GAP, 5);
+  lane_.pass_ms(50);
+  EXPECT_EQ(outcomes_['a'].count, 1);
+  EXPECT_EQ(sent_batches(), "");
+  push('b');
+  EXPECT_EQ(sent_batches(), "b5");
+}
+
+TEST_F(ClientTest, ABatchThatWasReportedLateIsNotSentAgainFromItsOwnersMemory) {
+  open_producer();
+  push('a');
+  push('b');
+  sent_batches();
+  lane_.pass_ms(5100);
+  EXPECT_EQ(outcomes_['a'].status.code(), Code::DELIVERY_TIMED_OUT);
+  push('c');
+  sent_batches();
+  acknowledge(0, Code::BUSY, 0);
+  acknowledge(1, Code::SEQUENCE_GAP, 0);
+  acknowledge(2, Code::SEQUENCE_GAP, 0);
+  lane_.pass_ms(50);
+  EXPECT_EQ(sent_batches(), "c0");
+  EXPECT_EQ(outcomes_['a'].count, 1);
+}
+
+TEST_F(ClientTest, AFencedProducerFailsEverythingAndLeavesNoTimer) {
+  open_producer();
+  for (const char name : {'a', 'b', 'c'}) push(name);
+  acknowledge(0, Code::BUSY, 0);
+  acknowledge(1, Code::FENCED, 0);
+  for (const char name : {'a', 'b', 'c'}) {
+    EXPECT_EQ(outcomes_[name].count, 1) << name;
+    EXPECT_EQ(outcomes_[name].status.code(), Code::FENCED) << name;
+  }
+  EXPECT_GT(client_->counters().memory_quarantined_bytes, 0u) << "c may still be read by the server";
+}
+
+TEST_F(ClientTest, AProducerClosedWhileItOpensAgainIsNotCalledAnyMore) {
+  open_producer();
+  lose_and_let_in();  // PRODUCER_OPEN is sent again
+  Producer::close(std::move(producer_), [] {});
+  lane_.run();
+  producer_opened(0);
+  lane_.pass_ms(1500);
+}
+
+// A waiter that was woken before the batch could be taken again slept on until its deadline.
+TEST_F(ClientTest, RoomIsSaidWhenABatchCanBeTakenAgain) {
+  open_producer(1);
+  push('a');
+  push('b');
+  ASSERT_EQ(producer_->take().status().code(), Code::BUSY);
+  struct Waiter {
+    Producer* producer;
+    Batch* taken;
+  } waiter{producer_.get(), nullptr};
+  on_room_ = [&] {
+    Result<Batch*> taken = waiter.producer->take();
+    if (taken.ok()) waiter.taken = taken.value();
+  };
+  acknowledge(0, Code::OK, 1);
+  EXPECT_NE(waiter.taken, nullptr);
+  on_room_ = nullptr;
+  if (waiter.taken != nullptr) producer_->give_back(waiter.taken);
+}
+
+TEST_F(ClientTest, AStreamThatFailedDoesNotCloseAnothersHandleOfALaterConnection) {
+  std::shared_ptr<Consumer> failed, other;
+  open_consumer(failed, 1, true);
+  writer_.begin(MessageType::kConsumerFailed, token_, 0);
+  writer_.put(wire::ConsumerFailed{1, static_cast<int32_t>(Code::TRUNCATED), 0});
+  lane_.deliver(writer_);
+  lose_and_let_in();
+  open_consumer(other, 1, false);  // the same number, on the new connection
+  EXPECT_TRUE(close(failed));
+  EXPECT_EQ(lane_.count(MessageType::kConsumerClose), 0u);
+  // The other still gets its messages.
+  writer_.begin(MessageType::kConsumerFailed, token_, 0);
+  writer_.put(wire::ConsumerFailed{1, static_cast<int32_t>(Code::OFFSET_GONE), 0});
+  lane_.deliver(writer_);
+  ConsumerFrame frame;
+  ASSERT_TRUE(other->poll(frame));
+  EXPECT_EQ(frame.failure.code(), Code::OFFSET_GONE);
+  lane_.lose(true);
+  EXPECT_TRUE(close(other));
+}
+
+TEST_F(ClientTest, ACommitOutlivesItsConsumer) {
+  std::shared_ptr<Consumer> consumer;
+  open_consumer(consumer, 1, true);
+  Status committed(Code::INTERNAL, "not yet");
+  consumer->commit(0, 42, [&](const Status& status) { committed = status; });
+  lane_.run();
+  lane_.lose(true);
+  EXPECT_TRUE(close(consumer));
+  lane_.pass_ms(100);
+  let_in();
+  const SentMessage* message = lane_.newest(MessageType::kCommit);
+  ASSERT_NE(message, nullptr);
+  wire::MessageReader reader = message->reader();
+  EXPECT_EQ(reader.take<wire::Commit>()->offset, 42u);
+  answer(MessageType::kCommit, MessageType::kCommitted, wire::Committed{});
+  EXPECT_TRUE(committed.ok()) << committed.text();
+}
+
+TEST_F(ClientTest, ARingThatALostServerMayWriteIntoIsNotLentAgain) {
+  std::shared_ptr<Consumer> consumer;
+  open_consumer(consumer, 1, true);
+  lose_and_let_in(true);
+  consumer_opened(1);
+  EXPECT_EQ(client_->counters().memory_quarantined_bytes, 0u);
+  lose_and_let_in(false);
+  consumer_opened(1);
+  EXPECT_EQ(client_->counters().memory_quarantined_bytes, consumer->options().prefetch_bytes);
+  lane_.lose(true);
+  EXPECT_TRUE(close(consumer));
+}
+
+TEST_F(ClientTest, AFetchThatTimedOutSaysThatItsMemoryIsNotSafe) {
+  std::shared_ptr<Consumer> consumer;
+  open_consumer(consumer, 1, true);
+  std::vector<std::byte> memory(64);
+  const FakeRegion region(memory.data(), memory.size());
+  Status status;
+  FetchResult result;
+  const wire::Selection selection{};
+  consumer->fetch(0, {std::string(reinterpret_cast<const char*>(&selection), sizeof selection)}, &region,
+                  [&](const Status& ended, const FetchResult& what) {
+                    status = ended;
+                    result = what;
+                  });
+  lane_.run();
+  lane_.pass_ms(5200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
+  EXPECT_FALSE(result.memory_safe);
+  lane_.lose(true);
+  EXPECT_TRUE(close(consumer));
+}
+
+TEST_F(ClientTest, HugeTimeLimitsDoNotOverflow) {
+  Status status(Code::INTERNAL, "not ended");
+  client_->control(0, "{}", UINT64_MAX, [&](Result<std::string> reply) { status = reply.status(); });
+  lane_.run();
+  let_in();
+  lane_.pass_ms(10'000);
+  EXPECT_EQ(status.code(), Code::INTERNAL) << "it ended early: " << status.text();
+  client_->session(0).close(Status(Code::CLOSED, "the end"));
+  EXPECT_EQ(status.code(), Code::CLOSED);
+}
+
+TEST_F(ClientTest, PiecesThatTheServerWouldEndTheSessionForAreRefused) {
+  open_producer();
+  Batch* batch = producer_->take().take();
+  batch->arena->metadata_end()[0] = 0;
+  const auto submit = [&](uint64_t length, const BatchPiece& piece) {
+    batch->arena->data_length()[0] = length;
+    return producer_->submit(batch, 0, 1, 0, 0, {&piece, 1}).code();
+  };
+  const std::byte* own = batch->arena->data();
+  const uint64_t room = batch->arena->shape().data_bytes;
+  EXPECT_EQ(submit(room + 64, {own, room + 64, 0, nullptr}), Code::INVALID_ARGUMENT);
+  EXPECT_EQ(submit(64, {own, UINT64_MAX, 0, nullptr}), Code::INVALID_ARGUMENT);
+  EXPECT_EQ(submit(64, {own, 128, UINT64_MAX - 63, nullptr}), Code::INVALID_ARGUMENT);
+  EXPECT_EQ(submit(128, {own, 64, 64, nullptr}), Code::INVALID_ARGUMENT) << "a gap that the server refuses";
+  EXPECT_EQ(submit(64, {nullptr, 64, 0, nullptr}), Code::INVALID_ARGUMENT);
+  EXPECT_EQ(submit(UINT64_MAX, {own, 64, 0, nullptr}), Code::EVENT_TOO_LARGE);
+  producer_->give_back(batch);
+}
+
+}  // namespace
+}  // namespace weft::client::test
