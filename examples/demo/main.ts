@@ -22,8 +22,8 @@ const help = `usage: npm run demo -- [options]
   --mpi mpich|openmpi   the MPI to launch with          (the first one found)
   --ranks N             ranks of the simulation         (2)
   --shape ROWSxCOLUMNS  cells of its grid               (512x512)
-  --steps N             time steps                      (400)
-  --every N             each N-th step is pushed        (10)
+  --steps N             time steps                      (2400)
+  --every N             each N-th step is pushed        (40)
   --records N           flights                         (all 200,000)
   --data DIR            data directory, kept            (a temporary one, removed)
   --keep                keep the temporary directory
@@ -47,8 +47,8 @@ function readOptions() {
     mpi: values.mpi,
     ranks: wholeNumber("ranks", values.ranks ?? "2", 2),
     shape: values.shape ?? "512x512",
-    steps: wholeNumber("steps", values.steps ?? "400", 4),
-    every: wholeNumber("every", values.every ?? "10", 1),
+    steps: wholeNumber("steps", values.steps ?? "2400", 4),
+    every: wholeNumber("every", values.every ?? "40", 1),
     records: values.records === undefined ? undefined : wholeNumber("records", values.records, 4),
     data: values.data,
     output: resolve(values.output ?? "demo-output"),
