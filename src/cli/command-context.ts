@@ -1,9 +1,10 @@
 // What every command needs: the resolved configuration, and the job it talks to.
 
 import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { join as joinPath } from "node:path";
 import { type Configuration, loadConfiguration, type LoadOptions } from "../config/load.js";
-import { WeftError } from "../errors.js";
+import { isWeftError, WeftError } from "../errors.js";
 import { attach, join, type Job } from "../job/job.js";
 import type { Terminal } from "./terminal.js";
 
@@ -36,6 +37,10 @@ export function clientConfiguration(terminal: Terminal, options: ClientOptions):
 
 /** Where a server started here with the default data directory puts its group. */
 export const LOCAL_GROUP = joinPath("weft", "group");
+// `weftline serve &` in the line before takes a moment until it can be found: so long it is waited for.
+const SERVER_START_MS = 5000;
+const SERVER_LOOK_MS = 50;
+const STARTING = ["WEFT_GROUP_MISSING", "WEFT_GROUP_STALE"] as const;
 const LAUNCHER_VARIABLES = ["PMI_RANK", "PMI_FD", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"];
 
 export function isLaunched(environment: Readonly<Record<string, string | undefined>>): boolean {
@@ -63,14 +68,20 @@ export async function openJob(
   };
   const { environment, directory } = terminal.streams;
   if (options.group === undefined && isLaunched(environment)) return await join(common);
-  let group = configuration.text("client.group");
-  if (group === undefined) {
-    group = joinPath(directory, LOCAL_GROUP);
-    if (!existsSync(group)) {
+  const named = configuration.text("client.group");
+  const group = named ?? joinPath(directory, LOCAL_GROUP);
+  for (const deadline = Date.now() + SERVER_START_MS; ; await pause(SERVER_LOOK_MS, undefined, { signal })) {
+    const late = Date.now() > deadline;
+    if (named === undefined && !existsSync(group)) {
+      if (!late) continue;
       throw new WeftError("WEFT_GROUP_MISSING", `no job is named, and there is no ./${LOCAL_GROUP} in ${directory}`, {
         next: "start `weftline serve` here, or give --group DIRECTORY or WEFTLINE_GROUP",
       });
     }
+    try {
+      return await attach(group, common);
+    } catch (error) {
+      if (late || !STARTING.some((code) => isWeftError(error, code))) throw error;
+    }
   }
-  return await attach(group, common);
 }
