@@ -24,6 +24,7 @@ void BrokerImpl::feed(Consumer* consumer) {
     if (consumer->reading || consumer->placed.size() >= kFramesPerConsumerMax) return;
     if (consumer->partition == nullptr || consumer->partition->closing) return;
     if (consumer->next_offset >= consumer->partition->visible_end) return;
+    if (consumer->empty_until == consumer->partition->visible_end) return;
     if (!read_frames(consumer)) return;
   }
 }
@@ -94,6 +95,11 @@ void BrokerImpl::frames_read(Consumer* consumer) {
     consumer->read.push_back(frame);
   }
   consumer->read_frames.clear();
+  if (consumer->read_status.code() == Code::END_OF_STREAM && consumer->read_count == 0) {
+    // Recovery skipped ids and nothing was appended since: the next batch is the first behind the gap.
+    consumer->empty_until = consumer->read_end;
+    consumer->read_status = Status();
+  }
   if (!consumer->read_status.ok() && consumer->read_count == 0 && !consumer->closed) {
     fail_consumer(consumer, consumer->read_status.with_context(partition->label), consumer->next_offset);
   }

@@ -242,6 +242,7 @@ struct Consumer {
   uint64_t ring_told = 0;      // cumulative: of frames that the consumer knows
   uint64_t ring_returned = 0;  // cumulative
   uint64_t next_offset = 0;    // of the next batch to read
+  uint64_t empty_until = 0;    // the visible end when next_offset turned out to lie in a gap with nothing behind it
   uint32_t operations = 0;     // jobs, transfers, data requests that name it
   uint32_t data_requests = 0;
   bool reading = false;
