@@ -173,6 +173,12 @@ bool proven_dead(const ProcessIdentity& process) {
   return kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH;
 }
 
+bool proven_alive(const ProcessIdentity& process) {
+  if (process.boot_id.empty() || process.boot_id != read_small_file("/proc/sys/kernel/random/boot_id")) return false;
+  if (process.pid_namespace == 0 || process.pid_namespace != pid_namespace_inode()) return false;
+  return process.pid != static_cast<uint64_t>(getpid()) && start_time_of(process.pid) == process.start_time;
+}
+
 Status write_job(const std::string& directory, const JobRecord& record) {
   RecordText text{kJobTitle};
   text.put_bytes("job", record.job);

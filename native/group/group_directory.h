@@ -22,6 +22,8 @@ struct ProcessIdentity {
 ProcessIdentity this_process();
 // True only if it is certain: same boot, same pid namespace, and no such process or another start time.
 bool proven_dead(const ProcessIdentity& process);
+// True only if it is certain: it runs under this kernel, in this pid namespace, and is not this process.
+bool proven_alive(const ProcessIdentity& process);
 
 struct JobRecord {
   wire::Uuid job{};

@@ -68,7 +68,16 @@ Status find_group(weft_server* server, const weft_server_options& options) {
   weft_job* job = server->job;
   server->group = options.group != nullptr ? options.group : job->settings.group;
   if (server->group.empty() && server->slot == 0 && !server->data.empty()) server->group = server->data + "/group";
-  if (server->group.empty() || job->place.size > 1) return {};
+  if (server->group.empty()) return {};
+  // Another data directory does not make it another slot: the clients of the one that runs would be led here.
+  const Result<group::SlotRecord> rival = group::read_slot(server->group, server->slot);
+  if (rival.ok() && group::proven_alive(rival.value().process)) {
+    return Status(Code::DATA_DIRECTORY_LOCKED,
+                  join_text("slot ", server->slot, " of the group directory '", server->group, "' is served by process ",
+                            rival.value().process.pid, " on this host; stop it, or give this server another slot or "
+                            "group directory"));
+  }
+  if (job->place.size > 1) return {};
   const Result<group::JobRecord> record = group::read_job(server->group);
   if (!record.ok()) {
     const bool fresh = record.status().code() == Code::GROUP_MISSING;
