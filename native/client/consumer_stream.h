@@ -61,6 +61,7 @@ class ConsumerStream : public SessionUser {
   void on_frame(wire::MessageReader& message);
   void on_failed(wire::MessageReader& message);
   void fail(const Status& reason);
+  Status ended() const;
   Status take_ring();
   void retire_ring(bool memory_safe);
   void send_waiting_fetches();

@@ -12,10 +12,18 @@ constexpr size_t kSelectionBytesMax = 32 * 1024;
 constexpr uint64_t kBusyRetryNs = 500 * kNsPerUs;
 }  // namespace
 
+// Why it ended is what the caller needs: with a server that is gone or a log that is damaged "closed" would blame him.
+Status ConsumerStream::ended() const {
+  const bool known = !closing_ && !last_failure_.ok();
+  return Status(known ? last_failure_.code() : Code::CLOSED,
+                join_text("the stream of partition ", partition_, " has ended", known ? ": " : "",
+                          known ? last_failure_.message() : ""));
+}
+
 void ConsumerStream::fetch(std::shared_ptr<Fetch> fetch) {
   fetch->deadline_ns = consumer_.client().lane().now_ns() + consumer_.client().options().delivery_timeout_ms * kNsPerMs;
   if (state_ == State::kFailed || closing_) {
-    return fetch->done(Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")), {});
+    return fetch->done(ended(), {});
   }
   ++consumer_.client().count().fetches;
   fetches_.push_back(fetch);
@@ -90,7 +98,7 @@ void ConsumerStream::on_fetched(const std::shared_ptr<Fetch>& fetch, const Statu
   fetch->under_way = false;
   if (fetch->next == fetch->selections.size()) return end_fetch(fetch, {});
   if (state_ != State::kOpen) {
-    return end_fetch(fetch, Status(Code::CLOSED, join_text("the stream of partition ", partition_, " has ended")));
+    return end_fetch(fetch, ended());
   }
   send_fetch(fetch);
 }
