@@ -1,10 +1,11 @@
 // The small C programs of examples/c against a real server: what the producer pushes the consumer reads, with the right
 // bytes, and a consumer with a name goes on where it was.
 import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Workplace } from "./support/weftline.js";
+import { cliPath, parseLines, Workplace } from "./support/weftline.js";
 
 const native = process.env["WEFTLINE_TEST_NATIVE"] ?? fileURLToPath(new URL("../../build/native", import.meta.url));
 
@@ -51,4 +52,46 @@ test("an error says what, why and what to do, and ends with a status", async () 
   const missing = run("consumer", ["heat", "1"], place.path("absent"));
   expect(missing.status).toBe(1);
   expect(missing.words).toMatch(/WEFT_GROUP_MISSING/);
+});
+
+/** The environment without the variables of a launcher that the test itself may run under. */
+function launcherEnvironment(): NodeJS.ProcessEnv {
+  const launchers = /^(PMI_|PMIX_|PALS_|SLURM_|OMPI_COMM_|HYDI_|MPI_LOCALN)/;
+  const kept = Object.entries(process.env).filter(([name]) => !launchers.test(name));
+  return { ...Object.fromEntries(kept), OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" };
+}
+
+test.each(["mpich", "openmpi"])("the simulation streams beside the command's server, with %s", async (family) => {
+  const simulation = join(native, "examples", `gray_scott_${family}`);
+  expect(existsSync(simulation), `${simulation} was built`).toBe(true);
+  writeFileSync(place.path("weftline.yaml"), "topics:\n  field: { partitions: 2 }\n");
+  const server = [process.execPath, cliPath, "serve", "--data", "./weft", "--until", "clients-gone"];
+  const small = ["--shape", "64x48", "--steps", "40", "--every", "10", "--output", "weftline", "--report", "pushed"];
+  const { status, stdout, stderr } = spawnSync(
+    `mpiexec.${family}`,
+    [
+      ...(family === "openmpi" ? ["--oversubscribe", "--bind-to", "none"] : []),
+      ...["-n", "1", ...server, ":", "-n", "3", simulation, ...small],
+    ],
+    { cwd: place.directory, encoding: "utf8", timeout: 90_000, env: launcherEnvironment() },
+  );
+  expect(status, stdout + stderr).toBe(0);
+  expect(stdout.match(/^step \d+ checksum/gm)).toHaveLength(4);
+
+  const pushed = [0, 1, 2].flatMap((rank) => {
+    const report = JSON.parse(readFileSync(place.path(`pushed.${rank}.json`), "utf8")) as {
+      pushed: { step: number; crc32c: string }[];
+    };
+    return report.pushed.map(({ step, crc32c }) => `${rank}/${step}/${crc32c}`);
+  });
+  const running = await place.serve(["--data", "./weft"]);
+  const lines = parseLines<{ metadata: { rank: number; step?: number; crc32c?: string } }>(
+    await place.ok(["consume", "field", "--until", "end", "--group", running.facts.group]),
+  );
+  const stored = lines.flatMap(({ metadata: { rank, step, crc32c } }) =>
+    step === undefined ? [] : [`${rank}/${step}/${crc32c ?? ""}`],
+  );
+  expect(pushed).toHaveLength(12);
+  expect(stored.sort()).toEqual(pushed.sort());
+  expect(lines).toHaveLength(12 + 3); // the last event of each rank
 });
