@@ -107,6 +107,9 @@ class Producer {
   // One whose memory a peer may still read: kept away until the client ends.
   void lose(Batch* batch);
   uint64_t last_offset(uint32_t partition) const;
+  // Whether any partition was opened so far.
+  void note_opened() { opened_any_ = true; }
+  bool opened_any() const { return opened_any_; }
 
  private:
   Producer(Client& client, std::shared_ptr<const TopicRecord> topic, ProducerOptions options);
@@ -121,6 +124,7 @@ class Producer {
   ArenaShape arena_shape_{};
   wire::ProducerId id_{};
   std::vector<std::unique_ptr<ProducerPartition>> partitions_;
+  bool opened_any_ = false;  // the progress thread's
   std::weak_ptr<Producer> self_;
 
   std::mutex mutex_;

@@ -9,6 +9,8 @@ namespace weft::client {
 namespace {
 constexpr uint64_t kRetryFirstNs = 500 * kNsPerUs;
 constexpr uint64_t kRetryLastNs = 100 * kNsPerMs;
+// So long a producer waits for one slot when others have answered.
+constexpr uint64_t kSlotAwayNs = 2 * kNsPerSecond;
 
 void seal_header(wire::BatchHeader& header) {
   header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
@@ -31,7 +33,8 @@ void ProducerPartition::start(std::function<void(const Status&)> opened) {
   opened_ = std::move(opened);
   producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
   const Client& client = producer_.client();
-  open_deadline_ns_ = producer_.client().lane().now_ns() + client.options().request_timeout_ms * kNsPerMs;
+  open_began_ns_ = producer_.client().lane().now_ns();
+  open_deadline_ns_ = open_began_ns_ + client.options().request_timeout_ms * kNsPerMs;
   session().add_user(this);
   if (session().refused()) return fail(session().last_error());
   if (session().ready()) open();
@@ -88,6 +91,7 @@ void ProducerPartition::on_opened(const Status& status, wire::MessageReader* ans
   renumber();
   // Pulls of an earlier connection were finished or cut off before the server answered this.
   for (Batch* batch : batches_) batch->exposed = false;
+  producer_.note_opened();
   if (opened_) std::exchange(opened_, nullptr)({});
   pump();
 }
@@ -292,6 +296,13 @@ void ProducerPartition::fail(const Status& reason) {
 }
 
 bool ProducerPartition::tick(uint64_t now_ns) {
+  // A slot that is away makes its own partitions unavailable and nothing else: the producer opens without it, and what
+  // is pushed there waits for the slot until the delivery's deadline.
+  const bool away = state_ == State::kClosed && !session().ready() && !session().last_error().ok();
+  if (opened_ && away && producer_.opened_any() && now_ns > open_began_ns_ + kSlotAwayNs) {
+    failure_ = session().last_error();
+    std::exchange(opened_, nullptr)({});
+  }
   bool waiting = opened_ != nullptr;
   if (waiting && now_ns > open_deadline_ns_) {
     const Status why = session().last_error().ok() ? failure_ : session().last_error();

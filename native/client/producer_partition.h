@@ -53,6 +53,7 @@ class ProducerPartition : public SessionUser {
   const uint32_t slot_;
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
+  uint64_t open_began_ns_ = 0;
   uint64_t open_deadline_ns_ = 0;  // of the first opening
   Status failure_;
   uint32_t handle_ = 0;

@@ -41,7 +41,10 @@ async function facts(running: Running, servers: number): Promise<ServerFacts[]> 
 
 describe.each(families)("under $mpi", ({ program, argv, env }) => {
   test("two servers share a topic; killed, each slot comes back by itself and brings its partitions", async () => {
-    writeFileSync(place.path("weftline.yaml"), "topics:\n  field: { partitions: 4 }\n  local: { slots: [0] }\n");
+    writeFileSync(
+      place.path("weftline.yaml"),
+      "topics:\n  field: { partitions: 4 }\n  local: { slots: [0] }\n  both: { partitions: 2, slots: [0, 1] }\n",
+    );
     const serve = [process.execPath, cliPath, "serve", "--json", "--data", place.path("weft-{rank}")];
     const launch = place.startProgram(program, [...argv, "-n", "2", ...serve], { env });
     const servers = await facts(launch, 2);
@@ -66,6 +69,7 @@ describe.each(families)("under $mpi", ({ program, argv, env }) => {
     const mine = numbersOf(await place.ok(["consume", "field", "-p", "0,2", "--until", "end", ...group]));
     expect(mine).toHaveLength(2000);
     await place.ok(["produce", "local", ...group], { input: numbered(100) });
+    await place.ok(["produce", "both", "-p", "0", ...group], { input: numbered(100) });
     const refused = await place.weftline(["topic", "create", "other", "-p", "2", ...group]);
     expect(refused.words).toContain("WEFT_PARTITION_UNAVAILABLE");
     expect(refused.words).toContain("slot 1");
