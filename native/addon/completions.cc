@@ -49,6 +49,7 @@ Napi::Value job_set_wake(const Napi::CallbackInfo& info) {
   {
     std::lock_guard lock(job->wake.mutex);
     job->wake.function = function;
+    job->wake.function_here = function;
   }
   // Its hook must run before the one that the thread-safe function has just added.
   Environment::unwatch_job(env, *job);
@@ -60,12 +61,12 @@ Napi::Value job_set_referenced(const Napi::CallbackInfo& info) {
   Call call(info, "jobSetReferenced");
   auto job = call.handle<Job>(0, Kind::kJob);
   if (!call.ok()) return info.Env().Undefined();
-  std::lock_guard lock(job->wake.mutex);
-  if (job->wake.function != nullptr) {
+  const napi_threadsafe_function function = job->wake.function_here;
+  if (function != nullptr) {
     if (call.flag(1))
-      napi_ref_threadsafe_function(info.Env(), job->wake.function);
+      napi_ref_threadsafe_function(info.Env(), function);
     else
-      napi_unref_threadsafe_function(info.Env(), job->wake.function);
+      napi_unref_threadsafe_function(info.Env(), function);
   }
   return info.Env().Undefined();
 }

@@ -69,6 +69,7 @@ void Wake::ring(void* context) {
 
 void Wake::off() {
   std::lock_guard lock(mutex);
+  function_here = nullptr;
   if (function == nullptr) return;
   napi_release_threadsafe_function(function, napi_tsfn_abort);
   function = nullptr;

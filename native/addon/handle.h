@@ -53,6 +53,8 @@ struct Handle : std::enable_shared_from_this<Handle> {
 struct Wake {
   std::mutex mutex;
   napi_threadsafe_function function = nullptr;  // null: off
+  // The same, for the JavaScript thread alone, which must not wait for a ringer that has just woken it. null: off.
+  napi_threadsafe_function function_here = nullptr;
   static void ring(void* context);
   void off();
 };

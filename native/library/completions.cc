@@ -14,17 +14,22 @@ Completions::~Completions() {
 
 void Completions::push(weft_completion completion, std::string_view text) {
   const bool is_log = completion.kind == WEFT_COMPLETION_LOG;
-  const std::lock_guard lock(mutex_);
-  if (is_log && log_lines_ >= kLogLinesMax) return;
-  if (is_log) ++log_lines_;
-  if (text.data() != nullptr) {
-    completion.text = copy_text(text);
-    completion.text_length = completion.text == nullptr ? 0 : text.size();
+  bool was_empty = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_log && log_lines_ >= kLogLinesMax) return;
+    if (is_log) ++log_lines_;
+    if (text.data() != nullptr) {
+      completion.text = copy_text(text);
+      completion.text_length = completion.text == nullptr ? 0 : text.size();
+    }
+    was_empty = taken_ == queue_.size();
+    queue_.push_back(completion);
   }
-  const bool was_empty = taken_ == queue_.size();
-  queue_.push_back(completion);
-  // Under the lock, so that set_wake(NULL) means that no call is under way.
-  if (was_empty && wake_ != nullptr) wake_(wake_context_);
+  if (!was_empty) return;
+  // Under its lock, so that set_wake(NULL) means that no call is under way.
+  const std::lock_guard lock(wake_mutex_);
+  if (wake_ != nullptr) wake_(wake_context_);
 }
 
 void Completions::push_status(uint32_t kind, uint64_t tag, const Status& status, void* handle) {
@@ -53,10 +58,16 @@ uint32_t Completions::take(weft_completion* into, uint32_t count) {
 }
 
 void Completions::set_wake(void (*wake)(void*), void* context) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(wake_mutex_);
   wake_ = wake;
   wake_context_ = context;
-  if (wake_ != nullptr && taken_ < queue_.size()) wake_(wake_context_);
+  if (wake_ == nullptr) return;
+  bool is_empty = false;
+  {
+    const std::lock_guard queue_lock(mutex_);
+    is_empty = taken_ == queue_.size();
+  }
+  if (!is_empty) wake_(wake_context_);
 }
 
 }  // namespace weft::library
