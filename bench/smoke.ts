@@ -2,7 +2,11 @@
  * How fast Weftline is, beside what this machine can do without it: one producer, one server, one consumer on one host,
  * each in a process of its own. Exits with 1 when a floor is not reached.
  *
- *   npm run bench:smoke -- [--json FILE] [--repetitions N] [--only metadata,data,disk,event] [--transports tcp,shm]
+ *   npm run bench:smoke -- [--json FILE] [--repetitions N] [--seconds N] [--only metadata,data,disk,event]
+ *     [--transports tcp,shm] [--directory DIR] [--producer-node=ARGS] [--consumer-node=ARGS]
+ *
+ * --seconds: on a slow or busy machine fewer repetitions are made, at least two. --directory: on the device to measure.
+ * --producer-node, --consumer-node: arguments for those processes' Node, such as --cpu-prof.
  */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -19,6 +23,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: "string" },
     repetitions: { type: "string", default: "5" },
+    seconds: { type: "string", default: "200" },
     only: { type: "string", default: "metadata,data,disk,event" },
     transports: { type: "string", default: "tcp,shm" },
     directory: { type: "string", default: path.resolve("build") },
@@ -29,6 +34,9 @@ const { values: options } = parseArgs({
 const repetitions = Number(options.repetitions);
 const parts = new Set(options.only.split(","));
 const transports = options.transports.split(",");
+// Each of the measurements gets an equal part: those of pairs, and two on disk.
+const measurementCount = transports.length * [...parts].filter((part) => part !== "disk").length + 2;
+const effort = { repetitions, seconds: Number(options.seconds) / measurementCount };
 const words = (text: string): string[] => text.split(" ").filter((word) => word !== "");
 
 mkdirSync(options.directory, { recursive: true });
@@ -60,7 +68,7 @@ async function openPair(group: string, transport: string): Promise<Pair> {
 async function measureAll(): Promise<Result[]> {
   const server = worker("server", "server.js");
   const data = path.join(directory, "data");
-  const group = await server.ask<string>("start", { data, topics: topicConfigs(repetitions) });
+  const group = await server.ask<string>("start", { data, topics: topicConfigs(parts, transports, repetitions) });
   const pairs: Pair[] = [];
   for (const transport of transports) pairs.push(await openPair(group, transport));
   const results: Result[] = [];
@@ -71,9 +79,9 @@ async function measureAll(): Promise<Result[]> {
       results.push(...(await of(pair)));
     }
   };
-  await measure("metadata", (pair) => measureMetadata(pair, repetitions));
-  await measure("event", (pair) => measureEvents(pair, repetitions));
-  await measure("data", (pair) => measureData(pair, repetitions));
+  await measure("metadata", (pair) => measureMetadata(pair, effort));
+  await measure("event", (pair) => measureEvents(pair, effort));
+  await measure("data", (pair) => measureData(pair, effort));
   const limitDirectory = path.join(directory, "limit");
   mkdirSync(limitDirectory);
   const syncCounters = async (): Promise<{ syncs: number; batches: number }> => {
@@ -83,7 +91,7 @@ async function measureAll(): Promise<Result[]> {
   // What one host uses by itself: the last transport named.
   for (const topic of ["written", "synced"] as const) {
     const disk = (pair: Pair): Promise<Result[]> =>
-      measureDisk(pair, topic, repetitions, limitDirectory, syncCounters, settle);
+      measureDisk(pair, topic, effort, limitDirectory, syncCounters, settle);
     await measure("disk", disk, pairs.slice(-1));
   }
   return results;
@@ -100,12 +108,22 @@ function machine(): object {
   };
 }
 
+/** Clients first: a server drains at once when it has none. */
+async function cleanUp(): Promise<void> {
+  for (const one of workers.splice(0).reverse()) await one.end();
+  rmSync(directory, { recursive: true, force: true });
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    void cleanUp().then(() => process.exit(1));
+  });
+}
+
 let results: Result[];
 try {
   results = await measureAll();
 } finally {
-  await Promise.all(workers.reverse().map((one) => one.end()));
-  rmSync(directory, { recursive: true, force: true });
+  await cleanUp();
 }
 console.log(tableOf(results));
 if (options.json !== undefined)

@@ -1,6 +1,7 @@
 /** The native programs that measure what the machine can do without Weftline. */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -27,10 +28,10 @@ interface Moved {
 }
 
 async function measure(program: string, args: readonly (string | number)[]): Promise<Record<string, number>> {
-  const path = `${folder}/${program}`;
-  if (!existsSync(path)) throw new Error(`${path} is missing; build it with \`npm run build\``);
+  const file = `${folder}/${program}`;
+  if (!existsSync(file)) throw new Error(`${file} is missing; build it with \`npm run build\``);
   try {
-    const { stdout } = await run(path, args.map(String), { timeout: 60_000, killSignal: "SIGKILL" });
+    const { stdout } = await run(file, args.map(String), { timeout: 60_000, killSignal: "SIGKILL" });
     return JSON.parse(stdout) as Record<string, number>;
   } catch (cause) {
     const { stderr = "" } = cause as { stderr?: string };
@@ -49,11 +50,15 @@ export async function rmaRate(
   return rateOf((await measure("limit_rma", [transport, direction, ...sizes, dataInFlight])) as unknown as Moved);
 }
 
-/** CRC32C and writes into files; items a second. `batchesPerSync` 0: only into the page cache. */
+/**
+ * CRC32C and writes into files below `directory`, where they stay; items a second. `batchesPerSync` 0: only into the
+ * page cache.
+ */
 export async function fileRate(directory: string, batchesPerSync: number): Promise<number> {
   const sizes = [dataItemBytes / kibibyte, dataItems, (dataItems * dataItemBytes) / mebibyte, segmentMebibytes];
   const grouping = [dataItemsPerBatch, batchesPerSync];
-  return rateOf((await measure("limit_file", [directory, ...sizes, ...grouping])) as unknown as Moved);
+  const empty = mkdtempSync(path.join(directory, "files-"));
+  return rateOf((await measure("limit_file", [empty, ...sizes, ...grouping])) as unknown as Moved);
 }
 
 /** Half a round trip of a message: p50 in microseconds. */

