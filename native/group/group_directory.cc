@@ -36,6 +36,9 @@ std::string read_small_file(const std::string& path) {
   return result;
 }
 
+// No process starts then.
+constexpr uint64_t kEndedStartTime = UINT64_MAX;
+
 // Field 22 of /proc/PID/stat, counted behind the last ')' since the name may hold anything. 0: no such process.
 uint64_t start_time_of(uint64_t pid) {
   const std::string stat = read_small_file(join_text("/proc/", pid, "/stat"));
@@ -43,7 +46,11 @@ uint64_t start_time_of(uint64_t pid) {
   if (name_end == std::string::npos) return 0;
   std::istringstream fields(stat.substr(name_end + 1));
   std::string skipped;
-  for (int field = 3; field < 22; ++field) fields >> skipped;
+  std::string state;
+  fields >> state;
+  // Ended, and not yet waited for by its parent (a launcher may take its time): it will not come back.
+  if (state == "Z" || state == "X") return kEndedStartTime;
+  for (int field = 4; field < 22; ++field) fields >> skipped;
   uint64_t start_time = 0;
   fields >> start_time;
   return start_time;

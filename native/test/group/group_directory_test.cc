@@ -177,6 +177,34 @@ TEST_F(GroupDirectory, ProvesNothingAboutProcessesElsewhere) {
   EXPECT_FALSE(proven_dead(other_namespace));
 }
 
+TEST_F(GroupDirectory, AProcessThatEndedIsDeadAlsoBeforeItsParentWaitsForIt) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    char byte = 0;
+    static_cast<void>(read(ends[0], &byte, 1));
+    _exit(0);
+  }
+  ProcessIdentity process = this_process();
+  process.pid = static_cast<uint64_t>(child);
+  std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+  std::string field;
+  for (int i = 1; i <= 21; ++i) stat >> field;
+  stat >> process.start_time;
+  EXPECT_FALSE(proven_dead(process));
+  EXPECT_TRUE(proven_alive(process));
+  ASSERT_EQ(write(ends[1], "e", 1), 1);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);  // it stays a zombie
+  EXPECT_TRUE(proven_dead(process));
+  EXPECT_FALSE(proven_alive(process));
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_F(GroupDirectory, GoesWithItsLastFileAndWhatAKilledWriterLeft) {
   ASSERT_TRUE(write_job(directory_, some_job()).ok());
   ASSERT_TRUE(write_slot(directory_, some_slot(0)).ok());
