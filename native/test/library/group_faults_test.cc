@@ -19,7 +19,6 @@ using weft_test::Client;
 using weft_test::client_command;
 using weft_test::counter;
 using weft_test::read_file;
-using weft_test::Reader;
 using weft_test::Server;
 using weft_test::ServerChild;
 using weft_test::TemporaryFolder;
@@ -352,10 +351,15 @@ TEST(Garbage, AtTheTcpPortLosesNothing) {
       << "the producer stands still";
   EXPECT_EQ(producer.end(), 0) << producer.output();
   Client client(server.group(), "tcp");
-  Reader reader(client.consumer("t"));
+  weft_consumer* consumer = client.consumer("t");
   const std::string said = producer.output();
   const uint64_t acknowledged = std::stoull(said.substr(said.rfind("acknowledged ") + 13));
-  reader.read_to(acknowledged);
+  for (uint64_t i = 0; i < acknowledged; ++i) {
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    ASSERT_EQ(event.offset, i);
+    ASSERT_EQ(weft_test::metadata_of(event), "{\"p\":0,\"n\":" + std::to_string(i) + "}");
+  }
   client.close();
   EXPECT_EQ(server.end(), 0) << server.output();
 }
