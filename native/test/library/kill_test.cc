@@ -185,11 +185,17 @@ void consume(weft_job* job, std::atomic<bool>& producing, Shared& shared, uint64
   EXPECT_WEFT_OK(weft_consumer_close(consumer));
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kKills = 5;
+#else
+constexpr int kKills = 50;
+#endif
+
 class Kill : public ::testing::TestWithParam<int> {};
 
 TEST_P(Kill, NothingAcknowledgedIsLostOrDoubled) {
   const char* wanted = std::getenv("WEFT_KILLS");
-  const int kills = wanted == nullptr ? 50 : std::atoi(wanted);
+  const int kills = wanted == nullptr ? kKills : std::atoi(wanted);
   const char* seed_text = std::getenv("WEFT_SEED");
   const unsigned seed = seed_text == nullptr ? std::random_device{}() : static_cast<unsigned>(std::atoi(seed_text));
   SCOPED_TRACE("replay with WEFT_SEED=" + std::to_string(seed));
