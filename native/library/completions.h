@@ -30,7 +30,7 @@ class Completions {
   size_t taken_ = 0;  // from the front of queue_
   size_t log_lines_ = 0;
   // Apart from mutex_, and taken first where both are: who is woken takes at once, and would meet the waker still
-  // inside (two more switches of threads for each event, measured).
+  // inside.
   std::mutex wake_mutex_;
   void (*wake_)(void*) = nullptr;
   void* wake_context_ = nullptr;

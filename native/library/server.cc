@@ -73,8 +73,9 @@ Status find_group(weft_server* server, const weft_server_options& options) {
   const Result<group::SlotRecord> rival = group::read_slot(server->group, server->slot);
   if (rival.ok() && group::proven_alive(rival.value().process)) {
     return Status(Code::DATA_DIRECTORY_LOCKED,
-                  join_text("slot ", server->slot, " of the group directory '", server->group, "' is served by process ",
-                            rival.value().process.pid, " on this host; stop it, or give this server another slot or "
+                  join_text("slot ", server->slot, " of the group directory '", server->group,
+                            "' is served by process ", rival.value().process.pid,
+                            " on this host; stop it, or give this server another slot or "
                             "group directory"));
   }
   if (job->place.size > 1) return {};

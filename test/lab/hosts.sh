@@ -116,24 +116,24 @@ cut() {
   ns=$(namespace "$1")
   nft_in() { ip netns exec "$ns" nft "$@"; }
   case $2 in
-  down | up) ip link set "$link" "$2" ;;
-  blackhole)
-    nft_in add table inet cut
-    nft_in 'add chain inet cut in { type filter hook input priority 0; policy drop; }'
-    nft_in add rule inet cut in iifname lo accept
-    ;;
-  loss)
-    nft_in add table inet cut
-    nft_in 'add chain inet cut in { type filter hook input priority 0; }'
-    nft_in add rule inet cut in iifname eth0 numgen random mod 1000 '<' "${3:?permille}" drop
-    ;;
-  rate) ip netns exec "$ns" tc qdisc replace dev eth0 root tbf rate "${3:?rate}" burst 256kb latency 20ms ;;
-  clear)
-    ip link set "$link" up
-    nft_in delete table inet cut 2>/dev/null || true
-    ip netns exec "$ns" tc qdisc del dev eth0 root 2>/dev/null || true
-    ;;
-  *) usage ;;
+    down | up) ip link set "$link" "$2" ;;
+    blackhole)
+      nft_in add table inet cut
+      nft_in 'add chain inet cut in { type filter hook input priority 0; policy drop; }'
+      nft_in add rule inet cut in iifname lo accept
+      ;;
+    loss)
+      nft_in add table inet cut
+      nft_in 'add chain inet cut in { type filter hook input priority 0; }'
+      nft_in add rule inet cut in iifname eth0 numgen random mod 1000 '<' "${3:?permille}" drop
+      ;;
+    rate) ip netns exec "$ns" tc qdisc replace dev eth0 root tbf rate "${3:?rate}" burst 256kb latency 20ms ;;
+    clear)
+      ip link set "$link" up
+      nft_in delete table inet cut 2>/dev/null || true
+      ip netns exec "$ns" tc qdisc del dev eth0 root 2>/dev/null || true
+      ;;
+    *) usage ;;
   esac
 }
 
@@ -172,15 +172,15 @@ down() {
 command=${1:-}
 shift || usage
 case $command in
-up | launch | cut | down) "$command" "$@" ;;
-address)
-  need_state
-  if [ "${1:-}" = ctl ]; then
-    echo "$net.254"
-  else
-    need_host "${1:-}"
-    echo "$net.$index"
-  fi
-  ;;
-*) usage ;;
+  up | launch | cut | down) "$command" "$@" ;;
+  address)
+    need_state
+    if [ "${1:-}" = ctl ]; then
+      echo "$net.254"
+    else
+      need_host "${1:-}"
+      echo "$net.$index"
+    fi
+    ;;
+  *) usage ;;
 esac

@@ -50,9 +50,9 @@ start_on() { # HOST NAME COMMAND...
   pids[$name]=$!
   # Open for both directions: opening does not wait, and the other end sees an end only when this is closed.
   case $name in
-  server) exec 7<>"$folder/$name.input" ;;
-  producer) exec 8<>"$folder/$name.input" ;;
-  consumer) exec 9<>"$folder/$name.input" ;;
+    server) exec 7<>"$folder/$name.input" ;;
+    producer) exec 8<>"$folder/$name.input" ;;
+    consumer) exec 9<>"$folder/$name.input" ;;
   esac
 }
 declare -A pids

@@ -77,9 +77,9 @@ typedef struct weft_join_options {
 WEFT_API int weft_join(int64_t world, const weft_join_options* options, weft_job** job);
 /* Joins from outside the MPI world through the group directory. Local. */
 WEFT_API int weft_attach(const char* group, const weft_join_options* options, weft_job** job);
-/* Leaves. After weft_join it is collective over its communicator, with a deadline (WEFT_RANK_LOST: others did not come);
- * MPI is finalized only on ranks where Weftline initialised it. Open producers and consumers of the job are closed.
- * NULL is fine. */
+/* Leaves. After weft_join it is collective over its communicator, with a deadline (WEFT_RANK_LOST: others did not
+ * come); MPI is finalized only on ranks where Weftline initialised it. Open producers and consumers of the job are
+ * closed. NULL is fine. */
 WEFT_API int weft_close(weft_job* job);
 
 typedef struct weft_job_facts {

@@ -105,7 +105,10 @@ export class Workplace {
   }
 
   /** Runs a command that must succeed; its output. */
-  async ok(argv: readonly string[], options: { env?: Record<string, string>; input?: string | Uint8Array } = {}): Promise<string> {
+  async ok(
+    argv: readonly string[],
+    options: { env?: Record<string, string>; input?: string | Uint8Array } = {},
+  ): Promise<string> {
     const { exitCode, signal, output, words } = await this.weftline(argv, options);
     if (exitCode !== 0) {
       throw new Error(`weftline ${argv.join(" ")} ended with ${exitCode ?? signal}:\n${words}\n${output.toString()}`);
@@ -114,7 +117,10 @@ export class Workplace {
   }
 
   /** Starts a server and waits until it runs. */
-  async serve(argv: readonly string[] = [], env: Record<string, string> = {}): Promise<Running & { facts: ServerFacts }> {
+  async serve(
+    argv: readonly string[] = [],
+    env: Record<string, string> = {},
+  ): Promise<Running & { facts: ServerFacts }> {
     const running = this.start(["serve", "--json", ...argv], { env });
     const line = await until("the server's start", () => {
       const text = running.output.toString();

@@ -93,10 +93,13 @@ export class FakeCore {
       this.#call("serverStop", String(timeoutMs));
       this.complete(completionKind.server, tag);
     },
-    serverFacts: () => (
-      this.factsAsked++,
-      { slot: 0, slotEpoch: 3, sessionCount: this.sessionCount, data: "/data", group: "/data/group" }
-    ),
+    serverFacts: () => ({
+      slot: 0,
+      slotEpoch: 3,
+      sessionCount: this.sessionCount,
+      data: "/data",
+      group: "/data/group",
+    }),
     serverTopicPut: (_server: unknown, topic: { name: string }) => this.#call("topicPut", topic.name),
     serverTopicRemove: () => undefined,
     serverPartitionOpenAsync: (_server: unknown, spec: { topic: string; partition: number }, tag: number) => {
