@@ -116,9 +116,12 @@ void BrokerImpl::end_session(Session* session) {
 
 void BrokerImpl::refuse(Session* session, const Status& why) {
   counters_.sessions_refused += 1;
-  log_limited(LogLevel::kWarning, join_text("refused a peer (", session->peer, ", ", lane_.transport_of(session->peer),
-                                            session->name.empty() ? "" : ", says it is '", session->name,
-                                            session->name.empty() ? "): " : "'): ", why.text()));
+  // Every launch has clients that are there before the servers let them in; they come again by themselves.
+  const bool is_early = !admitted_ && !stopping_;
+  log_limited(is_early ? LogLevel::kDebug : LogLevel::kWarning,
+              join_text("refused a peer (", session->peer, ", ", lane_.transport_of(session->peer),
+                        session->name.empty() ? "" : ", says it is '", session->name,
+                        session->name.empty() ? "): " : "'): ", why.text()));
   writer_.begin(wire::MessageType::kRefuse, 0, 0);
   writer_.put(wire::Refuse{static_cast<int32_t>(why.code()), 0});
   reply_text(session, why.message());

@@ -37,8 +37,6 @@ export function clientConfiguration(terminal: Terminal, options: ClientOptions):
 
 /** Where a server started here with the default data directory puts its group. */
 export const LOCAL_GROUP = joinPath("weft", "group");
-// `weftline serve &` in the line before takes a moment until it can be found: so long it is waited for.
-const SERVER_START_MS = 5000;
 const SERVER_LOOK_MS = 50;
 const STARTING = ["WEFT_GROUP_MISSING", "WEFT_GROUP_STALE"] as const;
 const LAUNCHER_VARIABLES = ["PMI_RANK", "PMI_FD", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"];
@@ -70,8 +68,13 @@ export async function openJob(
   if (options.group === undefined && isLaunched(environment)) return await join(common);
   const named = configuration.text("client.group");
   const group = named ?? joinPath(directory, LOCAL_GROUP);
-  for (const deadline = Date.now() + SERVER_START_MS; ; await pause(SERVER_LOOK_MS, undefined, { signal })) {
-    const late = Date.now() > deadline;
+  // `weftline serve &` in the line before takes a moment until it can be found.
+  for (
+    const deadline = Date.now() + (configuration.number("client.serverWaitMs") ?? 0);
+    ;
+    await pause(SERVER_LOOK_MS, undefined, { signal })
+  ) {
+    const late = Date.now() >= deadline;
     if (named === undefined && !existsSync(group)) {
       if (!late) continue;
       throw new WeftError("WEFT_GROUP_MISSING", `no job is named, and there is no ./${LOCAL_GROUP} in ${directory}`, {

@@ -103,6 +103,15 @@ export const SETTINGS: readonly Setting[] = [
     meaning: "for connecting to the servers, and for each request to their control plane",
   },
   {
+    path: "client.serverWaitMs",
+    kind: "time",
+    default: 5000,
+    minimum: 0,
+    maximum: DAY_MS,
+    environment: "WEFTLINE_SERVER_WAIT",
+    meaning: "the command line waits so long for a server that is starting or is being started again",
+  },
+  {
     path: "client.deliveryTimeoutMs",
     kind: "time",
     default: 120_000,

@@ -30,7 +30,8 @@ class Capture extends Writable {
 }
 
 async function weftline(...argv: string[]): Promise<{ exitCode: number; output: string; words: string }> {
-  return weftlineIn({}, ...argv);
+  // No server is being started anywhere here.
+  return weftlineIn({ WEFTLINE_SERVER_WAIT: "0" }, ...argv);
 }
 
 async function weftlineIn(
