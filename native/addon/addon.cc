@@ -32,6 +32,11 @@ Napi::Value code_can_retry(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), call.ok() && weft_code_can_retry(code) != 0);
 }
 
+Napi::Value prepare_exit(const Napi::CallbackInfo& info) {
+  weft_prepare_exit();
+  return info.Env().Undefined();
+}
+
 Napi::Value crc32c(const Napi::CallbackInfo& info) {
   Call call(info, "crc32c");
   auto bytes = call.bytes(0);
@@ -80,6 +85,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add<code_words<weft_code_next>>(env, exports, "codeNext");
   add<code_can_retry>(env, exports, "codeCanRetry");
   add<crc32c>(env, exports, "crc32c");
+  add<prepare_exit>(env, exports, "prepareExit");
   add<doctor>(env, exports, "doctor");
   add<log_verify>(env, exports, "logVerify");
   add_job(env, exports);

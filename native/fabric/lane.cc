@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/random.h"
+#include "fabric/exit_gate.h"
 #include "fabric/inprocess_transport.h"
 #include "fabric/libfabric_transport.h"
 #include "fabric/shm_transport.h"
@@ -62,6 +63,8 @@ Result<std::unique_ptr<Lane>> Lane::open(const LaneOptions& options) {
         "opening a lane: message_bytes_max, send_queue_max, heartbeat_ms and receive_buffer_count must not be "
         "0, and peer_timeout_ms must be at least twice heartbeat_ms");
   }
+  const OpeningGuard guard;
+  if (!guard.allowed()) return Status(Code::CLOSED, "opening a lane: the process is ending");
   auto lane = std::make_unique<LaneImpl>(options);
   WEFT_RETURN_IF_ERROR(lane->prepare());
   return std::unique_ptr<Lane>(std::move(lane));

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "fabric/exit_gate.h"
+
 namespace weft::fabric {
 
 SignalGuard::SignalGuard() {
@@ -49,6 +51,7 @@ Result<const LibfabricLibrary*> load_once() {
   if (!missing.empty()) {
     return Status(Code::FABRIC, join_text(kLibraryName, " has no function ", missing, "; use libfabric 1.15 or newer"));
   }
+  watch_exit();
   return static_cast<const LibfabricLibrary*>(&library);
 }
 }  // namespace

@@ -1,5 +1,6 @@
 // Calls that need no job: verifying stored data, saying what the network offers, checksums.
 #include "base/checksum.h"
+#include "fabric/exit_gate.h"
 #include "fabric/fabric.h"
 #include "library/errors.h"
 #include "library/json_text.h"
@@ -28,6 +29,8 @@ int weft_doctor(char** json) {
   *json = copy_text(doctor_json(lane.value()->describe()));
   return WEFT_OK;
 }
+
+void weft_prepare_exit(void) { weft::fabric::begin_exit(5000); }
 
 uint32_t weft_crc32c(const void* bytes, uint64_t length, uint32_t seed) { return weft::crc32c(bytes, length, seed); }
 

@@ -4,6 +4,7 @@
  */
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { isMainThread } from "node:worker_threads";
 
 import { WeftError } from "../errors.js";
 import type { ErrorCode } from "../errors.js";
@@ -43,5 +44,7 @@ function load(): NativeBinding {
     void number;
     return new WeftError(code as ErrorCode, message, { canRetry, next });
   });
+  // Another thread may be opening a lane, and process.exit() runs the destructors of the libraries that it is inside of.
+  if (isMainThread) process.once("exit", () => binding.prepareExit());
   return binding;
 }

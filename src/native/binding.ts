@@ -175,6 +175,8 @@ export interface NativeBinding {
   codeNext(code: number): string | undefined;
   codeCanRetry(code: number): boolean;
   crc32c(bytes: Uint8Array, seed: number): number;
+  /** weft_prepare_exit: before exit() of the process, not of a worker. Waits at most 5 s. */
+  prepareExit(): void;
   /** `weft_doctor`: JSON. On its own thread. */
   doctor(): Promise<string>;
   /** `weft_log_verify` on its own thread; `report` is called with the JSON of each partition. */

@@ -101,6 +101,10 @@ WEFT_API int weft_log_verify(const char* data, void (*report)(void* context, con
 
 /* What this process could use: transports with their addresses and why others were not taken; JSON; weft_free. */
 WEFT_API int weft_doctor(char** json);
+/* Says that this process is about to call exit(): waits (at most 5 s) for a lane that another thread is opening and
+ * lets none be opened any more, so that no thread is inside libfabric when its destructors run. An exit handler of the
+ * library does the same, later. */
+WEFT_API void weft_prepare_exit(void);
 /* CRC32C, for the control plane's own files. */
 WEFT_API uint32_t weft_crc32c(const void* bytes, uint64_t length, uint32_t seed);
 
