@@ -164,8 +164,11 @@ int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
   const Status status = begin(made, settings.status());
   if (!status.ok()) {
     // Never a collective on an error path: the other ranks may not be there.
-    made->place.initialized_here = false;
-    made->place.world = nullptr;
+    const bool alone = made->place.mpi == nullptr || std::string_view(made->place.table().family) == "none";
+    if (!alone) {
+      made->place.initialized_here = false;
+      made->place.world = nullptr;
+    }
     const int closed = weft_close(made);
     static_cast<void>(closed);
     return report(settings.ok() ? status : settings.status());
