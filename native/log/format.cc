@@ -1,6 +1,7 @@
 // Names and checks of the log's format. No I/O, any thread.
 #include "log/format.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace weft::log {
@@ -72,6 +73,11 @@ Status check_record_rest(const RecordHeader& record, const wire::BatchHeader& ba
   const auto blocks = bytes.subspan(kRecordFixedBytes + batch.body_bytes, record.block_count * sizeof(uint32_t));
   if (crc32c(blocks) != record.blocks_checksum) {
     return Status(Code::CORRUPT, "the checksum of the block checksums does not match");
+  }
+  // In no checksum, and known all the same: a change here is a disk that changes bytes.
+  const auto padding = bytes.first(record.record_bytes).subspan(kRecordFixedBytes + batch.body_bytes + blocks.size());
+  if (std::any_of(padding.begin(), padding.end(), [](std::byte byte) { return byte != std::byte{0}; })) {
+    return Status(Code::CORRUPT, "the padding behind the block checksums is not zero");
   }
   return {};
 }

@@ -140,7 +140,8 @@ void damage_partition(const std::string& partition, Damage damage) {
     case Damage::kFlippedMetadata:
       return flip_bit(metadata, metadata_bytes / 2);
     case Damage::kFlippedData:
-      return flip_bit(data, data_bytes / 2);
+      // Extents begin at multiples of 64: no other place is sure to hold data, and not what lies between two of them.
+      return flip_bit(data, data_bytes / 2 / 64 * 64);
     case Damage::kCutData:
       return std::filesystem::resize_file(data, data_bytes / 2 + 3);
     case Damage::kLostMetadata:

@@ -149,6 +149,24 @@ TEST_F(LogDamage, FlippedBitInMetadata) {
   EXPECT_EQ(difference(*log, (kBatches - 1) * 2, batch_at(kBatches - 1)), "");
 }
 
+// Padding was left out once: 3 in 64 runs of a test that flips one bit found nothing damaged.
+TEST_F(LogDamage, FlippedBitAnywhereInARecord) {
+  fill(true);
+  const std::string path = metadata_files().front();
+  StoredBatch stored;
+  uint64_t record_bytes = 0;  // in the header of the first record, behind the segment's
+  std::ifstream(path, std::ios::binary).seekg(64 + 8).read(reinterpret_cast<char*>(&record_bytes), sizeof record_bytes);
+  ASSERT_GT(record_bytes, 200u);
+  ASSERT_LT(record_bytes, 1000u);
+  for (uint64_t at = 64; at < 64 + record_bytes; ++at) {
+    flip(path, at);
+    EXPECT_FALSE(verified().ok) << "byte " << at;
+    EXPECT_EQ(open()->read_batch(0, stored).code(), Code::CORRUPT) << "byte " << at;
+    flip(path, at);
+  }
+  EXPECT_TRUE(verified().ok);
+}
+
 TEST_F(LogDamage, FlippedBitInMetadataOfTheTail) {
   fill(false);
   flip(metadata_files().back(), fs::file_size(metadata_files().back()) - 50);
