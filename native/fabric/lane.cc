@@ -1,5 +1,6 @@
 #include "fabric/lane.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 
 #include "base/random.h"
 #include "fabric/exit_gate.h"
@@ -67,6 +69,9 @@ Result<std::unique_ptr<Lane>> Lane::open(const LaneOptions& options) {
   if (!guard.allowed()) return Status(Code::CLOSED, "opening a lane: the process is ending");
   auto lane = std::make_unique<LaneImpl>(options);
   WEFT_RETURN_IF_ERROR(lane->prepare());
+  // Once more, behind what the fabric providers loaded and registered while they were opened.
+  static std::once_flag watched;
+  std::call_once(watched, watch_exit);
   return std::unique_ptr<Lane>(std::move(lane));
 }
 
@@ -199,7 +204,12 @@ Status LaneImpl::start() {
 void LaneImpl::run() {
   uint64_t idle_since_ns = 0;
   uint32_t turns = 0;
+  ExitWatch exit_watch(*doorbell_);
   while (!stop_.load(std::memory_order_relaxed)) {
+    if (exit_watch.exiting()) [[unlikely]] {
+      exit_watch.stand_still();
+      stand_still();
+    }
     bool worked = run_tasks();
     // While spinning only what costs no system call: spinning on tcp made its round trip three times as long.
     worked |= poll_transports(idle_since_ns != 0);
@@ -232,10 +242,23 @@ void LaneImpl::run() {
       spin_skip_ = std::min(spin_skip_ * 2 + 1, kSpinSkipMax);
       spin_skips_left_ = spin_skip_;
     }
-    sleep();
+    sleep(exit_watch);
     idle_since_ns = 0;
   }
   shut_down();
+}
+
+// The process is ending. Only the thread that ends it is still served: an exit handler may close the job.
+void LaneImpl::stand_still() {
+  const auto wanted = [this] { return stop_.load(std::memory_order_seq_cst) || wanted_in_exit_.load(); };
+  while (!wanted()) {
+    doorbell_->begin_sleep();
+    if (!wanted()) {
+      pollfd rung{doorbell_->descriptor(), POLLIN, 0};
+      static_cast<void>(poll(&rung, 1, -1));  // looked at once more, whatever it says
+    }
+    doorbell_->end_sleep();
+  }
 }
 
 bool LaneImpl::run_tasks() {
@@ -288,11 +311,12 @@ int64_t LaneImpl::sleep_limit_ns(uint64_t now) const {
   return next <= now ? 0 : static_cast<int64_t>(next - now);
 }
 
-void LaneImpl::sleep() {
+void LaneImpl::sleep(const ExitWatch& exit_watch) {
   const int64_t limit_ns = sleep_limit_ns(now_ns());
   doorbell_->begin_sleep();
   // Each queue is looked at once more after the doorbell says "asleep": what came before that did not ring.
-  bool may_sleep = tasks_.empty() && taken_tasks_ == nullptr && !stop_.load(std::memory_order_seq_cst);
+  bool may_sleep =
+      tasks_.empty() && taken_tasks_ == nullptr && !stop_.load(std::memory_order_seq_cst) && !exit_watch.exiting();
   size_t prepared = 0;
   while (may_sleep && prepared < transports_.size()) {
     may_sleep = transports_[prepared]->prepare_sleep();
@@ -378,6 +402,8 @@ void LaneImpl::shut_down() {
 // ---------------------------------------------------------------------------------------------- any thread
 
 void LaneImpl::post(Task* task) {
+  if (in_exit()) [[unlikely]]
+    wanted_in_exit_.store(true, std::memory_order_seq_cst);
   tasks_.push(task);
   doorbell_->ring();
 }

@@ -12,6 +12,7 @@
 
 #include "base/doorbell.h"
 #include "base/mpsc_queue.h"
+#include "fabric/exit_gate.h"
 #include "fabric/peer.h"
 #include "fabric/region.h"
 #include "fabric/transport.h"
@@ -70,10 +71,11 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
 
   // lane.cc
   void run();
+  void stand_still();
   bool run_tasks();
   bool fire_timers();
   bool poll_transports(bool cheap_only = false);
-  void sleep();
+  void sleep(const ExitWatch& exit_watch);
   void poll_descriptors(int64_t timeout_ns);
   int64_t sleep_limit_ns(uint64_t now) const;
   void settle_releases();
@@ -140,6 +142,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
 
   MpscQueue<Task> tasks_;  // any thread pushes
   std::atomic<bool> stop_{false};
+  std::atomic<bool> wanted_in_exit_{false};
   std::thread thread_;
   bool started_ = false;
   std::atomic<bool> running_{false};
