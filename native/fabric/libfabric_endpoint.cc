@@ -3,10 +3,13 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "fabric/left_over_files.h"
+#include "fabric/tcp_listener.h"
 
 namespace weft::fabric {
 
@@ -137,6 +140,7 @@ Status LibfabricTransport::open_endpoint() {
   error = fi_getname(&endpoint_->fid, name, &length);
   if (error != 0) return fail("asking for the endpoint's address", error);
   address_.assign(name, std::min(length, sizeof name));
+  const bool limited = !quirks_.listens_on_tcp || limit_tcp_listener(address_, options_.peer_timeout_ms);
   char text[256];
   size_t text_length = sizeof text;
   const char* shown = fi_av_straddr(av_, name, text, &text_length);
@@ -144,7 +148,8 @@ Status LibfabricTransport::open_endpoint() {
       join_text(name_, ": ", info_->fabric_attr->prov_name, " of libfabric ",
                 static_cast<uint32_t>(FI_MAJOR(library_->version())), ".",
                 static_cast<uint32_t>(FI_MINOR(library_->version())), " on ", info_->domain_attr->name, " at ",
-                shown != nullptr ? shown : "?", cq_descriptor_ >= 0 ? ", wakes by descriptor" : ", polled");
+                shown != nullptr ? shown : "?", cq_descriptor_ >= 0 ? ", wakes by descriptor" : ", polled",
+                limited ? "" : ", listener without limits: /proc/self/fd cannot be read");
   return post_receives();
 }
 
@@ -180,8 +185,10 @@ Result<Link*> LibfabricTransport::open_link(const LaneAddress& address) {
   const AddressEntry* entry = address.find(name_);
   WEFT_ASSERT(entry != nullptr);
   auto link = std::make_unique<LibfabricLink>();
-  // shm opens the other's file here, and may install handlers.
-  const SignalGuard guard;
+  // libfabric's shm opens the other's file here, and may install handlers. No other does: an application may be
+  // installing its own meanwhile.
+  std::optional<SignalGuard> guard;
+  if (quirks_.same_host_only) guard.emplace();
   const int inserted = fi_av_insert(av_, entry->bytes.data(), 1, &link->address, 0, nullptr);
   if (inserted != 1) return fail("inserting the address", inserted < 0 ? inserted : FI_EINVAL);
   links_.push_back(std::move(link));
@@ -211,6 +218,7 @@ void LibfabricTransport::let_go(LibfabricLink* link) {
 bool LibfabricTransport::prepare_sleep() {
   if (cq_descriptor_ < 0) return true;
   fid* waited = &cq_->fid;
+  errno = 0;  // as before fi_cq_read
   return fi_trywait(fabric_, &waited, 1) == 0;
 }
 

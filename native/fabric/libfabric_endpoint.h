@@ -112,6 +112,7 @@ class LibfabricTransport final : public Transport, public EventSource {
   Outcome fail_link(const char* what, int64_t error);
   uint32_t handle_completion(const fi_cq_data_entry& entry);
   uint32_t handle_error();
+  void on_queue_fault(ssize_t error);
   void finish_operation(OperationContext* context, const Status& status);
 
   const std::string name_;
@@ -125,6 +126,7 @@ class LibfabricTransport final : public Transport, public EventSource {
   uint64_t operation_bytes_max_ = 0;
   uint64_t inject_bytes_max_ = 0;
   bool closing_ = false;
+  uint32_t queue_faults_ = 0;
   TransportEvents* events_ = nullptr;
   Watcher* watcher_ = nullptr;
   uint64_t watch_number_ = 0;

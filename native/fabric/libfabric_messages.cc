@@ -1,5 +1,6 @@
 // Messages out and in, and the completion queue.
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +13,8 @@ namespace {
 constexpr uint64_t kSendBytesMax = uint64_t{256} << 20;
 constexpr int kRoundsPerProgress = 4;
 constexpr size_t kEntriesPerRound = 32;
+// Faults of the queue itself, one after another, before the peers are given up.
+constexpr uint32_t kQueueFaultsMax = 100;
 
 // The connection is gone, not only this operation.
 bool ends_link(int error) {
@@ -166,6 +169,9 @@ uint32_t LibfabricTransport::progress() {
   uint32_t events = 0;
   fi_cq_data_entry entries[kEntriesPerRound];
   for (int round = 0; round < kRoundsPerProgress; round++) {
+    // tcp accepts connections in here, and answers for one that hung up too early with -errno, which no call has set
+    // (1.17.0): an EAGAIN of an earlier call kept the dead connection, and the queue's descriptor readable, for ever.
+    errno = 0;
     const ssize_t got = fi_cq_read(cq_, entries, kEntriesPerRound);
     if (got > 0) {
       for (ssize_t i = 0; i < got; i++) events += handle_completion(entries[i]);
@@ -173,7 +179,12 @@ uint32_t LibfabricTransport::progress() {
     } else if (got == -FI_EAVAIL) {
       events += handle_error();
     } else {
-      break;  // EAGAIN, or a fault that the next round shows again
+      if (got == -FI_EAGAIN) {
+        queue_faults_ = 0;
+      } else {
+        on_queue_fault(got);
+      }
+      break;
     }
   }
   for (size_t count = unposted_.size(); count != 0; count--) {
@@ -182,6 +193,19 @@ uint32_t LibfabricTransport::progress() {
     if (post_receive(buffer) != 0) break;
   }
   return events;
+}
+
+// The queue itself does not work. If that stays so, no peer is reached any more, and each is told why.
+void LibfabricTransport::on_queue_fault(ssize_t error) {
+  TransportCounts::add(counts.errors, 1);
+  if (++queue_faults_ != kQueueFaultsMax) return;
+  const Status why(Code::FABRIC, join_text(name_, ": reading the completion queue: ", library_->error_text(error),
+                                           "; look at the network device"));
+  std::vector<LibfabricLink*> open;
+  for (const auto& link : links_) {
+    if (!link->closed) open.push_back(link.get());
+  }
+  for (LibfabricLink* link : open) events_->on_link_lost(*this, link, why, false);
 }
 
 uint32_t LibfabricTransport::handle_completion(const fi_cq_data_entry& entry) {

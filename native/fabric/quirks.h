@@ -21,6 +21,8 @@ struct Quirks {
   bool same_host_only;
   // An RMA operation that completes proves that the target's process runs.
   bool operations_prove_life;
+  // Over TCP sockets of its own, whose listener needs the limits of tcp_listener.h.
+  bool listens_on_tcp;
   const char* reason;
 };
 
