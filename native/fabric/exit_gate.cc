@@ -17,12 +17,11 @@ struct Gate {
   std::condition_variable changed;
   int openings = 0;
   bool exiting = false;
+  bool stopped = false;
   ExitWatch* watches = nullptr;
   // A child of fork() has the watches of its parent, and none of the threads.
   const pid_t process = getpid();
 };
-
-thread_local bool t_in_exit = false;
 
 // Never destroyed: threads may come here while the process ends.
 Gate& gate() {
@@ -48,6 +47,7 @@ ExitWatch::ExitWatch(Doorbell& doorbell) : doorbell_(doorbell) {
   const std::lock_guard lock(gate().mutex);
   next_ = gate().watches;
   gate().watches = this;
+  asked_.store(gate().stopped && gate().process == getpid(), std::memory_order_seq_cst);
 }
 
 ExitWatch::~ExitWatch() {
@@ -58,10 +58,11 @@ ExitWatch::~ExitWatch() {
   gate().changed.notify_all();
 }
 
-void ExitWatch::stand_still() {
-  asked_.store(false, std::memory_order_seq_cst);
+void ExitWatch::set_standing(bool standing) {
   const std::lock_guard lock(gate().mutex);
-  standing_ = true;
+  // Asked anew by the next exit handler.
+  if (standing) asked_.store(false, std::memory_order_seq_cst);
+  standing_ = standing;
   gate().changed.notify_all();
 }
 
@@ -72,13 +73,12 @@ void begin_exit(uint64_t timeout_ms) {
   gate().changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), [] { return gate().openings == 0; });
 }
 
-bool in_exit() { return t_in_exit; }
-
 void stop_lanes(uint64_t timeout_ms) {
   if (gate().process != getpid()) return;
-  t_in_exit = true;
   std::unique_lock lock(gate().mutex);
+  gate().stopped = true;
   for (ExitWatch* watch = gate().watches; watch != nullptr; watch = watch->next_) {
+    if (watch->standing_) continue;
     watch->asked_.store(true, std::memory_order_seq_cst);
     watch->doorbell_.ring();
   }

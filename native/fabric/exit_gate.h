@@ -33,10 +33,10 @@ class ExitWatch {
   ~ExitWatch();
   ExitWatch(const ExitWatch&) = delete;
   ExitWatch& operator=(const ExitWatch&) = delete;
-  // exit() waits for `stand_still`.
+  // exit() waits for `set_standing(true)`.
   bool exiting() const { return asked_.load(std::memory_order_seq_cst); }
-  // Tells the exit that this thread is outside libfabric and stays there.
-  void stand_still();
+  // This thread is outside libfabric and stays there; or goes on because somebody still needs it.
+  void set_standing(bool standing);
 
  private:
   friend void stop_lanes(uint64_t timeout_ms);
@@ -46,14 +46,11 @@ class ExitWatch {
   ExitWatch* next_ = nullptr;
 };
 
-// The calling thread is the one that ends the process.
-bool in_exit();
-
 // Waits for the openings under way and lets no more begin. Called before exit handlers run (a binding's own hook) and
 // by an exit handler of ours.
 void begin_exit(uint64_t timeout_ms);
-// Has exit() call begin_exit, and have all progress threads stand still, before the destructors of everything that was
-// loaded so far.
+// Has exit() call begin_exit, and have all progress threads stand still, also those that start later, before the
+// destructors of everything that was loaded so far.
 void watch_exit();
 
 }  // namespace weft::fabric

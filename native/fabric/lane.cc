@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <mutex>
+#include <system_error>
 
 #include "base/random.h"
 #include "fabric/exit_gate.h"
@@ -28,6 +30,9 @@ constexpr uint64_t kPollFirstNs = 50 * kNsPerUs;
 constexpr uint64_t kPollLastNs = 2 * kNsPerMs;
 // Something waits for room in a transport that may not announce it.
 constexpr uint64_t kRetryNs = 200 * kNsPerUs;
+// Wake-ups one after another after which nothing was to be done; then each one waits so long.
+constexpr uint32_t kWakesInVainMax = 1000;
+constexpr long kPauseNs = 500'000;
 constexpr uint64_t kShutdownNsMax = 200 * kNsPerMs;
 
 // After a spin in vain so many sleeps at most begin without one.
@@ -48,7 +53,8 @@ int wait_for_events(int epoll, epoll_event* events, int count, int64_t timeout_n
   if (timeout_ns > 0 && !missing.load(std::memory_order_relaxed)) {
     timespec limit{timeout_ns / static_cast<int64_t>(kNsPerSecond), timeout_ns % static_cast<int64_t>(kNsPerSecond)};
     const long got = syscall(SYS_epoll_pwait2, epoll, events, count, &limit, nullptr, size_t{0});
-    if (got >= 0 || errno != ENOSYS) return static_cast<int>(got);
+    if (got >= 0 || errno == EINTR || errno == EBADF) return static_cast<int>(got);
+    // ENOSYS of an older kernel; EPERM of a container that does not know the call.
     missing.store(true, std::memory_order_relaxed);
   }
 #endif
@@ -173,6 +179,8 @@ void LaneImpl::set_handler(Channel channel, Handler* handler) {
 
 Status LaneImpl::start() {
   WEFT_ASSERT(!started_);
+  const OpeningGuard guard;
+  if (!guard.allowed()) return Status(Code::CLOSED, "starting a lane: the process is ending");
   for (auto& transport : transports_) WEFT_RETURN_IF_ERROR(transport->start(this, this));
   tick_last_ns_ = now_ns();
   // The process's signals belong to its own threads: a handler must never run on this one.
@@ -184,12 +192,19 @@ Status LaneImpl::start() {
   for (auto& transport : transports_) {
     polled_ |= transport->must_be_polled();
   }
+  try {
+    thread_ = std::thread([this] {
+      // on_progress_thread() reads thread_, which is written when the constructor has returned.
+      running_.wait(false, std::memory_order_acquire);
+      run();
+    });
+  } catch (const std::system_error& error) {
+    const int restored = pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    WEFT_ASSERT(restored == 0);
+    return Status(Code::LIMIT, join_text("starting a lane: no thread could be started: ", error.what(),
+                                         "; raise the limit of processes (ulimit -u, or the cgroup's pids.max)"));
+  }
   started_ = true;
-  thread_ = std::thread([this] {
-    // on_progress_thread() reads thread_, which is written when the constructor has returned.
-    running_.wait(false, std::memory_order_acquire);
-    run();
-  });
   running_.store(true, std::memory_order_release);
   running_.notify_one();
   const int named = pthread_setname_np(thread_.native_handle(), "weft-lane");
@@ -207,8 +222,7 @@ void LaneImpl::run() {
   ExitWatch exit_watch(*doorbell_);
   while (!stop_.load(std::memory_order_relaxed)) {
     if (exit_watch.exiting()) [[unlikely]] {
-      exit_watch.stand_still();
-      stand_still();
+      stand_still(exit_watch);
     }
     bool worked = run_tasks();
     // While spinning only what costs no system call: spinning on tcp made its round trip three times as long.
@@ -222,6 +236,7 @@ void LaneImpl::run() {
     graveyard_.clear();
     settle_releases();
     if (worked) {
+      wakes_in_vain_ = 0;
       if (idle_since_ns != 0) spin_skip_ = 0;  // it paid
       idle_since_ns = 0;
       poll_ns_ = kPollFirstNs;
@@ -248,9 +263,13 @@ void LaneImpl::run() {
   shut_down();
 }
 
-// The process is ending. Only the thread that ends it is still served: an exit handler may close the job.
-void LaneImpl::stand_still() {
-  const auto wanted = [this] { return stop_.load(std::memory_order_seq_cst) || wanted_in_exit_.load(); };
+// The process is ending. Whoever still posts something is served: an exit handler that closes the job, or a thread that
+// the destructor of a global object waits for.
+void LaneImpl::stand_still(ExitWatch& exit_watch) {
+  exit_watch.set_standing(true);
+  const auto wanted = [this] {
+    return stop_.load(std::memory_order_seq_cst) || taken_tasks_ != nullptr || !tasks_.empty();
+  };
   while (!wanted()) {
     doorbell_->begin_sleep();
     if (!wanted()) {
@@ -259,6 +278,7 @@ void LaneImpl::stand_still() {
     }
     doorbell_->end_sleep();
   }
+  exit_watch.set_standing(false);
 }
 
 bool LaneImpl::run_tasks() {
@@ -323,15 +343,21 @@ void LaneImpl::sleep(const ExitWatch& exit_watch) {
     if (may_sleep) prepared++;
   }
   if (may_sleep) {
+    // A descriptor that is readable all the time, with nothing behind it, must not cost a core.
+    if (wakes_in_vain_ > kWakesInVainMax) {
+      const timespec pause{0, kPauseNs};
+      static_cast<void>(nanosleep(&pause, nullptr));
+    }
     wakeups_.fetch_add(1, std::memory_order_relaxed);
     poll_ns_ = std::min(poll_ns_ * 2, kPollLastNs);
-    poll_descriptors(limit_ns);
+    wakes_in_vain_ = poll_descriptors(limit_ns) ? wakes_in_vain_ + 1 : 0;
   }
   for (size_t i = 0; i < prepared; i++) transports_[i]->woke();
   doorbell_->end_sleep();
 }
 
-void LaneImpl::poll_descriptors(int64_t timeout_ns) {
+// False: the time passed.
+bool LaneImpl::poll_descriptors(int64_t timeout_ns) {
   epoll_event events[32];
   const int count = wait_for_events(epoll_, events, 32, timeout_ns);
   // EINTR cannot come (all signals are blocked) and would be harmless; anything else is a fault of ours.
@@ -345,6 +371,7 @@ void LaneImpl::poll_descriptors(int64_t timeout_ns) {
     const auto found = sources_.find(events[i].data.u64);
     if (found != sources_.end()) found->second->on_event(events[i].events);
   }
+  return count > 0;
 }
 
 Result<uint64_t> LaneImpl::watch(int descriptor, EventSource* source) {
@@ -402,8 +429,6 @@ void LaneImpl::shut_down() {
 // ---------------------------------------------------------------------------------------------- any thread
 
 void LaneImpl::post(Task* task) {
-  if (in_exit()) [[unlikely]]
-    wanted_in_exit_.store(true, std::memory_order_seq_cst);
   tasks_.push(task);
   doorbell_->ring();
 }

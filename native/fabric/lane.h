@@ -49,6 +49,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   void on_wire_message(Transport& transport, Link* link, std::span<const std::byte> wire) override;
   void on_operation_done(Transport& transport, Operation* operation, const Status& status) override;
   void on_link_lost(Transport& transport, Link* link, const Status& reason, bool revoked) override;
+  void on_stranger_gone(Link* link) override;
 
   // ---- Watcher
   Result<uint64_t> watch(int descriptor, EventSource* source) override;
@@ -71,12 +72,12 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
 
   // lane.cc
   void run();
-  void stand_still();
+  void stand_still(ExitWatch& exit_watch);
   bool run_tasks();
   bool fire_timers();
   bool poll_transports(bool cheap_only = false);
   void sleep(const ExitWatch& exit_watch);
-  void poll_descriptors(int64_t timeout_ns);
+  bool poll_descriptors(int64_t timeout_ns);
   int64_t sleep_limit_ns(uint64_t now) const;
   void settle_releases();
   void shut_down();
@@ -142,13 +143,13 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
 
   MpscQueue<Task> tasks_;  // any thread pushes
   std::atomic<bool> stop_{false};
-  std::atomic<bool> wanted_in_exit_{false};
   std::thread thread_;
   bool started_ = false;
   std::atomic<bool> running_{false};
   bool closing_ = false;
   bool spins_ = false;  // the last event came from a transport that is cheap to poll
   uint32_t spin_skip_ = 0;
+  uint32_t wakes_in_vain_ = 0;
   uint32_t spin_skips_left_ = 0;
   bool polled_ = false;  // a transport cannot wake us; constant after start()
   uint64_t poll_ns_ = 0;

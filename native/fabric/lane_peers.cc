@@ -330,6 +330,10 @@ void LaneImpl::watch_process(Peer* peer) {
   if (watch->begin().ok()) peer->process_watch = std::move(watch);
 }
 
+void LaneImpl::on_stranger_gone(Link* link) {
+  std::erase_if(rejects_, [link](const PendingReject& reject) { return reject.link == link; });
+}
+
 void LaneImpl::on_link_lost(Transport& transport, Link* link, const Status& reason, bool revoked) {
   TransportCounts::add(transport.counts.errors, 1);
   Peer* peer = find(link->peer);

@@ -226,7 +226,8 @@ void ShmTransport::break_link(ShmLink* link, const Status& reason) {
   link->watch_number = 0;
   if (link->closed) return;
   if (link->peer == 0) {
-    drop(link);  // it never introduced itself
+    events_->on_stranger_gone(link);  // it never introduced itself, or was refused
+    drop(link);
     return;
   }
   events_->on_link_lost(*this, link, reason, true);

@@ -77,6 +77,8 @@ class TransportEvents {
   virtual void on_operation_done(class Transport& transport, Operation* operation, const Status& status) = 0;
   // `revoked`: nothing that the peer began can touch our memory any more.
   virtual void on_link_lost(class Transport& transport, Link* link, const Status& reason, bool revoked) = 0;
+  // A link that no peer has is freed by its transport: an answer that waits for it is forgotten.
+  virtual void on_stranger_gone(Link* link) = 0;
 };
 
 // A descriptor in the lane's epoll set.
