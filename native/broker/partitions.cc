@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "broker/broker_impl.h"
+#include "log/partition_owner.h"
 
 namespace weft::broker {
 
@@ -39,6 +40,18 @@ std::string json_text(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+// As the control plane writes it: 8-4-4-4-12 digits.
+std::string uuid_text(const wire::Uuid& uuid) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (size_t at = 0; at < uuid.size(); ++at) {
+    if (at == 4 || at == 6 || at == 8 || at == 10) text += '-';
+    text += kDigits[uuid[at] >> 4];
+    text += kDigits[uuid[at] & 15];
+  }
+  return text;
 }
 
 const char* durability_name(wire::Durability durability) {
@@ -99,6 +112,8 @@ Status BrokerImpl::OpenJob::open() {
   options.segment_bytes = spec.segment_bytes;
   options.file_system = spec.file_system;
   options.clock = clock;
+  options.owner = join_text(uuid_text(spec.uuid), "/", spec.partition);
+  options.force_lock = spec.force_lock;
   auto opened = log::open_file_log(options, &report);
   if (!opened.ok()) return opened.status();
   log = opened.take();
@@ -154,6 +169,7 @@ void BrokerImpl::add_partition(OpenJob* job) {
       join_text("partition ", job->spec.partition, " of topic '", job->spec.topic, "' on slot ", options_.slot);
   if (!job->status.ok()) {
     log(LogLevel::kError, join_text(partition->label, " cannot be opened: ", job->status.text()));
+    job->log.reset();  // with the locks of its directories
     return job->done(job->status.with_context("opening " + partition->label));
   }
   partition->log = std::move(job->log);
@@ -257,6 +273,9 @@ bool BrokerImpl::run_close(Job* job) {
         if (status.ok()) status = names.status();
         continue;
       }
+      // The owner last: until then nobody else takes the directory.
+      std::stable_partition(names.value().begin(), names.value().end(),
+                            [](const std::string& name) { return name != log::kOwnerName; });
       for (const std::string& name : names.value()) {
         const Status removed = files.remove(directory + "/" + name);
         if (status.ok()) status = removed;
@@ -297,7 +316,10 @@ void BrokerImpl::finish_close(Partition* partition) {
     for (const auto& done : last->closed) done(last->close_status);
     if (stopping_) want_turn();
   };
-  if (last->area == nullptr) return told();
+  if (last->area == nullptr) {
+    last->log.reset();  // with the locks of its directories, so that who is told can open it again
+    return told();
+  }
   ++areas_releasing_;
   last->area->release([this, told] {
     --areas_releasing_;

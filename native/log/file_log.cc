@@ -17,6 +17,11 @@ FileLog::FileLog(const FileLogOptions& options)
 Status FileLog::open(RecoveryReport& report) {
   WEFT_RETURN_IF_ERROR(file_system_.make_directories(options_.metadata_directory));
   WEFT_RETURN_IF_ERROR(file_system_.make_directories(options_.data_directory));
+  if (!options_.owner.empty()) {
+    auto claimed = claim_directories(options_, file_system_);
+    if (!claimed.ok()) return claimed.status();
+    locks_ = claimed.take();
+  }
   auto found = recover_log(options_, file_system_, boot_id_, data_, producers_, report);
   if (!found.ok()) return found.status();
   RecoveredLog& recovered = found.value();

@@ -5,6 +5,7 @@
 #include "log/checkpoint.h"
 #include "log/data_segments.h"
 #include "log/metadata_log.h"
+#include "log/partition_owner.h"
 #include "log/recovery.h"
 
 namespace weft::log {
@@ -49,6 +50,7 @@ class FileLog final : public PartitionLog {
   FileSystem& file_system_;
   Clock& clock_;
   const std::string boot_id_;
+  std::vector<std::unique_ptr<DirectoryLock>> locks_;  // before the files, so that it is let go after them
 
   // ---- writer
   MetadataLog metadata_;

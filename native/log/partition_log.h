@@ -156,8 +156,13 @@ struct FileLogOptions {
   // Of the running kernel ("" = ask it). Under the same one an unclean end was the process's alone: nothing that was
   // written is lost, and ids are not skipped.
   std::string boot_id;
+  // Who the directories belong to, "<topic uuid>/<partition>": recorded in both at the first opening, and they are
+  // locked while the log is open. "": neither, the caller keeps everybody else away.
+  std::string owner;
+  bool force_lock = false;  // goes on where the file system has no locks
 };
-// Opens or creates. Recovers: verifies everything behind the checkpoint, cuts at the first bad batch.
+// WEFT_TOPIC_EXISTS when a directory belongs to another owner, WEFT_DATA_DIRECTORY_LOCKED when another process has it
+// open. Opens or creates. Recovers: verifies everything behind the checkpoint, cuts at the first bad batch.
 Result<std::unique_ptr<PartitionLog>> open_file_log(const FileLogOptions& options, RecoveryReport* report);
 
 struct MemoryLogOptions {

@@ -346,8 +346,8 @@ Status Recovery::place_data_tail() {
     uint64_t number = 0;
     if (!parse_segment_name(name, kDataExtension, number)) continue;
     highest = std::max(highest, number);
-    // Made for batches that were never committed. Without a checkpoint nobody knows: it stays.
-    if (number > data_segment_max_ && (have_checkpoint_ || numbers_.empty())) log_.remove_data.push_back(name);
+    // Made for batches that were never committed. Without a checkpoint nobody knows, not even whose it is: it stays.
+    if (number > data_segment_max_ && have_checkpoint_) log_.remove_data.push_back(name);
   }
   const bool fresh = report_.truncated || highest > data_segment_max_ || data_segment_max_ == 0;
   if (fresh) {

@@ -115,6 +115,24 @@ TEST_P(Faults, ClosedPartitionIsUnavailableAndOpensAgain) {
   EXPECT_EQ(empty.value().next_offset, 0u);
 }
 
+TEST(FaultsOnDisk, AnotherTopicOfThatNameOnTheSameDirectoriesIsRefused) {
+  TestDirectory directory;
+  TestServer server("inprocess");
+  const PartitionSpec first = disk_spec(directory, wire::Durability::kSynced);
+  PartitionSpec second = first;
+  second.uuid = make_uuid(2);
+  ASSERT_TRUE(server.open(first).ok());
+  EXPECT_EQ(server.open(second).status().code(), Code::TOPIC_EXISTS);
+  ASSERT_TRUE(server.close(make_uuid(1), 0, false).ok());
+  const auto refused = server.open(second);
+  EXPECT_EQ(refused.status().code(), Code::TOPIC_EXISTS);
+  EXPECT_NE(refused.status().text().find("01010101-0101-0101-0101-010101010101/0"), std::string::npos)
+      << refused.status().text();
+  ASSERT_TRUE(server.open(first).ok());
+  ASSERT_TRUE(server.close(make_uuid(1), 0, true).ok());
+  EXPECT_TRUE(server.open(second).ok());
+}
+
 TEST_P(Faults, StopFinishesWhatWasAccepted) {
   RawClient client("inprocess");
   client.join(server_);

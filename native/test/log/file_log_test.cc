@@ -79,5 +79,62 @@ TEST(FileLog, MemoryLogReadsWhatWasWritten) {
   }
 }
 
+// Two jobs with a topic of one name and one dataDirectory: the second one found data segments that its fresh metadata
+// did not know, and deleted them as left over.
+TEST(FileLog, DirectoriesOfAnotherPartitionAreRefusedAndStayAsTheyAre) {
+  const TestFolder folder;
+  FileLogOptions first = options_in(folder);
+  first.owner = "11111111-2222-3333-4444-555555555555/0";
+  auto log = open_log(first);
+  ASSERT_NE(log, nullptr);
+  for (uint64_t seed = 0; seed < 8; ++seed) ASSERT_TRUE(store(*log, batch_of(seed)).ok());
+  ASSERT_TRUE(log->sync().ok());
+
+  FileLogOptions second = first;
+  second.owner = "99999999-2222-3333-4444-555555555555/0";
+  for (const std::string& metadata : {folder.path() + "/metadata-of-second", first.metadata_directory}) {
+    second.metadata_directory = metadata;
+    for (const bool live : {true, false}) {
+      if (live != (log != nullptr)) log = live ? open_log(first) : nullptr;
+      const auto refused = open_file_log(second, nullptr);
+      EXPECT_EQ(refused.status().code(), Code::TOPIC_EXISTS) << refused.status().text();
+      EXPECT_NE(refused.status().message().find(first.owner), std::string::npos) << refused.status().text();
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path() + "/metadata-of-second"));
+  log = open_log(first);
+  ASSERT_NE(log, nullptr);
+  uint64_t offset = 0;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    EXPECT_EQ(difference(*log, offset, batch_of(seed)), "") << seed;
+    offset += batch_of(seed).header.event_count;
+  }
+}
+
+TEST(FileLog, DataSegmentsStayWhereNoCheckpointSaysWhatTheyAre) {
+  const TestFolder folder;
+  FileLogOptions options = options_in(folder);
+  auto log = open_log(options);
+  ASSERT_TRUE(store(*log, batch_of(2)).ok());
+  log.reset();
+  FileLogOptions fresh = options;
+  fresh.metadata_directory = folder.path() + "/metadata-of-another";
+  ASSERT_TRUE(store(*open_log(fresh), batch_of(2)).ok());  // behind it, in a segment of its own
+  EXPECT_EQ(difference(*open_log(options), 0, batch_of(2)), "");
+}
+
+TEST(FileLog, IsOpenOnceAtATime) {
+  const TestFolder folder;
+  FileLogOptions options = options_in(folder);
+  options.owner = "11111111-2222-3333-4444-555555555555/0";
+  auto log = open_log(options);
+  ASSERT_NE(log, nullptr);
+  const auto second = open_file_log(options, nullptr);
+  EXPECT_EQ(second.status().code(), Code::DATA_DIRECTORY_LOCKED) << second.status().text();
+  ASSERT_TRUE(log->close().ok());
+  log.reset();
+  EXPECT_NE(open_log(options), nullptr);
+}
+
 }  // namespace
 }  // namespace weft::log
