@@ -119,6 +119,12 @@ class BrokerImpl final : public Broker {
   static bool run_load(Job* job);
   static void load_done(Job* job);
   void answer_opens(ProducerEntry* entry);
+  void take_over(ProducerEntry* entry);
+  static void begin_epoch(ProducerEntry* entry, uint32_t epoch);
+  bool begin_fence(ProducerEntry* entry);
+  static bool run_fence(Job* job);
+  static void finish_fences(BurstEnd* end);
+  static void fence_done(Job* job);
   void open_producer(ProducerEntry* entry, Session* session, uint64_t request_id, uint32_t epoch);
   void refuse_open(Session* session, uint64_t request_id, const Status& why);
   void detach_producer(Producer* producer);  // its entry goes on without it; batches not handed over are dropped

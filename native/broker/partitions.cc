@@ -178,6 +178,8 @@ void BrokerImpl::add_partition(OpenJob* job) {
   partition->group.owner = partition.get();
   partition->cursor_group.finish = &BrokerImpl::finish_cursors;
   partition->cursor_group.owner = partition.get();
+  partition->fence_group.finish = &BrokerImpl::finish_fences;
+  partition->fence_group.owner = partition.get();
   partition->broker_counters = &counters_;
   if (partition->in_memory()) {
     partition->area = std::make_unique<SharedMemory>(lane_, log::data_area(*partition->log));

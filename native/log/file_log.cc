@@ -153,17 +153,27 @@ Status FileLog::sync_files() {
   return {};
 }
 
+Status FileLog::sync_asked() {
+  Status status = sync_files();
+  // A sync that found no room (a network file system, delayed allocation) has lost pages like any other.
+  if (status.code() == Code::NO_SPACE) status = Status(Code::SYNC_FAILED, status.message());
+  return status;
+}
+
+Status FileLog::sync_fences() {
+  WEFT_RETURN_IF_ERROR(check_writable());
+  Status status = sync_asked();
+  if (status.ok()) status = save_checkpoint(false, 0);
+  return stopped_by(std::move(status));
+}
+
 Status FileLog::sync() {
   WEFT_RETURN_IF_ERROR(check_writable());
-  Status status = sync_files();
+  Status status = sync_asked();
   if (status.ok() && bytes_since_checkpoint_ >= options_.checkpoint_bytes) {
     status = save_checkpoint(false, 0);
     // What was asked for is durable; the checkpoint is made up for later.
     if (status.code() == Code::NO_SPACE) status = Status();
-  }
-  if (status.code() == Code::NO_SPACE) {
-    // A sync that found no room (a network file system, delayed allocation) has lost pages like any other.
-    status = Status(Code::SYNC_FAILED, status.message());
   }
   return stopped_by(std::move(status));
 }

@@ -24,6 +24,8 @@ class FileLog final : public PartitionLog {
   void abandon(const DataExtent& extent) override;
   Result<AppendResult> append(const AppendRequest& request) override;
   Status sync() override;
+  void fence(const wire::ProducerId& id, uint32_t epoch) override { producers_.begin_epoch(id, epoch, last_time_ns_); }
+  Status sync_fences() override;
   Status remove_below(uint64_t offset) override;
   const ProducerState* producer(const wire::ProducerId& id) const override { return producers_.find(id); }
   Status close() override;
@@ -44,6 +46,8 @@ class FileLog final : public PartitionLog {
   // Checkpoints and rolls that must come before the next record.
   Status prepare_append(uint64_t record_bytes, uint32_t event_count, const DataExtent& extent, uint64_t time_ns);
   Status sync_files();
+  // As sync_files, for those who asked for a sync: whatever fails, pages are lost.
+  Status sync_asked();
   Status save_checkpoint(bool clean, uint64_t events_ahead);
 
   FileLogOptions options_;

@@ -117,6 +117,12 @@ class PartitionLog {
   // Everything appended before is durable when it returns: data, then metadata, then the directory if files were made.
   // A failure makes the partition read-only for good (WEFT_SYNC_FAILED).
   virtual Status sync() = 0;
+  // The producer is at this epoch, which is newer than its last one, and has stored nothing in it. Durable when
+  // sync_fences() has returned: one checkpoint for all fences before it. Where nothing outlives the process, nothing
+  // needs doing.
+  virtual void fence(const wire::ProducerId&, uint32_t /*epoch*/) {}
+  // As sync(); WEFT_NO_SPACE may be tried again.
+  virtual Status sync_fences() { return {}; }
   // Removes whole segments below the offset. Open reads keep what they read.
   virtual Status remove_below(uint64_t offset) = 0;
   // nullptr if unknown. Valid until the next call of the writer.

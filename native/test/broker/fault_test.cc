@@ -1,5 +1,6 @@
 // Clients that die, stall or send nonsense; partitions and servers that are closed under them.
 #include "broker_client.h"
+#include "log/fault_file.h"
 
 namespace weft::broker::test {
 namespace {
@@ -131,6 +132,74 @@ TEST(FaultsOnDisk, AnotherTopicOfThatNameOnTheSameDirectoriesIsRefused) {
   ASSERT_TRUE(server.open(first).ok());
   ASSERT_TRUE(server.close(make_uuid(1), 0, true).ok());
   EXPECT_TRUE(server.open(second).ok());
+}
+
+// A producer was given epoch 2 and stored nothing; after a restart another one was given epoch 2 as well, and the first
+// batch of the one was answered as a repetition of the other's: acknowledged, and stored nowhere.
+TEST(FaultsOnDisk, AnEpochThatWasGivenIsNotGivenAgainAfterARestart) {
+  TestDirectory directory;
+  const auto id = make_producer_id(1);
+  {
+    TestServer server("inprocess");
+    ASSERT_TRUE(server.open(disk_spec(directory, wire::Durability::kWritten)).ok());
+    RawClient client("inprocess");
+    client.join(server);
+    const auto first = client.open_producer(make_uuid(1), 0, id, 0, nullptr, "solver");
+    EXPECT_EQ(first.epoch, 1u);
+    client.push_inline(first.handle, make_batch({{"x", {}}}, id, 1, 0));
+    ASSERT_EQ(client.ack().code, 0);
+    const auto second = client.open_producer(make_uuid(1), 0, id, 0, nullptr, "solver");
+    ASSERT_EQ(second.code, 0);
+    EXPECT_EQ(second.epoch, 2u);
+    EXPECT_EQ(second.next_sequence, 0u);
+    EXPECT_EQ(second.last_offset, 1u);
+  }
+  TestServer server("inprocess");
+  ASSERT_TRUE(server.open(disk_spec(directory, wire::Durability::kWritten)).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto third = client.open_producer(make_uuid(1), 0, id, 0, nullptr, "solver");
+  EXPECT_EQ(third.epoch, 3u);
+  client.push_inline(third.handle, make_batch({{"y", {}}}, id, third.epoch, 0));
+  ASSERT_EQ(client.ack().code, 0);
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id, 2, nullptr, "solver").code, static_cast<int>(Code::FENCED));
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id, 3, nullptr, "solver").next_sequence, 1u);
+}
+
+TEST(FaultsOnDisk, ANamedProducerIsRefusedWhenItsEpochCannotBeMadeDurable) {
+  log::FaultFileSystem files(1);
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(TestDirectory(), wire::Durability::kWritten);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto id = make_producer_id(1);
+  const auto open = [&](uint32_t epoch, const std::string& name) {
+    return client.open_producer(make_uuid(1), 0, id, epoch, nullptr, name);
+  };
+  EXPECT_EQ(open(0xFFFFFFFF, "solver").code, static_cast<int>(Code::INVALID_ARGUMENT));
+  files.set_capacity(files.used_bytes());
+  EXPECT_EQ(open(0, "solver").code, static_cast<int>(Code::NO_SPACE));
+  files.allow_all();
+  EXPECT_EQ(open(0, "solver").epoch, 1u);
+  // Many at once: each is told its own epoch, in turn.
+  std::vector<uint64_t> requests;
+  for (int count = 0; count < 5; ++count) {
+    requests.push_back(client.begin(wire::MessageType::kProducerOpen));
+    client.writer_.put(wire::ProducerOpen{make_uuid(1), 0, 0, id});
+    client.writer_.text("solver");
+    client.send();
+  }
+  uint32_t epoch = 1;
+  for (const uint64_t request : requests) {
+    EXPECT_EQ(client.take<wire::ProducerOpened>(wire::MessageType::kProducerOpened, request).epoch, ++epoch);
+  }
+  files.fail_sync_after(0);
+  EXPECT_EQ(open(0, "solver").code, static_cast<int>(Code::SYNC_FAILED));
+  EXPECT_EQ(open(0, "solver").code, static_cast<int>(Code::PARTITION_READ_ONLY));
+  EXPECT_EQ(open(0, "").epoch, 7u);  // nobody can open a name that is drawn by lot
+  EXPECT_TRUE(server.logged("is read-only from now on"));
 }
 
 TEST_P(Faults, StopFinishesWhatWasAccepted) {

@@ -1,6 +1,7 @@
 // The file log on real files: what is written is read, across rolls, reopening and retention.
 #include <gtest/gtest.h>
 
+#include "log/fault_file.h"
 #include "log_test_support.h"
 
 namespace weft::log {
@@ -62,6 +63,47 @@ TEST(FileLog, ReadsWhatWasWrittenAcrossRollsAndReopening) {
   EXPECT_EQ(log->read_batch(log->state().next_offset, none).code(), Code::END_OF_STREAM);
   EXPECT_EQ(log->read_batch(log->state().next_offset + 1, none).code(), Code::TRUNCATED);
   EXPECT_EQ(none.first_offset, log->state().next_offset);
+}
+
+// A producer opened, stored nothing, and the next one was given its epoch after a power loss.
+TEST(FileLog, FencesAreDurableAndKeepWhatWasStored) {
+  FaultFileSystem files(1);
+  FileLogOptions options;
+  options.metadata_directory = "/p/metadata";
+  options.data_directory = "/p/data";
+  options.file_system = &files;
+  options.boot_id = "boot1";
+  auto log = open_log(options);
+  const TestBatch batch = make_batch(3, 2, 10);  // sequence 3
+  wire::ProducerId stored = batch.header.producer_id;
+  wire::ProducerId fresh = stored;
+  fresh.bytes[1] = 9;
+  ASSERT_TRUE(store(*log, batch).ok());
+  log->fence(stored, 2);
+  log->fence(fresh, 1);
+  ASSERT_TRUE(log->sync_fences().ok());
+  EXPECT_EQ(log->state().synced_offset, 2u);
+  files.lose_power();
+  options.boot_id = "boot2";
+  log = open_log(options);
+  ASSERT_NE(log, nullptr);
+  EXPECT_EQ(difference(*log, 0, batch), "");
+  for (const auto& [id, epoch] : {std::pair(stored, 2u), std::pair(fresh, 1u)}) {
+    const ProducerState* state = log->producer(id);
+    ASSERT_NE(state, nullptr);
+    EXPECT_EQ(state->epoch, epoch);
+    EXPECT_EQ(state->next_sequence, 0u);
+    EXPECT_TRUE(state->recent.empty());
+  }
+  // No room: to be tried again. A failed sync: for good.
+  files.set_capacity(files.used_bytes());
+  log->fence(fresh, 2);
+  EXPECT_EQ(log->sync_fences().code(), Code::NO_SPACE);
+  files.allow_all();
+  EXPECT_TRUE(log->sync_fences().ok());
+  files.fail_sync_after(0);
+  EXPECT_EQ(log->sync_fences().code(), Code::SYNC_FAILED);
+  EXPECT_TRUE(log->state().read_only);
 }
 
 TEST(FileLog, MemoryLogReadsWhatWasWritten) {
