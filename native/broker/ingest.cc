@@ -236,6 +236,7 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->quarantined = false;
   batch->returned = false;
   batch->cut_answered = false;
+  batch->was_appended = false;
   batch->checksums.clear();  // grows with what arrives: a header alone costs no memory
   const bool body_inline = !body.empty();
   batch->body_units = body_inline ? 0 : (message.header.body_bytes + kSlabBytes - 1) / kSlabBytes;

@@ -233,6 +233,7 @@ struct BatchOp {
   bool cut_answered = false;     // one before it failed: it was sent back already
   bool quarantined = false;      // a read into the partition's memory failed
   bool cut = false;              // writer: a batch before it failed
+  bool was_appended = false;     // writer: it is in the log, even if its sync failed
   bool read_only_seen = false;   // writer
   std::string read_only_reason;  // writer
 };

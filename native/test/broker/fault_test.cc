@@ -202,6 +202,35 @@ TEST(FaultsOnDisk, ANamedProducerIsRefusedWhenItsEpochCannotBeMadeDurable) {
   EXPECT_TRUE(server.logged("is read-only from now on"));
 }
 
+// The batch was in the log, its sync failed, and the answer expected its number again: the producer gave it up and used
+// the number for the next one. After a restart that kept the first, the next was a repetition: acknowledged, and lost.
+TEST(FaultsOnDisk, ABatchWhoseSyncFailedHasUsedItsSequenceUp) {
+  log::FaultFileSystem files(1);
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(TestDirectory(), wire::Durability::kSynced);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto id = make_producer_id(1);
+  const auto producer = client.open_producer(make_uuid(1), 0, id);
+  client.push_inline(producer.handle, make_batch({{"a", {}}}, id, 1, 0));
+  ASSERT_EQ(client.ack().code, 0);
+  files.fail_sync_after(0);
+  for (uint64_t sequence = 1; sequence < 3; ++sequence) {
+    client.push_inline(producer.handle, make_batch({{"b", {}}}, id, 1, sequence));
+  }
+  const wire::Ack failed = client.ack();
+  EXPECT_EQ(failed.code, static_cast<int>(Code::SYNC_FAILED));
+  EXPECT_EQ(failed.expected_sequence, 2u);
+  const wire::Ack behind = client.ack();  // in the same group, or refused by the log, or at the door
+  EXPECT_EQ(behind.sequence, 2u);
+  EXPECT_EQ(behind.expected_sequence, behind.code == static_cast<int>(Code::SYNC_FAILED) ? 3u : 2u);
+  // What the partition says to a client that comes back agrees.
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id, 1).next_sequence,
+            behind.code == static_cast<int>(Code::SYNC_FAILED) ? 3u : 2u);
+}
+
 TEST_P(Faults, StopFinishesWhatWasAccepted) {
   RawClient client("inprocess");
   client.join(server_);
