@@ -138,6 +138,7 @@ class BrokerImpl final : public Broker {
   void on_batch(Session* session, wire::MessageReader& reader);
   Status check_admission(Session* session, Producer* producer, const wire::BatchHeader& header,
                          uint64_t inline_bytes) const;
+  bool answer_repeated(Producer* producer, const wire::BatchHeader& header);
   bool answer_out_of_sequence(Session* session, Producer* producer, const wire::BatchHeader& header);
   void commit_at_once(Producer* producer, const wire::BatchHeader& header, std::span<const std::byte> body,
                       std::span<const std::byte> data);

@@ -231,6 +231,34 @@ TEST(FaultsOnDisk, ABatchWhoseSyncFailedHasUsedItsSequenceUp) {
             behind.code == static_cast<int>(Code::SYNC_FAILED) ? 3u : 2u);
 }
 
+// The acknowledgement was lost with a session, the partition became read-only, and the batch that was sent again was
+// refused for good: the application pushed its events, which are stored, a second time.
+TEST(FaultsOnDisk, RepeatedBatchesAreAcknowledgedByAReadOnlyPartition) {
+  log::FaultFileSystem files(1);
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(TestDirectory(), wire::Durability::kWritten);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto id = make_producer_id(1);
+  const auto producer = client.open_producer(make_uuid(1), 0, id);
+  for (uint64_t sequence = 0; sequence < 3; ++sequence) {
+    client.push_inline(producer.handle, make_batch({{"a", {}}, {"b", {}}}, id, 1, sequence));
+    ASSERT_EQ(client.ack().code, 0);
+  }
+  files.fail_sync_after(0);
+  ASSERT_NE(client.open_producer(make_uuid(1), 0, make_producer_id(2), 0, nullptr, "other").code, 0);
+  const auto again = client.open_producer(make_uuid(1), 0, id, 1);
+  ASSERT_EQ(again.code, 0);
+  client.push_inline(again.handle, make_batch({{"a", {}}, {"b", {}}}, id, 1, 2));
+  const wire::Ack repeated = client.ack();
+  EXPECT_EQ(repeated.code, 0);
+  EXPECT_EQ(repeated.first_offset, 4u);
+  client.push_inline(again.handle, make_batch({{"c", {}}}, id, 1, 3));
+  EXPECT_EQ(client.ack().code, static_cast<int>(Code::PARTITION_READ_ONLY));
+}
+
 TEST_P(Faults, StopFinishesWhatWasAccepted) {
   RawClient client("inprocess");
   client.join(server_);
