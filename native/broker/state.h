@@ -353,7 +353,8 @@ struct CommitOp {
   uint64_t request_id = 0;
   std::string name;
   log::Cursor cursor;
-  Status status;  // writer
+  uint32_t given_epoch = 0;  // of the partition when the client read what it commits
+  Status status;             // writer
   Job job;
 };
 

@@ -259,6 +259,34 @@ TEST(FaultsOnDisk, RepeatedBatchesAreAcknowledgedByAReadOnlyPartition) {
   EXPECT_EQ(client.ack().code, static_cast<int>(Code::PARTITION_READ_ONLY));
 }
 
+// After a power loss offsets go on at the end of the lease. A commit from before, of an offset between, was confirmed
+// and then found to be of lost events at the next start.
+TEST(FaultsOnDisk, ACommitOfEventsThatRecoveryCutOffIsTruncated) {
+  TestDirectory directory;
+  const PartitionSpec spec = disk_spec(directory, wire::Durability::kWritten);
+  {
+    log::FileLogOptions options;
+    options.metadata_directory = spec.metadata_directory;
+    options.data_directory = spec.data_directory;
+    options.boot_id = "before the power loss";
+    auto log = log::open_file_log(options, nullptr).take();
+    const TestBatch batch = make_batch({{"a", {}}, {"b", {}}}, make_producer_id(1), 1, 0);
+    ASSERT_TRUE(log->append({&batch.header, batch.body, {}, {}}).ok());
+  }
+  TestServer server("inprocess");
+  const auto opened = server.open(spec);
+  ASSERT_TRUE(opened.ok());
+  ASSERT_EQ(opened.value().epoch, 2u);
+  ASSERT_GT(opened.value().next_offset, 100u);
+  RawClient client("inprocess");
+  client.join(server);
+  std::string text;
+  EXPECT_EQ(client.commit(make_uuid(1), 0, 1, 100, "c", &text).code, static_cast<int>(Code::TRUNCATED));
+  EXPECT_NE(text.find(std::to_string(opened.value().next_offset)), std::string::npos) << text;
+  EXPECT_EQ(client.commit(make_uuid(1), 0, 1, 2, "c").code, 0);
+  EXPECT_EQ(client.commit(make_uuid(1), 0, 2, opened.value().next_offset, "c").code, 0);
+}
+
 TEST_P(Faults, StopFinishesWhatWasAccepted) {
   RawClient client("inprocess");
   client.join(server_);
