@@ -19,6 +19,7 @@ struct BrokerImpl::OpenJob {
   std::unique_ptr<log::CursorFile> cursor_file;
   log::RecoveryReport report;
   std::vector<log::CursorMove> moved;
+  std::string cursor_damage;
 
   Status open();
 };
@@ -120,7 +121,7 @@ Status BrokerImpl::OpenJob::open() {
   // What is there becomes visible: at the topic's durability.
   if (spec.durability == wire::Durability::kSynced) WEFT_RETURN_IF_ERROR(log->sync());
   log::FileSystem& files = spec.file_system != nullptr ? *spec.file_system : log::FileSystem::real();
-  auto cursors = log::CursorFile::open(files, spec.metadata_directory, *log, &moved);
+  auto cursors = log::CursorFile::open(files, spec.metadata_directory, *log, &moved, &cursor_damage);
   if (!cursors.ok()) return cursors.status();
   cursor_file = cursors.take();
   return {};
@@ -200,6 +201,9 @@ void BrokerImpl::add_partition(OpenJob* job) {
     opened.recovery = join_text(partition->label, " was cut at offset ", job->report.truncated_at_offset, " (",
                                 job->report.metadata_bytes_cut, " bytes of metadata): ", job->report.reason);
     log(LogLevel::kWarning, opened.recovery);
+  }
+  if (!job->cursor_damage.empty()) {
+    log(LogLevel::kWarning, join_text("the cursors of ", partition->label, ": ", job->cursor_damage));
   }
   for (const log::CursorMove& move : job->moved) {
     log(LogLevel::kWarning, join_text("the cursor '", move.name, "' of ", partition->label, " was moved from offset ",

@@ -287,6 +287,20 @@ TEST(FaultsOnDisk, ACommitOfEventsThatRecoveryCutOffIsTruncated) {
   EXPECT_EQ(client.commit(make_uuid(1), 0, 2, opened.value().next_offset, "c").code, 0);
 }
 
+TEST(FaultsOnDisk, DamagedCursorsAreLoggedAndTheOthersGoOn) {
+  TestDirectory directory;
+  const PartitionSpec spec = disk_spec(directory, wire::Durability::kWritten);
+  TestServer server("inprocess");
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  ASSERT_EQ(client.commit(make_uuid(1), 0, 1, 0, "c").code, 0);
+  ASSERT_TRUE(server.close(make_uuid(1), 0, false).ok());
+  std::filesystem::resize_file(spec.metadata_directory + "/cursors", 10);
+  ASSERT_TRUE(server.open(spec).ok());
+  EXPECT_TRUE(server.logged("cursors.damaged"));
+}
+
 TEST_P(Faults, StopFinishesWhatWasAccepted) {
   RawClient client("inprocess");
   client.join(server_);

@@ -16,6 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void flip(const std::string& path, uint64_t position) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(position));
+  const char byte = static_cast<char>(file.get() ^ 0x10);
+  file.seekp(static_cast<std::streamoff>(position));
+  file.put(byte);
+  ASSERT_TRUE(file.good());
+}
+
 class LogDamage : public ::testing::Test {
  protected:
   static constexpr uint64_t kBatches = 60;  // of two events each
@@ -62,14 +71,6 @@ class LogDamage : public ::testing::Test {
   }
   std::vector<std::string> metadata_files() { return files(options_.metadata_directory, ".meta"); }
   std::vector<std::string> data_files() { return files(options_.data_directory, ".data"); }
-  static void flip(const std::string& path, uint64_t position) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(position));
-    const char byte = static_cast<char>(file.get() ^ 0x10);
-    file.seekp(static_cast<std::streamoff>(position));
-    file.put(byte);
-    ASSERT_TRUE(file.good());
-  }
   static void cut_end(const std::string& path, uint64_t bytes) { fs::resize_file(path, fs::file_size(path) - bytes); }
   PartitionVerification verified() {
     auto result = verify_partition(FileSystem::real(), options_.metadata_directory, options_.data_directory);
@@ -396,6 +397,65 @@ TEST(Cursors, SurviveReopeningAndATornTail) {
   ASSERT_EQ(moved.size(), 1u);
   EXPECT_EQ(moved[0].name, "a");
   EXPECT_EQ(cursors->get("a"), (Cursor{1, 10}));
+}
+
+// One flipped bit in the header, or in one record, cost all positions, or all later ones, silently: the file was
+// written anew without them.
+TEST(Cursors, DamageCostsOnePositionIsReportedAndKept) {
+  const TestFolder folder;
+  FileLogOptions options;
+  options.metadata_directory = folder.path() + "/metadata";
+  options.data_directory = folder.path() + "/data";
+  auto log = open_file_log(options, nullptr).take();
+  ASSERT_TRUE(store(*log, make_batch(1, 10, 8)).ok());
+  FileSystem& system = FileSystem::real();
+  const std::string path = folder.path() + "/cursors";
+  const auto content = [](const std::string& name) {
+    std::ifstream file(name, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  std::string damage;
+  const auto reopen = [&] { return CursorFile::open(system, folder.path(), *log, nullptr, &damage).take(); };
+  const auto fill = [&] {
+    auto cursors = reopen();
+    for (const auto& [name, offset] : {std::pair("a", 1), {"b", 2}, {"b", 3}, {"c", 4}}) {
+      ASSERT_TRUE(cursors->set(name, {1, static_cast<uint64_t>(offset)}).ok());
+      ASSERT_TRUE(cursors->write().ok());
+    }
+  };
+  // The header is 64 bytes, a record 256.
+  struct Damage {
+    uint64_t position;
+    std::optional<Cursor> b;
+  };
+  fill();
+  EXPECT_EQ(damage, "");
+  for (const auto& [position, b] : {Damage{10, Cursor{1, 3}}, Damage{64 + 2 * 256 + 9, Cursor{1, 2}}}) {
+    fs::remove(path);
+    fill();
+    EXPECT_EQ(damage, "");
+    flip(path, position);
+    const std::string damaged = content(path);
+    auto cursors = reopen();
+    EXPECT_NE(damage.find(path + ".damaged"), std::string::npos) << damage;
+    EXPECT_EQ(content(path + ".damaged"), damaged);
+    EXPECT_EQ(cursors->get("a"), (Cursor{1, 1})) << position;
+    EXPECT_EQ(cursors->get("b"), b) << position;
+    EXPECT_EQ(cursors->get("c"), (Cursor{1, 4})) << position;
+    cursors = reopen();  // written anew: whole again
+    EXPECT_EQ(damage, "");
+    EXPECT_EQ(cursors->get("c"), (Cursor{1, 4})) << position;
+  }
+  // The end of a write that a crash tore is no damage.
+  fs::remove(path);
+  fs::remove(path + ".damaged");
+  fill();
+  flip(path, 64 + 3 * 256 + 9);
+  auto cursors = reopen();
+  EXPECT_EQ(damage, "");
+  EXPECT_EQ(cursors->get("b"), (Cursor{1, 3}));
+  EXPECT_EQ(cursors->get("c"), std::nullopt);
+  EXPECT_FALSE(fs::exists(path + ".damaged"));
 }
 
 TEST(DataDirectory, KeepsItsSlotAndIsLockedByOne) {
