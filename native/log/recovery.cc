@@ -288,7 +288,10 @@ Status Recovery::replay_segment(MetadataSegment& segment, uint64_t from, bool& g
     if (outcome == RecordScanner::Outcome::kEnd) break;
     Status status = outcome == RecordScanner::Outcome::kBad ? scanner.problem() : check_record(record);
     if (!status.ok()) {
-      if (status.code() != Code::CORRUPT && status.code() != Code::FORMAT_NEWER) return status;
+      // A newer version is whole, for the build that wrote it: cutting it off would destroy events.
+      if (status.code() != Code::CORRUPT) {
+        return status.with_context(join_text(segment.path(), " at ", position));
+      }
       cut(join_text(segment.path(), " at ", position), status.message());
       report_.metadata_bytes_cut += size.value() - position;
       log_.cut_active = true;

@@ -8,6 +8,7 @@
 #include "log/data_directory.h"
 #include "log/directory_lock.h"
 #include "log/fault_file.h"
+#include "log/format.h"
 #include "log/verify.h"
 #include "log_test_support.h"
 
@@ -296,6 +297,36 @@ TEST_F(LogDamage, NewerFormat) {
   file.write(header.data(), 64);
   file.close();
   EXPECT_EQ(open_file_log(options_, nullptr).status().code(), Code::FORMAT_NEWER);
+}
+
+// The first start of an older build cut the newer one's batches off.
+TEST_F(LogDamage, BatchOfANewerVersionIsRefusedAndStays) {
+  auto log = open();
+  const TestBatch batch = make_batch(1, 3, 40);
+  ASSERT_TRUE(store(*log, batch).ok());
+  log.reset();
+  const std::string path = metadata_files().front();
+  const uint64_t position = fs::file_size(path) - record_bytes_of(batch.header.body_bytes, 0);
+  RecordHeader record;
+  wire::BatchHeader header = batch.header;
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(position));
+  file.read(reinterpret_cast<char*>(&record), sizeof record);
+  header.version = 2;
+  header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
+  record.batch_header_checksum = header.header_checksum;
+  seal_header(record);
+  file.seekp(static_cast<std::streamoff>(position));
+  file.write(reinterpret_cast<const char*>(&record), sizeof record);
+  file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  file.close();
+  const uint64_t bytes = fs::file_size(path);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto opened = open_file_log(options_, nullptr);
+    EXPECT_EQ(opened.status().code(), Code::FORMAT_NEWER) << opened.status().text();
+    EXPECT_NE(opened.status().message().find(path), std::string::npos) << opened.status().text();
+    EXPECT_EQ(fs::file_size(path), bytes);
+  }
 }
 
 TEST_F(LogDamage, CutMetadataFile) {
