@@ -207,15 +207,18 @@ Status FileLog::save_checkpoint(bool clean, uint64_t events_ahead) {
 Status FileLog::remove_below(uint64_t offset) {
   WEFT_RETURN_IF_ERROR(check_writable());
   const std::vector<uint64_t> forgotten = metadata_.forget_below(offset);
-  if (forgotten.empty()) return {};
+  // With those of a call before that found no room for the checkpoint.
+  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
+  if (forgotten_.empty()) return {};
   // The checkpoint first: a crash after it leaves files that the next opening removes.
-  Status status = sync_files();
+  Status status = sync_asked();
   if (status.ok()) status = save_checkpoint(false, 0);
-  if (status.ok()) status = metadata_.remove_files(forgotten);
+  if (status.ok()) status = metadata_.remove_files(forgotten_);
   if (status.ok()) {
     status = data_.remove_below(
         std::min({metadata_.min_data_segment(), data_.min_reserved_segment(), data_.tail_segment()}));
   }
+  if (status.ok()) forgotten_.clear();
   return stopped_by(std::move(status));
 }
 

@@ -64,6 +64,7 @@ class FileLog final : public PartitionLog {
   uint64_t last_time_ns_ = 0;
   uint64_t lease_end_ = 0;  // 0: no checkpoint of this run is durable yet
   uint64_t bytes_since_checkpoint_ = 0;
+  std::vector<uint64_t> forgotten_;      // metadata segments out of the log, whose files are still there
   uint64_t data_segment_committed_ = 0;  // the highest that a record names
   bool closed_ = false;
 

@@ -123,7 +123,8 @@ class PartitionLog {
   virtual void fence(const wire::ProducerId&, uint32_t /*epoch*/) {}
   // As sync(); WEFT_NO_SPACE may be tried again.
   virtual Status sync_fences() { return {}; }
-  // Removes whole segments below the offset. Open reads keep what they read.
+  // Removes whole segments below the offset. Open reads keep what they read. After WEFT_NO_SPACE their events are out
+  // of the log and the files still there; the next call removes them.
   virtual Status remove_below(uint64_t offset) = 0;
   // nullptr if unknown. Valid until the next call of the writer.
   virtual const ProducerState* producer(const wire::ProducerId& id) const = 0;

@@ -379,6 +379,28 @@ TEST_F(LogDamage, FullDisk) {
   expect_batches(*log, stored_count + 1);
 }
 
+// The segments were forgotten before the checkpoint found no room: their files stayed, on a full disk, until a restart.
+TEST_F(LogDamage, RetentionOnAFullDiskGoesOnWhenThereIsRoom) {
+  FaultFileSystem files(1);
+  options_.file_system = &files;
+  auto log = open();
+  for (uint64_t number = 0; number < kBatches; ++number) ASSERT_TRUE(store(*log, batch_at(number)).ok());
+  const auto count = [&] { return files.list(options_.metadata_directory).value().size(); };
+  const size_t before = count();
+  files.set_capacity(files.used_bytes());
+  EXPECT_EQ(log->remove_below(kBatches).code(), Code::NO_SPACE);
+  EXPECT_FALSE(log->state().read_only);
+  EXPECT_GE(count(), before);
+  files.allow_all();
+  files.set_capacity(~uint64_t{0} - 1);
+  ASSERT_TRUE(log->remove_below(kBatches).ok());
+  EXPECT_LT(count(), before);
+  const uint64_t first = log->state().first_offset;
+  EXPECT_GT(first, 0u);
+  log = open();
+  EXPECT_EQ(log->state().first_offset, first);
+}
+
 TEST_F(LogDamage, FailedSyncMakesReadOnly) {
   FaultFileSystem files(1);
   options_.file_system = &files;
