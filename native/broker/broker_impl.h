@@ -250,6 +250,7 @@ class BrokerImpl final : public Broker {
   std::unordered_map<PartitionKey, std::unique_ptr<Partition>, PartitionKeyHash> partitions_;
   std::map<std::string, TopicEntry, std::less<>> topics_;
   std::vector<PartitionKey> opening_;
+  std::mutex memory_opening_;  // openers: one at a time takes memory, so that each sees what is left
   std::unordered_map<uint64_t, ControlToken> control_;
   uint64_t next_control_ = 1;
   uint32_t unproved_ = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/available_memory.h"
 #include "broker/broker_impl.h"
 #include "log/partition_owner.h"
 
@@ -102,6 +103,15 @@ Status BrokerImpl::OpenJob::open() {
     options.metadata_limit_bytes = spec.memory_metadata_bytes;
     options.epoch = slot_epoch;
     options.clock = clock;
+    const std::lock_guard lock(static_cast<BrokerImpl*>(job.context)->memory_opening_);
+    // All of it is touched, and the kernel does not say no: it ends a process, perhaps not even this one.
+    const uint64_t available = available_memory_bytes();
+    if (options.data_limit_bytes > available || options.metadata_limit_bytes > available - options.data_limit_bytes) {
+      return Status(Code::OUT_OF_MEMORY,
+                    join_text("it would take ", options.data_limit_bytes, " bytes for data and ",
+                              options.metadata_limit_bytes, " for metadata, ", available,
+                              " are available; lower memoryDataBytes, or place it on a slot with more memory"));
+    }
     auto opened = log::open_memory_log(options);
     if (!opened.ok()) return opened.status();
     log = opened.take();

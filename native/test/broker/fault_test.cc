@@ -116,6 +116,14 @@ TEST_P(Faults, ClosedPartitionIsUnavailableAndOpensAgain) {
   EXPECT_EQ(empty.value().next_offset, 0u);
 }
 
+TEST(FaultsInMemory, APartitionLargerThanTheMemoryIsRefused) {
+  TestServer server("inprocess");
+  const auto opened = server.open(memory_spec(0, uint64_t{1} << 50));
+  EXPECT_EQ(opened.status().code(), Code::OUT_OF_MEMORY) << opened.status().text();
+  EXPECT_NE(opened.status().text().find("memoryDataBytes"), std::string::npos) << opened.status().text();
+  EXPECT_TRUE(server.open(memory_spec()).ok());
+}
+
 TEST(FaultsOnDisk, AnotherTopicOfThatNameOnTheSameDirectoriesIsRefused) {
   TestDirectory directory;
   TestServer server("inprocess");
