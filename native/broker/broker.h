@@ -83,6 +83,7 @@ struct PartitionSpec {
   uint64_t memory_data_bytes = uint64_t{256} << 20;
   uint64_t memory_metadata_bytes = uint64_t{64} << 20;
   log::FileSystem* file_system = nullptr;  // nullptr: the real one
+  bool force_lock = false;                 // disk: goes on where the file system has no locks
 };
 
 struct PartitionOpened {

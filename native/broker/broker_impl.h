@@ -119,6 +119,12 @@ class BrokerImpl final : public Broker {
   static bool run_load(Job* job);
   static void load_done(Job* job);
   void answer_opens(ProducerEntry* entry);
+  void take_over(ProducerEntry* entry);
+  static void begin_epoch(ProducerEntry* entry, uint32_t epoch);
+  bool begin_fence(ProducerEntry* entry);
+  static bool run_fence(Job* job);
+  static void finish_fences(BurstEnd* end);
+  static void fence_done(Job* job);
   void open_producer(ProducerEntry* entry, Session* session, uint64_t request_id, uint32_t epoch);
   void refuse_open(Session* session, uint64_t request_id, const Status& why);
   void detach_producer(Producer* producer);  // its entry goes on without it; batches not handed over are dropped
@@ -132,6 +138,7 @@ class BrokerImpl final : public Broker {
   void on_batch(Session* session, wire::MessageReader& reader);
   Status check_admission(Session* session, Producer* producer, const wire::BatchHeader& header,
                          uint64_t inline_bytes) const;
+  bool answer_repeated(Producer* producer, const wire::BatchHeader& header);
   bool answer_out_of_sequence(Session* session, Producer* producer, const wire::BatchHeader& header);
   void commit_at_once(Producer* producer, const wire::BatchHeader& header, std::span<const std::byte> body,
                       std::span<const std::byte> data);
@@ -243,6 +250,7 @@ class BrokerImpl final : public Broker {
   std::unordered_map<PartitionKey, std::unique_ptr<Partition>, PartitionKeyHash> partitions_;
   std::map<std::string, TopicEntry, std::less<>> topics_;
   std::vector<PartitionKey> opening_;
+  std::mutex memory_opening_;  // openers: one at a time takes memory, so that each sees what is left
   std::unordered_map<uint64_t, ControlToken> control_;
   uint64_t next_control_ = 1;
   uint32_t unproved_ = 0;

@@ -1,6 +1,6 @@
 // The commit: batches of one producer are stored in the order of their sequence, whatever order their data came in.
-// A batch that fails takes those behind it with it (WEFT_SEQUENCE_GAP, "expected" its sequence): the producer sends
-// them again. Disk: the log writer appends all that it was handed, syncs once, and gives all back: group commit.
+// A batch that is not stored takes those behind it with it (WEFT_SEQUENCE_GAP, "expected" its sequence): the producer
+// sends them again. Disk: the log writer appends all that it was handed, syncs once, and gives all back: group commit.
 #include <algorithm>
 
 #include "base/checksum.h"
@@ -97,6 +97,7 @@ bool BrokerImpl::run_commit(Job* job) {
     if (result.ok()) {
       batch->appended = result.value();
       batch->reserved = false;
+      batch->was_appended = true;
     } else {
       status = result.status();
     }
@@ -170,9 +171,15 @@ void BrokerImpl::commit_done(Job* job) {
   broker->try_commit(entry);
 }
 
-// The front of the queue was not stored: those behind it neither.
+// The front of the queue was not stored, and those behind it neither; or it was, but is not durable.
 void BrokerImpl::commit_failed(BatchOp* batch) {
   ProducerEntry* entry = batch->entry;
+  if (batch->was_appended && !batch->cut_answered) {
+    // Its sync failed, and recovery may keep it. Under its number another batch would be taken for a repetition of it.
+    entry->next_sequence = batch->header.sequence + 1;
+    answer_batch(batch, batch->status, entry->next_sequence);
+    return settle(batch);
+  }
   if (!batch->cut_answered) {
     const uint64_t expected = batch->header.sequence;
     answer_batch(batch, batch->status, expected);

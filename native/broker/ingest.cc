@@ -68,10 +68,14 @@ void BrokerImpl::on_batch(Session* session, wire::MessageReader& reader) {
   if (admission.code() == Code::WRONG_HANDLE) return malformed(session, admission.message());
   if (!admission.ok()) {
     const uint64_t expected = producer->entry != nullptr ? producer->entry->admit_sequence : 0;
-    // A repeated batch costs nothing: it is answered even when there is no room.
-    if (admission.code() != Code::BUSY || !answer_out_of_sequence(session, producer, header)) {
-      acknowledge_error(session, producer, batch->handle, header.sequence, expected, admission);
-    }
+    // A repeated batch costs nothing: it is answered even when there is no room, and when there never will be. Told
+    // that the partition is read-only, its producer would give up events that are stored, and store them elsewhere
+    // again.
+    if (admission.code() == Code::BUSY && answer_out_of_sequence(session, producer, header)) return;
+    const bool no_more =
+        admission.code() == Code::PARTITION_READ_ONLY || admission.code() == Code::PARTITION_UNAVAILABLE;
+    if (no_more && producer->entry != nullptr && answer_repeated(producer, header)) return;
+    acknowledge_error(session, producer, batch->handle, header.sequence, expected, admission);
     return;
   }
   if (answer_out_of_sequence(session, producer, header)) return;
@@ -130,6 +134,23 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
   return {};
 }
 
+// True if it was answered (or needs no answer): repeated and known, or in flight already.
+bool BrokerImpl::answer_repeated(Producer* producer, const wire::BatchHeader& header) {
+  ProducerEntry* entry = producer->entry;
+  if (header.sequence >= entry->admit_sequence) return false;
+  if (header.sequence >= entry->next_sequence) return true;  // it is in flight: its answer will come
+  for (size_t i = entry->recent.size(); i > 0; --i) {
+    const ProducerEntry::Recent& recent = entry->recent[i - 1];
+    if (recent.sequence != header.sequence) continue;
+    counters_.batches_repeated += 1;
+    acknowledge(producer,
+                wire::Ack{header.sequence, 0, entry->partition->epoch, recent.first_offset, entry->admit_sequence},
+                Status());
+    return true;
+  }
+  return false;
+}
+
 // True if it was answered (or needs no answer): repeated, in flight already, or ahead of its turn.
 bool BrokerImpl::answer_out_of_sequence(Session* session, Producer* producer, const wire::BatchHeader& header) {
   ProducerEntry* entry = producer->entry;
@@ -141,16 +162,7 @@ bool BrokerImpl::answer_out_of_sequence(Session* session, Producer* producer, co
                                              " of this producer, got ", header.sequence, "; resend from there")));
     return true;
   }
-  if (header.sequence >= entry->next_sequence) return true;  // it is in flight: its answer will come
-  for (size_t i = entry->recent.size(); i > 0; --i) {
-    const ProducerEntry::Recent& recent = entry->recent[i - 1];
-    if (recent.sequence != header.sequence) continue;
-    counters_.batches_repeated += 1;
-    acknowledge(producer,
-                wire::Ack{header.sequence, 0, entry->partition->epoch, recent.first_offset, entry->admit_sequence},
-                Status());
-    return true;
-  }
+  if (answer_repeated(producer, header)) return true;
   acknowledge_error(
       session, producer, producer->handle, header.sequence, entry->admit_sequence,
       Status(Code::SEQUENCE_GAP,
@@ -236,6 +248,7 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->quarantined = false;
   batch->returned = false;
   batch->cut_answered = false;
+  batch->was_appended = false;
   batch->checksums.clear();  // grows with what arrives: a header alone costs no memory
   const bool body_inline = !body.empty();
   batch->body_units = body_inline ? 0 : (message.header.body_bytes + kSlabBytes - 1) / kSlabBytes;

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/available_memory.h"
 #include "broker/broker_impl.h"
+#include "log/partition_owner.h"
 
 namespace weft::broker {
 
@@ -18,6 +20,7 @@ struct BrokerImpl::OpenJob {
   std::unique_ptr<log::CursorFile> cursor_file;
   log::RecoveryReport report;
   std::vector<log::CursorMove> moved;
+  std::string cursor_damage;
 
   Status open();
 };
@@ -39,6 +42,18 @@ std::string json_text(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+// As the control plane writes it: 8-4-4-4-12 digits.
+std::string uuid_text(const wire::Uuid& uuid) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (size_t at = 0; at < uuid.size(); ++at) {
+    if (at == 4 || at == 6 || at == 8 || at == 10) text += '-';
+    text += kDigits[uuid[at] >> 4];
+    text += kDigits[uuid[at] & 15];
+  }
+  return text;
 }
 
 const char* durability_name(wire::Durability durability) {
@@ -88,6 +103,15 @@ Status BrokerImpl::OpenJob::open() {
     options.metadata_limit_bytes = spec.memory_metadata_bytes;
     options.epoch = slot_epoch;
     options.clock = clock;
+    const std::lock_guard lock(static_cast<BrokerImpl*>(job.context)->memory_opening_);
+    // All of it is touched, and the kernel does not say no: it ends a process, perhaps not even this one.
+    const uint64_t available = available_memory_bytes();
+    if (options.data_limit_bytes > available || options.metadata_limit_bytes > available - options.data_limit_bytes) {
+      return Status(Code::OUT_OF_MEMORY,
+                    join_text("it would take ", options.data_limit_bytes, " bytes for data and ",
+                              options.metadata_limit_bytes, " for metadata, ", available,
+                              " are available; lower memoryDataBytes, or place it on a slot with more memory"));
+    }
     auto opened = log::open_memory_log(options);
     if (!opened.ok()) return opened.status();
     log = opened.take();
@@ -99,13 +123,15 @@ Status BrokerImpl::OpenJob::open() {
   options.segment_bytes = spec.segment_bytes;
   options.file_system = spec.file_system;
   options.clock = clock;
+  options.owner = join_text(uuid_text(spec.uuid), "/", spec.partition);
+  options.force_lock = spec.force_lock;
   auto opened = log::open_file_log(options, &report);
   if (!opened.ok()) return opened.status();
   log = opened.take();
   // What is there becomes visible: at the topic's durability.
   if (spec.durability == wire::Durability::kSynced) WEFT_RETURN_IF_ERROR(log->sync());
   log::FileSystem& files = spec.file_system != nullptr ? *spec.file_system : log::FileSystem::real();
-  auto cursors = log::CursorFile::open(files, spec.metadata_directory, *log, &moved);
+  auto cursors = log::CursorFile::open(files, spec.metadata_directory, *log, &moved, &cursor_damage);
   if (!cursors.ok()) return cursors.status();
   cursor_file = cursors.take();
   return {};
@@ -154,6 +180,7 @@ void BrokerImpl::add_partition(OpenJob* job) {
       join_text("partition ", job->spec.partition, " of topic '", job->spec.topic, "' on slot ", options_.slot);
   if (!job->status.ok()) {
     log(LogLevel::kError, join_text(partition->label, " cannot be opened: ", job->status.text()));
+    job->log.reset();  // with the locks of its directories
     return job->done(job->status.with_context("opening " + partition->label));
   }
   partition->log = std::move(job->log);
@@ -162,6 +189,8 @@ void BrokerImpl::add_partition(OpenJob* job) {
   partition->group.owner = partition.get();
   partition->cursor_group.finish = &BrokerImpl::finish_cursors;
   partition->cursor_group.owner = partition.get();
+  partition->fence_group.finish = &BrokerImpl::finish_fences;
+  partition->fence_group.owner = partition.get();
   partition->broker_counters = &counters_;
   if (partition->in_memory()) {
     partition->area = std::make_unique<SharedMemory>(lane_, log::data_area(*partition->log));
@@ -182,6 +211,9 @@ void BrokerImpl::add_partition(OpenJob* job) {
     opened.recovery = join_text(partition->label, " was cut at offset ", job->report.truncated_at_offset, " (",
                                 job->report.metadata_bytes_cut, " bytes of metadata): ", job->report.reason);
     log(LogLevel::kWarning, opened.recovery);
+  }
+  if (!job->cursor_damage.empty()) {
+    log(LogLevel::kWarning, join_text("the cursors of ", partition->label, ": ", job->cursor_damage));
   }
   for (const log::CursorMove& move : job->moved) {
     log(LogLevel::kWarning, join_text("the cursor '", move.name, "' of ", partition->label, " was moved from offset ",
@@ -257,6 +289,9 @@ bool BrokerImpl::run_close(Job* job) {
         if (status.ok()) status = names.status();
         continue;
       }
+      // The owner last: until then nobody else takes the directory.
+      std::stable_partition(names.value().begin(), names.value().end(),
+                            [](const std::string& name) { return name != log::kOwnerName; });
       for (const std::string& name : names.value()) {
         const Status removed = files.remove(directory + "/" + name);
         if (status.ok()) status = removed;
@@ -297,7 +332,10 @@ void BrokerImpl::finish_close(Partition* partition) {
     for (const auto& done : last->closed) done(last->close_status);
     if (stopping_) want_turn();
   };
-  if (last->area == nullptr) return told();
+  if (last->area == nullptr) {
+    last->log.reset();  // with the locks of its directories, so that who is told can open it again
+    return told();
+  }
   ++areas_releasing_;
   last->area->release([this, told] {
     --areas_releasing_;

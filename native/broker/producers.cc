@@ -2,7 +2,7 @@
 //
 // One ProducerEntry per producer id of a partition holds the sequence rule; at most one handle, the newest, is its
 // `active` one. Opening waits until batches that the log writer has already are stored, so that the answer's
-// next_sequence is true.
+// next_sequence is true; a named one on disk also until its new epoch is durable, so that no restart gives it again.
 #include <algorithm>
 
 #include "broker/broker_impl.h"
@@ -29,6 +29,10 @@ void BrokerImpl::on_producer_open(Session* session, wire::MessageReader& reader)
   if (status.ok() && (partition->closing || stopping_)) {
     status = Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed; open again later"));
   }
+  if (status.ok() && open->epoch > wire::kProducerEpochMax) {
+    status = Status(Code::INVALID_ARGUMENT, join_text("epoch ", open->epoch, " of a producer of ", partition->label,
+                                                      ": no epoch is that high; open it with the one it was given"));
+  }
   if (!status.ok()) return refuse_open(session, request_id, status);
   ProducerEntry* entry = find_entry(partition, open->producer);
   if (entry == nullptr) {
@@ -42,7 +46,7 @@ void BrokerImpl::on_producer_open(Session* session, wire::MessageReader& reader)
         Status(Code::BUSY, join_text("too many openings of this producer of ", partition->label, " wait; try again")));
   }
   reference(session);
-  entry->opens.push_back({session, request_id, open->epoch});
+  entry->opens.push_back({session, request_id, open->epoch, !name.empty()});
   if (!entry->loaded) return load_entry(entry);
   answer_opens(entry);
 }
@@ -107,25 +111,99 @@ void BrokerImpl::load_done(Job* job) {
   broker->operation_done(entry->partition);
 }
 
+void BrokerImpl::take_over(ProducerEntry* entry) {
+  if (entry->active == nullptr) return;
+  Producer* old = entry->active;
+  drop_batches(entry, Status(Code::FENCED, join_text("this producer of ", entry->partition->label,
+                                                     " was opened again by another client; stop this one")));
+  old->fenced = true;
+  detach_producer(old);
+}
+
 void BrokerImpl::answer_opens(ProducerEntry* entry) {
   // Whoever opens takes over at once; who is told so waits for the log writer.
   for (const auto& open : entry->opens) {
-    if (open.epoch != wire::kProducerNewEpoch && open.epoch < entry->epoch) continue;
-    if (entry->active != nullptr) {
-      Producer* old = entry->active;
-      drop_batches(entry, Status(Code::FENCED, join_text("this producer of ", entry->partition->label,
-                                                         " was opened again by another client; stop this one")));
-      old->fenced = true;
-      detach_producer(old);
-    }
+    if (open.epoch == wire::kProducerNewEpoch || open.epoch >= entry->epoch) take_over(entry);
   }
-  if (entry->committing > 0) return;
-  std::vector<ProducerEntry::PendingOpen> opens = std::move(entry->opens);
-  entry->opens.clear();
-  for (const auto& open : opens) {
+  while (!entry->opens.empty()) {
+    if (entry->committing > 0 || entry->fencing || begin_fence(entry)) return;
+    const ProducerEntry::PendingOpen open = entry->opens.front();
+    entry->opens.erase(entry->opens.begin());
     open_producer(entry, open.session, open.request_id, open.epoch);
     unreference(open.session);
   }
+}
+
+// The epoch that the first of the openings gets, before it is told. Without that a restart would give the same epoch
+// to two producers, and take a batch of the one for a repeated one of the other.
+bool BrokerImpl::begin_fence(ProducerEntry* entry) {
+  const ProducerEntry::PendingOpen& open = entry->opens.front();
+  if (open.epoch != wire::kProducerNewEpoch || !open.named || open.session->gone || entry->partition->in_memory() ||
+      entry->epoch >= wire::kProducerEpochMax) {
+    return false;
+  }
+  take_over(entry);  // from an opening just before in the same list: it has stored nothing
+  entry->fencing = true;
+  entry->fence_epoch = entry->epoch + 1;
+  ++entry->references;
+  ++entry->partition->operations;
+  entry->fence_job = Job{&BrokerImpl::run_fence, &BrokerImpl::fence_done, entry, this};
+  counters_.writer_queue_now += 1;
+  entry->partition->writer->push(&entry->fence_job);
+  return true;
+}
+
+bool BrokerImpl::run_fence(Job* job) {
+  auto* entry = static_cast<ProducerEntry*>(job->owner);
+  Partition* partition = entry->partition;
+  partition->log->fence(entry->id, entry->fence_epoch);
+  partition->fences.push_back(entry);
+  partition->writer->at_burst_end(&partition->fence_group);
+  return false;
+}
+
+// On the log writer: one checkpoint for all openings of a burst.
+void BrokerImpl::finish_fences(BurstEnd* end) {
+  auto* partition = static_cast<Partition*>(end->owner);
+  const Status status = partition->log->sync_fences();
+  for (ProducerEntry* entry : partition->fences) {
+    entry->fence_status = status;
+    partition->writer->give_back(&entry->fence_job);
+  }
+  partition->fences.clear();
+}
+
+void BrokerImpl::fence_done(Job* job) {
+  auto* entry = static_cast<ProducerEntry*>(job->owner);
+  auto* broker = static_cast<BrokerImpl*>(job->context);
+  broker->counters_.writer_queue_now -= 1;
+  entry->fencing = false;
+  --entry->references;
+  Partition* partition = entry->partition;
+  ProducerEntry::PendingOpen& open = entry->opens.front();
+  if (entry->fence_status.ok()) {
+    begin_epoch(entry, entry->fence_epoch);
+    open.epoch = entry->fence_epoch;
+  } else {
+    const log::PartitionState state = partition->log->state();
+    if (state.read_only) broker->set_read_only(partition, state.read_only_reason);
+    const ProducerEntry::PendingOpen refused = open;
+    entry->opens.erase(entry->opens.begin());
+    if (!refused.session->gone) {
+      broker->refuse_open(
+          refused.session, refused.request_id,
+          entry->fence_status.with_context(join_text("the new epoch of this producer of ", partition->label)));
+    }
+    broker->unreference(refused.session);
+  }
+  broker->answer_opens(entry);
+  broker->operation_done(partition);
+}
+
+void BrokerImpl::begin_epoch(ProducerEntry* entry, uint32_t epoch) {
+  entry->epoch = epoch;
+  entry->next_sequence = 0;  // sequences count within an epoch
+  while (!entry->recent.empty()) entry->recent.pop_front();
 }
 
 void BrokerImpl::open_producer(ProducerEntry* entry, Session* session, uint64_t request_id, uint32_t epoch) {
@@ -137,6 +215,11 @@ void BrokerImpl::open_producer(ProducerEntry* entry, Session* session, uint64_t 
                                                       " is over, it is at epoch ", entry->epoch,
                                                       "; a newer producer opened this name")));
   }
+  if (epoch == wire::kProducerNewEpoch && entry->epoch >= wire::kProducerEpochMax) {
+    return refuse_open(session, request_id,
+                       Status(Code::LIMIT, join_text("this producer of ", partition->label, " is at epoch ",
+                                                     entry->epoch, ", the last one; use another name")));
+  }
   auto slot = std::find(session->producers.begin(), session->producers.end(), nullptr);
   if (slot == session->producers.end()) {
     if (session->producers.size() >= kHandlesPerSessionMax) {
@@ -147,18 +230,9 @@ void BrokerImpl::open_producer(ProducerEntry* entry, Session* session, uint64_t 
     }
     slot = session->producers.insert(session->producers.end(), nullptr);
   }
-  if (entry->active != nullptr) {  // by an opening just before in the same list
-    Producer* old = entry->active;
-    drop_batches(entry, Status(Code::FENCED, "opened again by another client; stop this one"));
-    old->fenced = true;
-    detach_producer(old);
-  }
+  take_over(entry);  // from an opening just before in the same list
   const uint32_t new_epoch = epoch == wire::kProducerNewEpoch ? entry->epoch + 1 : epoch;
-  if (new_epoch != entry->epoch) {
-    entry->epoch = new_epoch;
-    entry->next_sequence = 0;  // sequences count within an epoch
-    while (!entry->recent.empty()) entry->recent.pop_front();
-  }
+  if (new_epoch != entry->epoch) begin_epoch(entry, new_epoch);
   entry->admit_sequence = entry->next_sequence;
   Producer* producer = producer_pool_.take();
   producer->session = session;

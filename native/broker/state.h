@@ -122,10 +122,12 @@ struct Partition {
   AtomicCounters* broker_counters = nullptr;  // any thread
 
   Job close_job;
-  BurstEnd group;                  // writer: group commit
-  std::vector<BatchOp*> synced;    // writer: appended, wait for the sync
-  BurstEnd cursor_group;           // writer
-  std::vector<CommitOp*> commits;  // writer: set, wait for the write
+  BurstEnd group;                      // writer: group commit
+  std::vector<BatchOp*> synced;        // writer: appended, wait for the sync
+  BurstEnd cursor_group;               // writer
+  std::vector<CommitOp*> commits;      // writer: set, wait for the write
+  BurstEnd fence_group;                // writer
+  std::vector<ProducerEntry*> fences;  // writer: noted, wait for the checkpoint
 
   bool in_memory() const { return spec.storage == wire::Storage::kMemory; }
 };
@@ -156,6 +158,7 @@ struct ProducerEntry {
     Session* session = nullptr;  // referenced
     uint64_t request_id = 0;
     uint32_t epoch = 0;
+    bool named = false;
   };
   wire::ProducerId id{};
   Partition* partition = nullptr;
@@ -175,7 +178,11 @@ struct ProducerEntry {
   Job load_job;
   log::ProducerState loaded_state;  // writer
   bool loaded_found = false;        // writer
-  uint64_t writer_cuts = 0;         // writer: batches handed over before this many cuts are not stored
+  bool fencing = false;             // the first of `opens` waits until `fence_epoch` is durable
+  uint32_t fence_epoch = 0;
+  Job fence_job;
+  Status fence_status;       // writer
+  uint64_t writer_cuts = 0;  // writer: batches handed over before this many cuts are not stored
 };
 
 // A slab-sized part of a batch's body or data on its way.
@@ -226,6 +233,7 @@ struct BatchOp {
   bool cut_answered = false;     // one before it failed: it was sent back already
   bool quarantined = false;      // a read into the partition's memory failed
   bool cut = false;              // writer: a batch before it failed
+  bool was_appended = false;     // writer: it is in the log, even if its sync failed
   bool read_only_seen = false;   // writer
   std::string read_only_reason;  // writer
 };
@@ -345,7 +353,8 @@ struct CommitOp {
   uint64_t request_id = 0;
   std::string name;
   log::Cursor cursor;
-  Status status;  // writer
+  uint32_t given_epoch = 0;  // of the partition when the client read what it commits
+  Status status;             // writer
   Job job;
 };
 

@@ -38,6 +38,7 @@ std::string job_text(const wire::Uuid& job) {
 // Slot and epoch from the data directory, which is locked first; without one the epoch is the time, which grows as
 // well.
 Status open_data(weft_server* server, const weft_server_options& options, uint32_t rank_among_servers) {
+  server->force_lock = options.force_lock != 0;
   if (options.data == nullptr) {
     server->slot = options.slot >= 0 ? static_cast<uint32_t>(options.slot) : rank_among_servers;
     server->slot_epoch = static_cast<uint32_t>(Clock::system().realtime_ns() / kNsPerSecond);

@@ -47,6 +47,7 @@ struct weft_server {
   uint32_t slot_count_before = 0;  // that the job's record named then
   std::string published_group;     // where its files are
   std::unique_ptr<weft::log::DirectoryLock> lock;
+  bool force_lock = false;  // for the directories of partitions too
   std::unique_ptr<weft::library::ServerHost> host;
   std::unique_ptr<weft::broker::Broker> broker;
 

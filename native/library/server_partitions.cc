@@ -40,6 +40,7 @@ Result<broker::PartitionSpec> read_spec(const weft_server* server, const weft_se
   if (all.memory_data_bytes != 0) spec.memory_data_bytes = all.memory_data_bytes;
   if (all.memory_metadata_bytes != 0) spec.memory_metadata_bytes = all.memory_metadata_bytes;
   if (spec.storage == wire::Storage::kMemory) return spec;
+  spec.force_lock = server->force_lock;
   const bool needs_data = all.metadata_directory == nullptr || all.data_directory == nullptr;
   if (server->data.empty() && needs_data) {
     return Status(Code::INVALID_ARGUMENT, join_text("topic '", spec.topic,

@@ -1,5 +1,6 @@
 #include "log/cursor_file.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "log/format.h"
@@ -10,6 +11,7 @@ namespace {
 
 constexpr uint32_t kCursorMagic = 0x55435457;        // "WTCU"
 constexpr uint32_t kCursorRecordMagic = 0x52435457;  // "WTCR"
+constexpr std::string_view kDamagedExtension = ".damaged";
 
 struct CursorFileHeader {
   uint32_t magic;
@@ -65,13 +67,15 @@ CursorFile::CursorFile(FileSystem& file_system, std::string directory)
     : file_system_(file_system), directory_(std::move(directory)), path_(join_text(directory_, "/cursors")) {}
 
 Result<std::unique_ptr<CursorFile>> CursorFile::open(FileSystem& file_system, const std::string& directory,
-                                                     const PartitionLog& log, std::vector<CursorMove>* moved) {
+                                                     const PartitionLog& log, std::vector<CursorMove>* moved,
+                                                     std::string* damage) {
   std::unique_ptr<CursorFile> cursors(new CursorFile(file_system, directory));
   WEFT_RETURN_IF_ERROR(file_system.make_directories(directory));
   auto there = file_system.exists(cursors->path_);
   if (!there.ok()) return there.status();
-  bool usable = false;
-  if (there.value()) WEFT_RETURN_IF_ERROR(cursors->load(usable));
+  std::string found;
+  if (there.value()) WEFT_RETURN_IF_ERROR(cursors->load(found));
+  if (damage != nullptr) *damage = std::move(found);
   for (auto& [name, cursor] : cursors->cursors_) {
     const Cursor now = position_in(log, cursor);
     if (now == cursor) continue;
@@ -80,40 +84,68 @@ Result<std::unique_ptr<CursorFile>> CursorFile::open(FileSystem& file_system, co
   }
   // Written anew each time: what a process before left in the page cache, or could not sync, becomes durable.
   Status compacted = cursors->compact();
-  if (compacted.code() == Code::NO_SPACE && usable) return cursors;  // goes on in the old file
+  if (compacted.code() == Code::NO_SPACE && cursors->usable_) return cursors;  // goes on in the old file
   WEFT_RETURN_IF_ERROR(compacted);
   return cursors;
 }
 
-Status CursorFile::load(bool& usable) {
+// Positions that are lost make consumers read from elsewhere, so that all is taken that can be: each record stands by
+// itself.
+Status CursorFile::load(std::string& damage) {
   auto opened = file_system_.open(path_, OpenMode::kReadWrite);
   if (!opened.ok()) return opened.status();
   file_ = opened.take();
   auto size = file_->size();
   if (!size.ok()) return size.status();
-  CursorFileHeader header;
-  // Replaced atomically, so a bad header is damage; the cursors are lost, the consumers start where they are told to.
-  if (size.value() < sizeof header) return {};
-  WEFT_RETURN_IF_ERROR(file_->read_at(0, std::as_writable_bytes(std::span(&header, 1))));
-  if (header.magic != kCursorMagic || header.checksum != checksum_of(header)) return {};
-  if (header.version > kLogFormatVersion) {
+  CursorFileHeader header{};
+  // Replaced atomically: a file that is too short was not left so by a crash.
+  const bool whole = size.value() >= sizeof header;
+  if (whole) WEFT_RETURN_IF_ERROR(file_->read_at(0, std::as_writable_bytes(std::span(&header, 1))));
+  const bool good_header = whole && header.magic == kCursorMagic && header.checksum == checksum_of(header);
+  if (good_header && header.version > kLogFormatVersion) {
     return Status(Code::FORMAT_NEWER, join_text(path_, " has format ", header.version, ", this build knows ",
                                                 kLogFormatVersion, "; use the version that wrote it"));
   }
+  uint64_t bad_count = 0;
+  uint64_t bad_at_end = 0;  // of them, behind the last good one: what a crash left of a write
   end_ = sizeof header;
   CursorRecord record;
-  while (end_ + sizeof record <= size.value()) {
-    WEFT_RETURN_IF_ERROR(file_->read_at(end_, std::as_writable_bytes(std::span(&record, 1))));
-    if (!good_record(record)) break;
+  for (uint64_t at = end_; at + sizeof record <= size.value(); at += sizeof record) {
+    WEFT_RETURN_IF_ERROR(file_->read_at(at, std::as_writable_bytes(std::span(&record, 1))));
+    if (!good_record(record)) {
+      ++bad_count;
+      ++bad_at_end;
+      continue;
+    }
+    bad_at_end = 0;
+    end_ = at + sizeof record;
     const std::string name(record.name, record.name_bytes);
-    if (cursors_.size() >= kCursorsMax && !cursors_.contains(name)) break;
-    cursors_[name] = {record.epoch, record.offset};
-    end_ += sizeof record;
+    if (cursors_.size() < kCursorsMax || cursors_.contains(name)) cursors_[name] = {record.epoch, record.offset};
   }
-  usable = true;
+  usable_ = whole;
   dirty_ = true;
   directory_dirty_ = true;
-  return end_ < size.value() ? file_->truncate(end_) : Status();
+  damaged_ = !good_header || bad_count > bad_at_end;
+  if (!damaged_) return end_ < size.value() ? file_->truncate(end_) : Status();
+  damage = join_text(path_, " is damaged (", good_header ? "" : "its header, and ", bad_count - bad_at_end,
+                     " of its records): positions of consumers may be older or missing; it is kept as ", path_,
+                     kDamagedExtension);
+  return {};
+}
+
+Status CursorFile::keep_damaged() {
+  auto size = file_->size();
+  if (!size.ok()) return size.status();
+  std::vector<std::byte> bytes(std::min(size.value(), kCursorFileBytesMax));
+  WEFT_RETURN_IF_ERROR(file_->read_at(0, bytes));
+  const std::string path = join_text(path_, kDamagedExtension);
+  WEFT_RETURN_IF_ERROR(file_system_.remove(path));
+  auto file = file_system_.open(path, OpenMode::kCreateNew);
+  if (!file.ok()) return file.status();
+  WEFT_RETURN_IF_ERROR(file.value()->write_at(0, bytes));
+  WEFT_RETURN_IF_ERROR(file.value()->sync_data());
+  damaged_ = false;
+  return {};  // its directory is synced with that of the new file
 }
 
 Status CursorFile::set(std::string_view name, Cursor cursor) {
@@ -187,6 +219,7 @@ Status CursorFile::sync() {
 
 // Writes all cursors to a file beside, and puts it in the place of this one. Durable when it returns.
 Status CursorFile::compact() {
+  if (damaged_) WEFT_RETURN_IF_ERROR(keep_damaged());
   std::vector<std::byte> bytes(sizeof(CursorFileHeader));
   CursorFileHeader header{};
   header.magic = kCursorMagic;

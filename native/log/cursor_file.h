@@ -2,9 +2,9 @@
 // of a name counts; rewritten when it has grown to kCursorFileBytesMax.
 //
 // Threads: owned by one thread. Promises: after write() a cursor survives the end of the process, after sync() that of
-// the node. A torn tail is cut at opening. A cursor that points to events which recovery cut off is moved at opening
-// and reported. What can fail: a full disk (what was set stays pending for the next write()), and a sync, after which
-// nothing is written any more.
+// the node. A torn tail is cut at opening; what is damaged before it is passed over, kept beside and reported. A cursor
+// that points to events which recovery cut off is moved at opening and reported. What can fail: a full disk (what was
+// set stays pending for the next write()), and a sync, after which nothing is written any more.
 #pragma once
 
 #include <map>
@@ -32,9 +32,11 @@ struct CursorMove {
 class CursorFile {
  public:
   // Opens or creates `directory`/cursors. `moved` (may be nullptr): cursors whose events are gone and where they are
-  // now.
+  // now. `damage` (may be nullptr): what of the file could not be read, "" for nothing; cursors may be older or missing
+  // then.
   static Result<std::unique_ptr<CursorFile>> open(FileSystem& file_system, const std::string& directory,
-                                                  const PartitionLog& log, std::vector<CursorMove>* moved);
+                                                  const PartitionLog& log, std::vector<CursorMove>* moved,
+                                                  std::string* damage = nullptr);
 
   // In memory, until write(). WEFT_LIMIT for one name too many, WEFT_INVALID_ARGUMENT for a name that is empty or too
   // long.
@@ -47,7 +49,8 @@ class CursorFile {
 
  private:
   CursorFile(FileSystem& file_system, std::string directory);
-  Status load(bool& usable);
+  Status load(std::string& damage);
+  Status keep_damaged();
   Status compact();
   void note_pending(const std::string& name, const Cursor& cursor);
 
@@ -58,6 +61,8 @@ class CursorFile {
   uint64_t end_ = 0;
   std::map<std::string, Cursor, std::less<>> cursors_;
   std::vector<std::byte> pending_;
+  bool usable_ = false;   // the file can be gone on in
+  bool damaged_ = false;  // the file has damage, and no copy was kept yet
   bool dirty_ = false;
   bool directory_dirty_ = false;  // the file was put in place, and its directory not synced since
   std::string failed_;            // why nothing is written any more

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "log/text_file.h"
+
 namespace weft::log {
 
 namespace {
@@ -9,34 +11,9 @@ namespace {
 constexpr std::string_view kFormatWords = "weftline data directory, format ";
 constexpr std::string_view kSlotWords = ", slot ";
 constexpr std::string_view kEpochWords = "epoch ";
-constexpr uint64_t kTextBytesMax = 4096;
 
 std::string format_path(const std::string& path) { return path + "/weftline.format"; }
 std::string slot_path(const std::string& path) { return path + "/slot"; }
-
-Result<std::string> read_text(FileSystem& file_system, const std::string& path) {
-  auto file = file_system.open(path, OpenMode::kReadOnly);
-  if (!file.ok()) return file.status();
-  auto size = file.value()->size();
-  if (!size.ok()) return size.status();
-  if (size.value() > kTextBytesMax) return Status(Code::CORRUPT, join_text(path, " is too long"));
-  std::string text(size.value(), '\0');
-  WEFT_RETURN_IF_ERROR(file.value()->read_at(0, std::as_writable_bytes(std::span(text))));
-  return text;
-}
-
-// Durable when it returns, whole or not at all.
-Status replace_text(FileSystem& file_system, const std::string& directory, const std::string& path,
-                    std::string_view text) {
-  const std::string beside = path + ".new";
-  WEFT_RETURN_IF_ERROR(file_system.remove(beside));
-  auto file = file_system.open(beside, OpenMode::kCreateNew);
-  if (!file.ok()) return file.status();
-  WEFT_RETURN_IF_ERROR(file.value()->write_at(0, std::as_bytes(std::span(text))));
-  WEFT_RETURN_IF_ERROR(file.value()->sync_data());
-  WEFT_RETURN_IF_ERROR(file_system.rename(beside, path));
-  return file_system.sync_directory(directory);
-}
 
 // Takes `words` and the number behind them off the text.
 bool take_number(std::string_view& text, std::string_view words, uint64_t& number) {

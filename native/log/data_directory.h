@@ -17,8 +17,8 @@ constexpr uint64_t kAnySlot = ~uint64_t{0};
 Status check_topic_name(std::string_view name);
 
 struct PartitionPaths {
-  std::string directory;           // the cursors lie here
-  std::string metadata_directory;  // segments, indexes, checkpoint
+  std::string directory;
+  std::string metadata_directory;  // segments, indexes, checkpoint, cursors
   std::string data_directory;
 };
 std::string topics_directory(const std::string& data_directory);

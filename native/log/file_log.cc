@@ -17,6 +17,11 @@ FileLog::FileLog(const FileLogOptions& options)
 Status FileLog::open(RecoveryReport& report) {
   WEFT_RETURN_IF_ERROR(file_system_.make_directories(options_.metadata_directory));
   WEFT_RETURN_IF_ERROR(file_system_.make_directories(options_.data_directory));
+  if (!options_.owner.empty()) {
+    auto claimed = claim_directories(options_, file_system_);
+    if (!claimed.ok()) return claimed.status();
+    locks_ = claimed.take();
+  }
   auto found = recover_log(options_, file_system_, boot_id_, data_, producers_, report);
   if (!found.ok()) return found.status();
   RecoveredLog& recovered = found.value();
@@ -148,17 +153,27 @@ Status FileLog::sync_files() {
   return {};
 }
 
+Status FileLog::sync_asked() {
+  Status status = sync_files();
+  // A sync that found no room (a network file system, delayed allocation) has lost pages like any other.
+  if (status.code() == Code::NO_SPACE) status = Status(Code::SYNC_FAILED, status.message());
+  return status;
+}
+
+Status FileLog::sync_fences() {
+  WEFT_RETURN_IF_ERROR(check_writable());
+  Status status = sync_asked();
+  if (status.ok()) status = save_checkpoint(false, 0);
+  return stopped_by(std::move(status));
+}
+
 Status FileLog::sync() {
   WEFT_RETURN_IF_ERROR(check_writable());
-  Status status = sync_files();
+  Status status = sync_asked();
   if (status.ok() && bytes_since_checkpoint_ >= options_.checkpoint_bytes) {
     status = save_checkpoint(false, 0);
     // What was asked for is durable; the checkpoint is made up for later.
     if (status.code() == Code::NO_SPACE) status = Status();
-  }
-  if (status.code() == Code::NO_SPACE) {
-    // A sync that found no room (a network file system, delayed allocation) has lost pages like any other.
-    status = Status(Code::SYNC_FAILED, status.message());
   }
   return stopped_by(std::move(status));
 }
@@ -192,15 +207,18 @@ Status FileLog::save_checkpoint(bool clean, uint64_t events_ahead) {
 Status FileLog::remove_below(uint64_t offset) {
   WEFT_RETURN_IF_ERROR(check_writable());
   const std::vector<uint64_t> forgotten = metadata_.forget_below(offset);
-  if (forgotten.empty()) return {};
+  // With those of a call before that found no room for the checkpoint.
+  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
+  if (forgotten_.empty()) return {};
   // The checkpoint first: a crash after it leaves files that the next opening removes.
-  Status status = sync_files();
+  Status status = sync_asked();
   if (status.ok()) status = save_checkpoint(false, 0);
-  if (status.ok()) status = metadata_.remove_files(forgotten);
+  if (status.ok()) status = metadata_.remove_files(forgotten_);
   if (status.ok()) {
     status = data_.remove_below(
         std::min({metadata_.min_data_segment(), data_.min_reserved_segment(), data_.tail_segment()}));
   }
+  if (status.ok()) forgotten_.clear();
   return stopped_by(std::move(status));
 }
 

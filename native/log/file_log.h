@@ -5,6 +5,7 @@
 #include "log/checkpoint.h"
 #include "log/data_segments.h"
 #include "log/metadata_log.h"
+#include "log/partition_owner.h"
 #include "log/recovery.h"
 
 namespace weft::log {
@@ -23,6 +24,8 @@ class FileLog final : public PartitionLog {
   void abandon(const DataExtent& extent) override;
   Result<AppendResult> append(const AppendRequest& request) override;
   Status sync() override;
+  void fence(const wire::ProducerId& id, uint32_t epoch) override { producers_.begin_epoch(id, epoch, last_time_ns_); }
+  Status sync_fences() override;
   Status remove_below(uint64_t offset) override;
   const ProducerState* producer(const wire::ProducerId& id) const override { return producers_.find(id); }
   Status close() override;
@@ -43,12 +46,15 @@ class FileLog final : public PartitionLog {
   // Checkpoints and rolls that must come before the next record.
   Status prepare_append(uint64_t record_bytes, uint32_t event_count, const DataExtent& extent, uint64_t time_ns);
   Status sync_files();
+  // As sync_files, for those who asked for a sync: whatever fails, pages are lost.
+  Status sync_asked();
   Status save_checkpoint(bool clean, uint64_t events_ahead);
 
   FileLogOptions options_;
   FileSystem& file_system_;
   Clock& clock_;
   const std::string boot_id_;
+  std::vector<std::unique_ptr<DirectoryLock>> locks_;  // before the files, so that it is let go after them
 
   // ---- writer
   MetadataLog metadata_;
@@ -58,6 +64,7 @@ class FileLog final : public PartitionLog {
   uint64_t last_time_ns_ = 0;
   uint64_t lease_end_ = 0;  // 0: no checkpoint of this run is durable yet
   uint64_t bytes_since_checkpoint_ = 0;
+  std::vector<uint64_t> forgotten_;      // metadata segments out of the log, whose files are still there
   uint64_t data_segment_committed_ = 0;  // the highest that a record names
   bool closed_ = false;
 

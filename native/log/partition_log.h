@@ -117,7 +117,14 @@ class PartitionLog {
   // Everything appended before is durable when it returns: data, then metadata, then the directory if files were made.
   // A failure makes the partition read-only for good (WEFT_SYNC_FAILED).
   virtual Status sync() = 0;
-  // Removes whole segments below the offset. Open reads keep what they read.
+  // The producer is at this epoch, which is newer than its last one, and has stored nothing in it. Durable when
+  // sync_fences() has returned: one checkpoint for all fences before it. Where nothing outlives the process, nothing
+  // needs doing.
+  virtual void fence(const wire::ProducerId&, uint32_t /*epoch*/) {}
+  // As sync(); WEFT_NO_SPACE may be tried again.
+  virtual Status sync_fences() { return {}; }
+  // Removes whole segments below the offset. Open reads keep what they read. After WEFT_NO_SPACE their events are out
+  // of the log and the files still there; the next call removes them.
   virtual Status remove_below(uint64_t offset) = 0;
   // nullptr if unknown. Valid until the next call of the writer.
   virtual const ProducerState* producer(const wire::ProducerId& id) const = 0;
@@ -156,8 +163,13 @@ struct FileLogOptions {
   // Of the running kernel ("" = ask it). Under the same one an unclean end was the process's alone: nothing that was
   // written is lost, and ids are not skipped.
   std::string boot_id;
+  // Who the directories belong to, "<topic uuid>/<partition>": recorded in both at the first opening, and they are
+  // locked while the log is open. "": neither, the caller keeps everybody else away.
+  std::string owner;
+  bool force_lock = false;  // goes on where the file system has no locks
 };
-// Opens or creates. Recovers: verifies everything behind the checkpoint, cuts at the first bad batch.
+// WEFT_TOPIC_EXISTS when a directory belongs to another owner, WEFT_DATA_DIRECTORY_LOCKED when another process has it
+// open. Opens or creates. Recovers: verifies everything behind the checkpoint, cuts at the first bad batch.
 Result<std::unique_ptr<PartitionLog>> open_file_log(const FileLogOptions& options, RecoveryReport* report);
 
 struct MemoryLogOptions {

@@ -36,6 +36,14 @@ void ProducerTable::note(const wire::BatchHeader& batch, uint64_t first_offset, 
   state.recent.push_back({batch.sequence, first_offset, batch.event_count});
 }
 
+void ProducerTable::begin_epoch(const wire::ProducerId& id, uint32_t epoch, uint64_t now_ns) {
+  ProducerState& state = state_of(id);
+  state.recent.clear();
+  state.epoch = epoch;
+  state.next_sequence = 0;
+  state.last_append_time_ns = std::max(state.last_append_time_ns, now_ns);
+}
+
 void ProducerTable::save(std::vector<std::byte>& into) const {
   const auto put = [&into](const auto& object) {
     const auto bytes = std::as_bytes(std::span(&object, 1));

@@ -14,6 +14,8 @@ class ProducerTable {
   const ProducerState* find(const wire::ProducerId& id) const;
   // After a commit, and for each record at recovery. Allocates only for a producer that is new.
   void note(const wire::BatchHeader& batch, uint64_t first_offset, uint64_t append_time_ns);
+  // A new epoch without batches. `now_ns`: so that it is not the one idle longest.
+  void begin_epoch(const wire::ProducerId& id, uint32_t epoch, uint64_t now_ns);
   void clear() { states_.clear(); }
 
   // The body of a checkpoint.

@@ -288,7 +288,10 @@ Status Recovery::replay_segment(MetadataSegment& segment, uint64_t from, bool& g
     if (outcome == RecordScanner::Outcome::kEnd) break;
     Status status = outcome == RecordScanner::Outcome::kBad ? scanner.problem() : check_record(record);
     if (!status.ok()) {
-      if (status.code() != Code::CORRUPT && status.code() != Code::FORMAT_NEWER) return status;
+      // A newer version is whole, for the build that wrote it: cutting it off would destroy events.
+      if (status.code() != Code::CORRUPT) {
+        return status.with_context(join_text(segment.path(), " at ", position));
+      }
       cut(join_text(segment.path(), " at ", position), status.message());
       report_.metadata_bytes_cut += size.value() - position;
       log_.cut_active = true;
@@ -346,8 +349,8 @@ Status Recovery::place_data_tail() {
     uint64_t number = 0;
     if (!parse_segment_name(name, kDataExtension, number)) continue;
     highest = std::max(highest, number);
-    // Made for batches that were never committed. Without a checkpoint nobody knows: it stays.
-    if (number > data_segment_max_ && (have_checkpoint_ || numbers_.empty())) log_.remove_data.push_back(name);
+    // Made for batches that were never committed. Without a checkpoint nobody knows, not even whose it is: it stays.
+    if (number > data_segment_max_ && have_checkpoint_) log_.remove_data.push_back(name);
   }
   const bool fresh = report_.truncated || highest > data_segment_max_ || data_segment_max_ == 0;
   if (fresh) {

@@ -174,6 +174,7 @@ struct PartitionStateReply {
 };
 
 constexpr uint32_t kProducerNewEpoch = 0;
+constexpr uint32_t kProducerEpochMax = 0xFFFFFFFE;  // the next one would come round to kProducerNewEpoch
 // tail: name of the producer ("" if none)
 struct ProducerOpen {
   Uuid topic;

@@ -12,6 +12,7 @@ import { isUuid, type TopicDescription } from "./topic-description.js";
 export const PARTITION_RECORD_VERSION = 1;
 const FORMAT = "weftline-partition";
 const FILE = "partition.json";
+const OWNER = "owner"; // made by the data plane, docs/formats/log.md
 
 export interface PartitionRecord {
   topic: TopicDescription;
@@ -122,12 +123,22 @@ export class PartitionRecords {
     };
   }
 
-  /** Deletes everything of the partition, the record last, so that a crash in between leaves it on record. */
+  /**
+   * Deletes everything of the partition, the record last, so that a crash in between leaves it on record. A directory
+   * elsewhere goes only if its `owner` names this partition: another job may keep a topic of this name there.
+   */
   async remove(topic: TopicDescription, partition: number): Promise<void> {
     if (this.data === undefined) return;
     const directory = this.directory(this.data, topic.name, partition);
-    for (const elsewhere of Object.values(this.directoriesElsewhere(topic, partition))) {
-      await this.files.removeDirectory(elsewhere);
+    const { metadata, data } = this.directoriesElsewhere(topic, partition);
+    for (const elsewhere of [data, metadata]) {
+      if (elsewhere === undefined) continue;
+      const owner = await this.files.read(join(elsewhere, OWNER));
+      // Without an owner it was never opened, or the data plane has emptied it.
+      if (owner === undefined) await this.files.removeEmptyDirectory(elsewhere);
+      else if (Buffer.from(owner).toString("utf8").trimEnd() === `${topic.uuid}/${partition}`) {
+        await this.files.removeDirectory(elsewhere);
+      }
     }
     for (const name of await this.files.list(directory)) {
       if (name !== FILE) await this.files.removeDirectory(join(directory, name));

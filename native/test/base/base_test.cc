@@ -1,11 +1,16 @@
 // The small things that everything stands on: known checksums, codes, messages, seeded random numbers.
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/available_memory.h"
 #include "base/checksum.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -85,6 +90,33 @@ TEST(Random, IsTheSameFromTheSameSeed) {
   EXPECT_EQ(SeededRandom(0).next(), 0xE220A8397B1DCDAFu);
   for (int count = 0; count < 1000; ++count) EXPECT_LT(one.below(7), 7u);
   EXPECT_NE(secure_random_u64(), secure_random_u64());
+}
+
+TEST(AvailableMemory, IsTheLeastOfTheSystemAndOfEachGroupAbove) {
+  EXPECT_GT(available_memory_bytes(), 0u);
+  std::string root = (std::filesystem::temp_directory_path() / "weft_memory_XXXXXX").string();
+  ASSERT_NE(::mkdtemp(root.data()), nullptr);
+  const auto put = [&root](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root + path).parent_path());
+    std::ofstream(root + path) << text;
+  };
+  EXPECT_EQ(available_memory_bytes(root), UINT64_MAX);
+  put("/proc/meminfo", "MemTotal:  900 kB\nMemFree:  100 kB\nMemAvailable:     700 kB\n");
+  EXPECT_EQ(available_memory_bytes(root), 700u * 1024);
+  put("/proc/self/cgroup", "0::/job/step\n");
+  put("/sys/fs/cgroup/job/step/memory.max", "max\n");
+  put("/sys/fs/cgroup/job/step/memory.current", "5000\n");
+  EXPECT_EQ(available_memory_bytes(root), 700u * 1024);
+  put("/sys/fs/cgroup/job/memory.max", "100000\n");
+  put("/sys/fs/cgroup/job/memory.current", "90000\n");
+  EXPECT_EQ(available_memory_bytes(root), 10'000u);
+  put("/sys/fs/cgroup/job/memory.stat", "anon 1\ninactive_file 20000\nactive_file 1000\n");
+  EXPECT_EQ(available_memory_bytes(root), 31'000u);
+  put("/proc/self/cgroup", "9:name=systemd:/\n4:cpu,memory:/one\n");
+  put("/sys/fs/cgroup/memory/one/memory.limit_in_bytes", "4000\n");
+  put("/sys/fs/cgroup/memory/one/memory.usage_in_bytes", "5000\n");
+  EXPECT_EQ(available_memory_bytes(root), 0u);
+  std::filesystem::remove_all(root);
 }
 
 TEST(Clock, DoesNotGoBack) {

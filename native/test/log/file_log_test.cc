@@ -1,6 +1,7 @@
 // The file log on real files: what is written is read, across rolls, reopening and retention.
 #include <gtest/gtest.h>
 
+#include "log/fault_file.h"
 #include "log_test_support.h"
 
 namespace weft::log {
@@ -64,6 +65,47 @@ TEST(FileLog, ReadsWhatWasWrittenAcrossRollsAndReopening) {
   EXPECT_EQ(none.first_offset, log->state().next_offset);
 }
 
+// A producer opened, stored nothing, and the next one was given its epoch after a power loss.
+TEST(FileLog, FencesAreDurableAndKeepWhatWasStored) {
+  FaultFileSystem files(1);
+  FileLogOptions options;
+  options.metadata_directory = "/p/metadata";
+  options.data_directory = "/p/data";
+  options.file_system = &files;
+  options.boot_id = "boot1";
+  auto log = open_log(options);
+  const TestBatch batch = make_batch(3, 2, 10);  // sequence 3
+  wire::ProducerId stored = batch.header.producer_id;
+  wire::ProducerId fresh = stored;
+  fresh.bytes[1] = 9;
+  ASSERT_TRUE(store(*log, batch).ok());
+  log->fence(stored, 2);
+  log->fence(fresh, 1);
+  ASSERT_TRUE(log->sync_fences().ok());
+  EXPECT_EQ(log->state().synced_offset, 2u);
+  files.lose_power();
+  options.boot_id = "boot2";
+  log = open_log(options);
+  ASSERT_NE(log, nullptr);
+  EXPECT_EQ(difference(*log, 0, batch), "");
+  for (const auto& [id, epoch] : {std::pair(stored, 2u), std::pair(fresh, 1u)}) {
+    const ProducerState* state = log->producer(id);
+    ASSERT_NE(state, nullptr);
+    EXPECT_EQ(state->epoch, epoch);
+    EXPECT_EQ(state->next_sequence, 0u);
+    EXPECT_TRUE(state->recent.empty());
+  }
+  // No room: to be tried again. A failed sync: for good.
+  files.set_capacity(files.used_bytes());
+  log->fence(fresh, 2);
+  EXPECT_EQ(log->sync_fences().code(), Code::NO_SPACE);
+  files.allow_all();
+  EXPECT_TRUE(log->sync_fences().ok());
+  files.fail_sync_after(0);
+  EXPECT_EQ(log->sync_fences().code(), Code::SYNC_FAILED);
+  EXPECT_TRUE(log->state().read_only);
+}
+
 TEST(FileLog, MemoryLogReadsWhatWasWritten) {
   MemoryLogOptions options;
   options.data_limit_bytes = 4 << 20;
@@ -77,6 +119,63 @@ TEST(FileLog, MemoryLogReadsWhatWasWritten) {
     ASSERT_EQ(difference(*log, offset, batch_of(seed)), "");
     offset += batch_of(seed).header.event_count;
   }
+}
+
+// Two jobs with a topic of one name and one dataDirectory: the second one found data segments that its fresh metadata
+// did not know, and deleted them as left over.
+TEST(FileLog, DirectoriesOfAnotherPartitionAreRefusedAndStayAsTheyAre) {
+  const TestFolder folder;
+  FileLogOptions first = options_in(folder);
+  first.owner = "11111111-2222-3333-4444-555555555555/0";
+  auto log = open_log(first);
+  ASSERT_NE(log, nullptr);
+  for (uint64_t seed = 0; seed < 8; ++seed) ASSERT_TRUE(store(*log, batch_of(seed)).ok());
+  ASSERT_TRUE(log->sync().ok());
+
+  FileLogOptions second = first;
+  second.owner = "99999999-2222-3333-4444-555555555555/0";
+  for (const std::string& metadata : {folder.path() + "/metadata-of-second", first.metadata_directory}) {
+    second.metadata_directory = metadata;
+    for (const bool live : {true, false}) {
+      if (live != (log != nullptr)) log = live ? open_log(first) : nullptr;
+      const auto refused = open_file_log(second, nullptr);
+      EXPECT_EQ(refused.status().code(), Code::TOPIC_EXISTS) << refused.status().text();
+      EXPECT_NE(refused.status().message().find(first.owner), std::string::npos) << refused.status().text();
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path() + "/metadata-of-second"));
+  log = open_log(first);
+  ASSERT_NE(log, nullptr);
+  uint64_t offset = 0;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    EXPECT_EQ(difference(*log, offset, batch_of(seed)), "") << seed;
+    offset += batch_of(seed).header.event_count;
+  }
+}
+
+TEST(FileLog, DataSegmentsStayWhereNoCheckpointSaysWhatTheyAre) {
+  const TestFolder folder;
+  FileLogOptions options = options_in(folder);
+  auto log = open_log(options);
+  ASSERT_TRUE(store(*log, batch_of(2)).ok());
+  log.reset();
+  FileLogOptions fresh = options;
+  fresh.metadata_directory = folder.path() + "/metadata-of-another";
+  ASSERT_TRUE(store(*open_log(fresh), batch_of(2)).ok());  // behind it, in a segment of its own
+  EXPECT_EQ(difference(*open_log(options), 0, batch_of(2)), "");
+}
+
+TEST(FileLog, IsOpenOnceAtATime) {
+  const TestFolder folder;
+  FileLogOptions options = options_in(folder);
+  options.owner = "11111111-2222-3333-4444-555555555555/0";
+  auto log = open_log(options);
+  ASSERT_NE(log, nullptr);
+  const auto second = open_file_log(options, nullptr);
+  EXPECT_EQ(second.status().code(), Code::DATA_DIRECTORY_LOCKED) << second.status().text();
+  ASSERT_TRUE(log->close().ok());
+  log.reset();
+  EXPECT_NE(open_log(options), nullptr);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "log/data_directory.h"
 #include "log/directory_lock.h"
 #include "log/fault_file.h"
+#include "log/format.h"
 #include "log/verify.h"
 #include "log_test_support.h"
 
@@ -15,6 +16,15 @@ namespace weft::log {
 namespace {
 
 namespace fs = std::filesystem;
+
+void flip(const std::string& path, uint64_t position) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(position));
+  const char byte = static_cast<char>(file.get() ^ 0x10);
+  file.seekp(static_cast<std::streamoff>(position));
+  file.put(byte);
+  ASSERT_TRUE(file.good());
+}
 
 class LogDamage : public ::testing::Test {
  protected:
@@ -62,14 +72,6 @@ class LogDamage : public ::testing::Test {
   }
   std::vector<std::string> metadata_files() { return files(options_.metadata_directory, ".meta"); }
   std::vector<std::string> data_files() { return files(options_.data_directory, ".data"); }
-  static void flip(const std::string& path, uint64_t position) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(position));
-    const char byte = static_cast<char>(file.get() ^ 0x10);
-    file.seekp(static_cast<std::streamoff>(position));
-    file.put(byte);
-    ASSERT_TRUE(file.good());
-  }
   static void cut_end(const std::string& path, uint64_t bytes) { fs::resize_file(path, fs::file_size(path) - bytes); }
   PartitionVerification verified() {
     auto result = verify_partition(FileSystem::real(), options_.metadata_directory, options_.data_directory);
@@ -297,6 +299,36 @@ TEST_F(LogDamage, NewerFormat) {
   EXPECT_EQ(open_file_log(options_, nullptr).status().code(), Code::FORMAT_NEWER);
 }
 
+// The first start of an older build cut the newer one's batches off.
+TEST_F(LogDamage, BatchOfANewerVersionIsRefusedAndStays) {
+  auto log = open();
+  const TestBatch batch = make_batch(1, 3, 40);
+  ASSERT_TRUE(store(*log, batch).ok());
+  log.reset();
+  const std::string path = metadata_files().front();
+  const uint64_t position = fs::file_size(path) - record_bytes_of(batch.header.body_bytes, 0);
+  RecordHeader record;
+  wire::BatchHeader header = batch.header;
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(position));
+  file.read(reinterpret_cast<char*>(&record), sizeof record);
+  header.version = 2;
+  header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
+  record.batch_header_checksum = header.header_checksum;
+  seal_header(record);
+  file.seekp(static_cast<std::streamoff>(position));
+  file.write(reinterpret_cast<const char*>(&record), sizeof record);
+  file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  file.close();
+  const uint64_t bytes = fs::file_size(path);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto opened = open_file_log(options_, nullptr);
+    EXPECT_EQ(opened.status().code(), Code::FORMAT_NEWER) << opened.status().text();
+    EXPECT_NE(opened.status().message().find(path), std::string::npos) << opened.status().text();
+    EXPECT_EQ(fs::file_size(path), bytes);
+  }
+}
+
 TEST_F(LogDamage, CutMetadataFile) {
   fill(true);
   const std::string last = metadata_files().back();
@@ -345,6 +377,28 @@ TEST_F(LogDamage, FullDisk) {
   log = open();
   EXPECT_FALSE(report_.truncated) << report_.reason;
   expect_batches(*log, stored_count + 1);
+}
+
+// The segments were forgotten before the checkpoint found no room: their files stayed, on a full disk, until a restart.
+TEST_F(LogDamage, RetentionOnAFullDiskGoesOnWhenThereIsRoom) {
+  FaultFileSystem files(1);
+  options_.file_system = &files;
+  auto log = open();
+  for (uint64_t number = 0; number < kBatches; ++number) ASSERT_TRUE(store(*log, batch_at(number)).ok());
+  const auto count = [&] { return files.list(options_.metadata_directory).value().size(); };
+  const size_t before = count();
+  files.set_capacity(files.used_bytes());
+  EXPECT_EQ(log->remove_below(kBatches).code(), Code::NO_SPACE);
+  EXPECT_FALSE(log->state().read_only);
+  EXPECT_GE(count(), before);
+  files.allow_all();
+  files.set_capacity(~uint64_t{0} - 1);
+  ASSERT_TRUE(log->remove_below(kBatches).ok());
+  EXPECT_LT(count(), before);
+  const uint64_t first = log->state().first_offset;
+  EXPECT_GT(first, 0u);
+  log = open();
+  EXPECT_EQ(log->state().first_offset, first);
 }
 
 TEST_F(LogDamage, FailedSyncMakesReadOnly) {
@@ -396,6 +450,65 @@ TEST(Cursors, SurviveReopeningAndATornTail) {
   ASSERT_EQ(moved.size(), 1u);
   EXPECT_EQ(moved[0].name, "a");
   EXPECT_EQ(cursors->get("a"), (Cursor{1, 10}));
+}
+
+// One flipped bit in the header, or in one record, cost all positions, or all later ones, silently: the file was
+// written anew without them.
+TEST(Cursors, DamageCostsOnePositionIsReportedAndKept) {
+  const TestFolder folder;
+  FileLogOptions options;
+  options.metadata_directory = folder.path() + "/metadata";
+  options.data_directory = folder.path() + "/data";
+  auto log = open_file_log(options, nullptr).take();
+  ASSERT_TRUE(store(*log, make_batch(1, 10, 8)).ok());
+  FileSystem& system = FileSystem::real();
+  const std::string path = folder.path() + "/cursors";
+  const auto content = [](const std::string& name) {
+    std::ifstream file(name, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  std::string damage;
+  const auto reopen = [&] { return CursorFile::open(system, folder.path(), *log, nullptr, &damage).take(); };
+  const auto fill = [&] {
+    auto cursors = reopen();
+    for (const auto& [name, offset] : {std::pair("a", 1), {"b", 2}, {"b", 3}, {"c", 4}}) {
+      ASSERT_TRUE(cursors->set(name, {1, static_cast<uint64_t>(offset)}).ok());
+      ASSERT_TRUE(cursors->write().ok());
+    }
+  };
+  // The header is 64 bytes, a record 256.
+  struct Damage {
+    uint64_t position;
+    std::optional<Cursor> b;
+  };
+  fill();
+  EXPECT_EQ(damage, "");
+  for (const auto& [position, b] : {Damage{10, Cursor{1, 3}}, Damage{64 + 2 * 256 + 9, Cursor{1, 2}}}) {
+    fs::remove(path);
+    fill();
+    EXPECT_EQ(damage, "");
+    flip(path, position);
+    const std::string damaged = content(path);
+    auto cursors = reopen();
+    EXPECT_NE(damage.find(path + ".damaged"), std::string::npos) << damage;
+    EXPECT_EQ(content(path + ".damaged"), damaged);
+    EXPECT_EQ(cursors->get("a"), (Cursor{1, 1})) << position;
+    EXPECT_EQ(cursors->get("b"), b) << position;
+    EXPECT_EQ(cursors->get("c"), (Cursor{1, 4})) << position;
+    cursors = reopen();  // written anew: whole again
+    EXPECT_EQ(damage, "");
+    EXPECT_EQ(cursors->get("c"), (Cursor{1, 4})) << position;
+  }
+  // The end of a write that a crash tore is no damage.
+  fs::remove(path);
+  fs::remove(path + ".damaged");
+  fill();
+  flip(path, 64 + 3 * 256 + 9);
+  auto cursors = reopen();
+  EXPECT_EQ(damage, "");
+  EXPECT_EQ(cursors->get("b"), (Cursor{1, 3}));
+  EXPECT_EQ(cursors->get("c"), std::nullopt);
+  EXPECT_FALSE(fs::exists(path + ".damaged"));
 }
 
 TEST(DataDirectory, KeepsItsSlotAndIsLockedByOne) {

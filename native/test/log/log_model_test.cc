@@ -37,6 +37,7 @@ class History {
   explicit History(uint64_t seed) : random_(seed), files_(seed * 31 + 7) {
     options_.metadata_directory = "/p/metadata";
     options_.data_directory = "/p/data";
+    options_.owner = "model/0";
     options_.segment_bytes = 4096 + random_.below(3) * 4096;
     options_.checkpoint_bytes = 1000 + random_.below(20'000);
     options_.offset_lease = 20 + random_.below(200);

@@ -351,9 +351,10 @@ class RawClient final : public fabric::Handler {
 
   // ---- producers
   wire::ProducerOpened open_producer(wire::Uuid topic, uint32_t partition, wire::ProducerId id, uint32_t epoch = 0,
-                                     std::string* text = nullptr) {
+                                     std::string* text = nullptr, const std::string& name = "") {
     const uint64_t request = begin(wire::MessageType::kProducerOpen);
     writer_.put(wire::ProducerOpen{topic, partition, epoch, id});
+    writer_.text(name);
     send();
     return take<wire::ProducerOpened>(wire::MessageType::kProducerOpened, request, text);
   }

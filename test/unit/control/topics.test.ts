@@ -323,4 +323,37 @@ describe("a slot at start", () => {
     expect(zero.files.directories.has("/fast/other/0")).toBe(false);
     expect(zero.files.directories.has("/fast/field/0")).toBe(true);
   });
+
+  // A topic.create that failed, because another job had the directory, deleted that job's data.
+  test("with a directory elsewhere that another job's topic of that name owns, undoing leaves that as it is", async () => {
+    const job = new TestJob();
+    job.addSlot();
+    const zero = slotZero(job);
+    await zero.start();
+    const put = (path: string, text: string): void => {
+      const bytes = Buffer.from(text);
+      zero.files.files.set(path, { bytes, synced: bytes });
+    };
+    put("/fast/field/0/owner", "11111111-2222-3333-4444-555555555555/0\n");
+    put("/fast/field/0/00000000000000000001.data", "theirs");
+    zero.refuses.set("field/0", new WeftError("WEFT_TOPIC_EXISTS", "/fast/field/0 belongs to another"));
+    await failureOf(() => create(job, { name: "field", config: { dataDirectory: "/fast" } }));
+    expect(zero.files.below("/fast")).toEqual(["/fast/field/0/00000000000000000001.data", "/fast/field/0/owner"]);
+    expect(zero.files.below("/slot0/topics")).toEqual([]);
+  });
+
+  test("a directory elsewhere is removed by its owner, with everything in it", async () => {
+    const job = new TestJob();
+    job.addSlot();
+    const zero = slotZero(job);
+    await zero.start();
+    await create(job, { name: "field", config: { dataDirectory: "/fast" } });
+    const uuid = zero.catalogue?.get("field")?.topic.uuid ?? "";
+    const bytes = Buffer.from(`${uuid}/0\n`);
+    zero.files.files.set("/fast/field/0/owner", { bytes, synced: bytes });
+    zero.files.files.set("/fast/field/0/00000000000000000001.data", { bytes, synced: bytes });
+    expect(await zero.partitions.remove("field", uuid, [0])).toEqual([0]);
+    expect(zero.files.below("/fast")).toEqual([]);
+    expect(zero.files.directories.has("/fast/field/0")).toBe(false);
+  });
 });
