@@ -16,7 +16,7 @@ import { parseArgs, promisify } from "node:util";
 
 import { type Pair, measureData, measureDisk, measureEvents, measureMetadata } from "./smoke/measurements.js";
 import { topicConfigs } from "./smoke/plan.js";
-import { type Result, isMet, ratioOf, reportOf, tableOf } from "./smoke/results.js";
+import { type Result, missedLines, reportOf, tableOf } from "./smoke/results.js";
 import { Worker } from "./smoke/worker.js";
 
 const { values: options } = parseArgs({
@@ -128,10 +128,6 @@ try {
 console.log(tableOf(results));
 if (options.json !== undefined)
   writeFileSync(options.json, `${JSON.stringify(reportOf(results, machine()), null, 2)}\n`);
-const missed = results.filter((result) => !isMet(result));
-for (const result of missed) {
-  console.error(
-    `missed: ${result.name} over ${result.transport}: ratio ${ratioOf(result).toFixed(2)}, floor ${String(result.floor)}`,
-  );
-}
+const missed = missedLines(results);
+for (const line of missed) console.error(line);
 process.exitCode = missed.length > 0 ? 1 : 0;

@@ -30,6 +30,17 @@ export function isMet(result: Result): boolean {
   return result.kind === "rate" ? ratio >= result.floor : ratio <= result.floor;
 }
 
+/** Why a run failed, a line each; empty where every floor was reached. A run that measured nothing has shown nothing. */
+export function missedLines(results: readonly Result[]): string[] {
+  if (results.length === 0) return ["nothing was measured: no part and transport of those asked for is known"];
+  return results
+    .filter((result) => !isMet(result))
+    .map((result) => {
+      const { name, transport, floor } = result;
+      return `missed: ${name} over ${transport}: ratio ${ratioOf(result).toFixed(2)}, floor ${String(floor)}`;
+    });
+}
+
 function text(value: number): string {
   if (value >= 1000) return Math.round(value).toLocaleString("en");
   return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);

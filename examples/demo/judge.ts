@@ -58,6 +58,12 @@ function resumeProblems(analysis: AnalysisReport, resume: ResumeReport): string[
   const problems: string[] = [];
   const committedOf = (topic: string): readonly Position[] =>
     topic === "field" ? analysis.committed.field : analysis.committed.flights;
+  for (const topic of ["field", "flights"]) {
+    for (const { partition, offset } of committedOf(topic)) {
+      if (!resume.topics.some((part) => part.topic === topic && part.partition === partition))
+        problems.push(`${topic}/${partition}: committed up to ${offset}, but the second launch did not take it up`);
+    }
+  }
   for (const { topic, partition, first, events, contiguous, end, lag } of resume.topics) {
     const name = `${topic}/${partition}`;
     const committed = committedOf(topic).find((position) => position.partition === partition)?.offset ?? 0;
@@ -91,6 +97,8 @@ export function judge(directories: readonly [string, string], simulationRanks: n
   if (replay.sha256 !== flights.sha256) {
     problems.push(`flights: the texts pushed have the checksum ${flights.sha256}, those found ${replay.sha256}`);
   }
+  if (replay.flightsEvents !== flights.records)
+    problems.push(`flights: ${flights.records} were pushed, ${replay.flightsEvents} found`);
   const lost = field.lost + Math.max(0, flights.records - replay.flightsEvents);
   const extra = Math.max(0, replay.fieldEvents - blocks) + Math.max(0, replay.flightsEvents - flights.records);
   const identical = problems.length === 0 && lost === 0 && extra === 0;
