@@ -1,4 +1,4 @@
-// Who may import whom in src/ (ARCHITECTURE.md): src/native < the folders of the library < src/cli, src/observe.
+// Who may import whom in src/ (ARCHITECTURE.md): src/native < the folders of the library < src/cli.
 /** @type {import("dependency-cruiser").IConfiguration} */
 module.exports = {
   forbidden: [
@@ -12,12 +12,11 @@ module.exports = {
       to: { path: "^src/(?!native/|errors\\.ts$)" },
     },
     {
-      name: "cli-and-observe-are-highest",
+      name: "cli-is-highest",
       severity: "error",
-      from: { path: "^src/(?!cli/|observe/|index\\.ts$)" },
-      to: { path: "^src/(cli|observe)/" },
+      from: { path: "^src/(?!cli/|index\\.ts$)" },
+      to: { path: "^src/cli/" },
     },
-    { name: "observe-not-to-cli", severity: "error", from: { path: "^src/observe/" }, to: { path: "^src/cli/" } },
     {
       name: "index-not-to-cli",
       comment: "Importing the library must not load the command line.",

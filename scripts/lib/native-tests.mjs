@@ -121,7 +121,7 @@ export function nativeTestStep({ name, variant, needs, onlyLabel, parallel = 2 }
   return {
     name,
     needs,
-    next: "run one program by hand, as build/native*/test/test_NAME --gtest_filter=Suite.Case",
+    next: "run one program by hand, as build/native*/test/LAYER/test_NAME --gtest_filter=Suite.Case",
     run: async (step) => {
       const { folder } = variants[variant];
       const reports = path.join(reportFolder, `gtest-${variant}`);
