@@ -89,6 +89,8 @@ for (const { name, ok, ms, value } of results) {
   console.log(`  ${ok ? "ok    " : "FAILED"} ${name.padEnd(34)} ${(ms / 1000).toFixed(1).padStart(7)} s${counts}`);
 }
 if (total.skipped.length > 0) console.log(`Skipped:\n  ${total.skipped.join("\n  ")}`);
+if (total.unused.length > 0)
+  console.log(`In test/skipped.json, and no test is called so:\n  ${total.unused.join("\n  ")}`);
 if (total.failures.length > 0) console.log(`Failed:\n  ${total.failures.join("\n  ")}`);
 console.log(`\n${totalsLine(total)}`);
 process.exitCode = total.failed > 0 ? 1 : 0;

@@ -11,6 +11,7 @@ export function tallyVitest(report, prefix) {
     const before = tally.failed;
     for (const test of file.assertionResults ?? []) {
       const name = `${prefix}${path.relative(root, file.name)} ${test.fullName}`;
+      tally.names.push(name);
       if (test.status === "passed") tally.passed += 1;
       else if (test.status === "failed") {
         tally.failed += 1;

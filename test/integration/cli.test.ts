@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { native } from "../../src/native/addon.js";
 import { crc32c } from "../unit/control/support.js";
-import { parseLines, until, Workplace } from "./support/weftline.js";
+import { cliPath, parseLines, until, Workplace } from "./support/weftline.js";
 
 let place: Workplace;
 beforeEach(() => {
@@ -279,7 +279,7 @@ describe("bad input", () => {
     expect(await place.ok(["topic", "create", "quakes", "--if-not-exists"])).toBe("");
   });
 
-  test("a data directory in use, of a newer format, not writable", async () => {
+  test("a data directory in use, of a newer format, below a file", async () => {
     const first = await place.serve();
     const second = await place.weftline(["serve"]);
     expect(second.words).toContain("WEFT_DATA_DIRECTORY_LOCKED");
@@ -295,11 +295,18 @@ describe("bad input", () => {
     expect((await place.weftline(["serve"])).words).toContain("WEFT_FORMAT_NEWER");
     writeFileSync(place.path("file"), "not a directory");
     expect((await place.weftline(["serve", "--data", "file/weft"])).exitCode).toBe(1);
-    if (process.getuid?.() !== 0) {
-      mkdirSync(place.path("closed"));
-      chmodSync(place.path("closed"), 0o500);
-      expect((await place.weftline(["serve", "--data", "closed/weft"])).words).toContain("WEFT_NOT_WRITABLE");
-    }
+  });
+
+  test("a data directory that is not writable", async () => {
+    mkdirSync(place.path("closed"));
+    chmodSync(place.path("closed"), 0o500);
+    // What root may do all the same is taken from it.
+    const asEverybody = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] : [];
+    const [program = "", ...argv] = [...asEverybody, process.execPath, cliPath, "serve", "--data", "closed/weft"];
+    const { exitCode, words } = await place.startProgram(program, argv).finished;
+    expect(words).toContain("WEFT_NOT_WRITABLE");
+    expect(words).toContain("closed");
+    expect(exitCode).toBe(1);
   });
 
   test("a group directory that is missing, or of no job", async () => {

@@ -26,6 +26,7 @@ describe("tallyNative", () => {
     const reports = new Map([["test_wire", [gtest({ a: "pass", b: "pass", c: "skip" })]]]);
     const tally = tallyNative([{ name: "wire", status: "run" }], programs, reports, "");
     expect(tally).toMatchObject({ passed: 2, failed: 0, skipped: ["Suite.c"] });
+    expect(tally.names).toEqual(["wire", "Suite.a", "Suite.b", "Suite.c"]);
   });
 
   it("counts a failed case once, although ctest reports its program too", () => {
@@ -91,7 +92,9 @@ describe("tallyVitest", () => {
 });
 
 describe("judgeSkipped", () => {
-  const tally = () => ({ ...emptyTally(), passed: 3, skipped: ["unit: a", "unit: b"] });
+  const names = ["unit: a", "unit: b", "unit: c d", "normal: x"];
+  const tally = () => ({ ...emptyTally(), passed: 3, skipped: ["unit: a", "unit: b"], names });
+  const list = (...tests: string[]) => tests.map((test) => ({ test, reason: "needs a device" }));
 
   it("outside CI lets them be", () => {
     expect(judgeSkipped(tally(), [], { ci: false })).toMatchObject({ passed: 3, failed: 0 });
@@ -101,6 +104,24 @@ describe("judgeSkipped", () => {
     const judged = judgeSkipped(tally(), [{ test: "unit: a", reason: "needs a device" }], { ci: true });
     expect(judged).toMatchObject({ failed: 1, skipped: ["unit: a"] });
     expect(judged.failures[0]).toContain("unit: b");
+  });
+
+  it("names entries that no test is called by, and in CI fails each", () => {
+    const entries = list("unit: a", "unit: b*", "unit: renamed", "normal: Gone.*");
+    expect(judgeSkipped(tally(), entries, { ci: false })).toMatchObject({
+      failed: 0,
+      unused: ["unit: renamed", "normal: Gone.*"],
+    });
+    const judged = judgeSkipped(tally(), entries, { ci: true });
+    expect(judged.failed).toBe(2);
+    expect(judged.failures[0]).toMatch(/^unit: renamed .*no test is called so/);
+  });
+
+  it("lets entries be for tests that ran this time, for parts that did not run, and after a crash", () => {
+    const entries = list("unit: a", "unit: b", "unit: c*", "thread: x");
+    expect(judgeSkipped(tally(), entries, { ci: true })).toMatchObject({ failed: 0, unused: [] });
+    const crashed = { ...tally(), failed: 1, failures: ["unit: (crash)"] };
+    expect(judgeSkipped(crashed, list("unit: a", "unit: b", "unit: gone"), { ci: true })).toMatchObject({ failed: 1 });
   });
 
   it("refuses an entry without a reason", () => {
