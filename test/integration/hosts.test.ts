@@ -1,0 +1,76 @@
+// One MPI launch over two hosts (network namespaces of this machine): `weftline serve`, the simulation in C and a consumer in
+// TypeScript in one world; the server and one rank of the simulation on the first host, the others on the second.
+//
+// The end of such a launch is MPICH's: between hosts its MPI_Finalize hangs in some runs and returns in others (docs/mpi.md).
+// What is promised is that the time limit ends it, that the error says so, and that nothing of the data is touched by it.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { cliPath, Workplace } from "./support/weftline.js";
+
+const inRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const native = process.env["WEFTLINE_TEST_NATIVE"] ?? inRoot("build/native");
+const simulation = `${native}/examples/gray_scott_mpich`;
+const programs = process.env["WEFTLINE_TEST_PROGRAMS"] ?? inRoot("build/ts/test/programs");
+const there = (program: string): boolean => spawnSync("which", [program]).status === 0;
+const possible =
+  process.getuid?.() === 0 && ["ip", "nft", "tc", "mpiexec.mpich"].every(there) && existsSync(simulation);
+
+let place: Workplace;
+beforeEach(() => {
+  place = new Workplace();
+});
+afterEach(async () => {
+  if (possible) lab("down"); // with what still runs there
+  await place.close();
+});
+
+function lab(...argv: string[]): string {
+  const env = { ...process.env, LAB_DIR: place.path("lab") };
+  const { status, stdout, stderr } = spawnSync(inRoot("test/lab/hosts.sh"), argv, { env, encoding: "utf8" });
+  expect(status, `hosts.sh ${argv.join(" ")}: ${stderr}`).toBe(0);
+  return stdout.trim();
+}
+
+test.skipIf(!possible)("a server, C and TypeScript ranks over two hosts lose nothing", async () => {
+  lab("up", "2");
+  const addresses = [lab("address", "h1"), lab("address", "h2")];
+  writeFileSync(place.path("weftline.yaml"), "topics:\n  field: { partitions: 2 }\n");
+  const node = process.execPath;
+  const small = ["--shape", "64x48", "--steps", "400", "--every", "10", "--output", "weftline"];
+  const launch = place.startProgram(
+    inRoot("launch/mpiexec.sh"),
+    [
+      ...["-launcher", "ssh", "-launcher-exec", place.path("lab", "launch"), "-localhost", lab("address", "ctl")],
+      ...["-hosts", addresses.join(","), "-ppn", "2"],
+      ...["-n", "1", node, cliPath, "serve", "--json", "--data", place.path("weft"), "--until", "clients-gone", ":"],
+      ...["-n", "2", simulation, ...small, "--report", place.path("pushed"), ":"],
+      ...["-n", "1", node, `${programs}/checksums.js`],
+    ],
+    { env: { WEFTLINE_MPI: "mpich", LAB_DIR: place.path("lab") } },
+  );
+  const deadline = setTimeout(() => launch.child.kill("SIGTERM"), 90_000);
+  const { exitCode, signal, output, words } = await launch.finished;
+  clearTimeout(deadline);
+  expect(signal, `within 90 s:\n${words}${output.toString()}`).toBeNull();
+
+  const lines = output.toString().split("\n");
+  const found = JSON.parse(lines.find((line) => line.startsWith('{"host"')) ?? "{}") as object;
+  expect(found, words).toEqual({ host: "h2", blocks: 80, wrong: 0, bytes: 40 * 64 * 48 * 8 });
+  const pushed = [0, 1].map(
+    (rank) => JSON.parse(readFileSync(place.path(`pushed.${rank}.json`), "utf8")) as { pushed: object[] },
+  );
+  expect(pushed.map((report) => report.pushed.length)).toEqual([40, 40]);
+  expect(words).toContain("the clients are gone");
+  const verified = await place.ok(["log", "verify", "weft"]);
+  expect(verified.match(/ ok$/gm)).toHaveLength(2);
+  expect(verified.match(/\d+(?= events)/g)?.reduce((sum, events) => sum + Number(events), 0)).toBe(82);
+
+  if (exitCode !== 0) {
+    expect(words).toContain("WEFT_RANK_LOST: MPI was not finalized");
+    const codes = new Set(words.match(/WEFT_[A-Z_]+/g));
+    expect([...codes]).toEqual(["WEFT_RANK_LOST"]); // and of nothing else
+  }
+});
