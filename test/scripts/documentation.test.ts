@@ -92,6 +92,12 @@ describe("the tree in ARCHITECTURE.md", () => {
   });
 });
 
+it("the C ABI is the only face as long as ARCHITECTURE.md says so", () => {
+  const faces = readdirSync(inRoot("native/include/weftline")).filter((name) => !name.endsWith(".h"));
+  const saysSo = /C\+\+ face and the Fortran module are not\s+built yet/.test(text("ARCHITECTURE.md"));
+  expect({ faces, saysSo }).toEqual(faces.length === 0 ? { faces: [], saysSo: true } : { faces, saysSo: false });
+});
+
 it("the package lists files that are there", () => {
   const { files } = JSON.parse(text("package.json")) as { files: string[] };
   const listed = files.filter((name) => !name.startsWith("!") && !outputs.has(name.replace(/\/$/, "")));
