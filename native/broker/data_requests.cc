@@ -232,7 +232,11 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   request->bytes_read = 0;
   request->walked = false;
   request->status = Status();
+  // Also what its last user left: of several writes that failed at once only the first one's outcome was taken.
+  request->write_failed = false;
   request->transfer_failed = false;
+  request->transfer_status = Status();
+  request->current = nullptr;
   request->failed_selection = 0;
   request->bytes_sent = 0;
   request->fills = 0;

@@ -7,7 +7,9 @@ namespace {
 class Faults : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override { ASSERT_TRUE(server_.open(spec()).ok()); }
-  PartitionSpec spec() { return GetParam() ? memory_spec() : disk_spec(directory_, wire::Durability::kSynced); }
+  PartitionSpec spec(uint32_t partition = 0) {
+    return GetParam() ? memory_spec(partition) : disk_spec(directory_, wire::Durability::kSynced, partition);
+  }
   TestDirectory directory_;
   TestServer server_{"inprocess"};
 };
@@ -70,6 +72,48 @@ TEST_P(Faults, DeadConsumersLeaveNothing) {
   Bytes ring(uint64_t{4} << 20);
   ASSERT_EQ(client.open_consumer(make_uuid(1), 0, ring).code, 0);
   for (uint64_t i = 0; i < 20; ++i) ASSERT_EQ(client.frame().frame.first_offset, i);
+}
+
+// What writes that failed together left in the request was once the next client's answer.
+TEST_P(Faults, WritesThatFailTogetherDoNotFailTheNextFetch) {
+  constexpr uint64_t kBytes = uint64_t{64} << 20;
+  BrokerOptions options = TestServer::default_options();
+  options.transfer_timeout_ms = 500;
+  TestServer server("tcp", options);
+  ASSERT_TRUE(server.open(spec(1)).ok());
+  RawClient client("tcp");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(kBytes, 1)}}, make_producer_id(1), 1, 0);
+  client.push_pulled(producer.handle, batch);
+  ASSERT_EQ(client.ack().code, 0);
+  Bytes ring(64 * 1024);
+  Bytes destination(kBytes);
+  {
+    Bytes stuck_ring(64 * 1024);
+    Bytes stuck_destination(kBytes);
+    RawClient stuck("tcp");
+    stuck.join(server);
+    const auto consumer = stuck.open_consumer(make_uuid(1), 1, stuck_ring);
+    const wire::Memory memory = stuck.expose(stuck_destination, fabric::kRemoteWrite);
+    stuck.begin(wire::MessageType::kDataRequest);
+    stuck.writer_.put(wire::DataRequest{consumer.handle, 1, memory});
+    stuck.writer_.put(wire::Selection{0, 0, 1, 0});
+    stuck.writer_.put(wire::Run{0, kBytes, 0, 0});
+    stuck.send();
+    ASSERT_TRUE(TestServer::eventually([&] { return server.broker_->counters().data_requests == 1; }));
+    // Its lane does nothing from here until the server has given up: as many slabs as may be stay under way.
+    run_on(*stuck.lane_, [&] {
+      EXPECT_TRUE(TestServer::eventually([&] { return server.broker_->counters().sessions_now == 1; }));
+      EXPECT_GE(server.broker_->counters().transfers_failed, 2u);
+    });
+  }
+  const auto consumer = client.open_consumer(make_uuid(1), 1, ring);
+  std::string text;
+  const auto reply = client.fetch(consumer.handle, {{0, 0, {{0, kBytes, {}}}}},
+                                  client.expose(destination, fabric::kRemoteWrite), &text);
+  EXPECT_EQ(reply.code, 0) << text;
+  EXPECT_TRUE(destination == batch.extent);
 }
 
 TEST_P(Faults, MemoryThatCannotBeReadFailsTheBatchOnly) {
