@@ -124,6 +124,36 @@ TEST(MemoryLog, SaysWhenItIsFullAndGoesOnWhenThereIsRoom) {
   EXPECT_TRUE(log->reserve(8192).ok());
 }
 
+// Nothing is removed here: what failed batches took must come back by itself.
+TEST(MemoryLog, AbandonedExtentsComeBackBehindStoredOnes) {
+  MemoryLogOptions options;
+  options.data_limit_bytes = 8192;
+  options.metadata_limit_bytes = 8192;
+  auto log = open_memory_log(options).take();
+  const TestBatch batch = make_batch(1, 1, 10, {3000});
+  ASSERT_TRUE(store(*log, batch).ok());
+  for (int round = 0; round < 20; ++round) {
+    // Two at once, given up in either order.
+    auto first = log->reserve(2000);
+    auto second = log->reserve(3000);
+    ASSERT_TRUE(first.ok() && second.ok()) << round;
+    log->abandon(round % 2 == 0 ? first.value() : second.value());
+    log->abandon(round % 2 == 0 ? second.value() : first.value());
+  }
+  const TestBatch other = make_batch(2, 1, 10, {5000});
+  ASSERT_TRUE(store(*log, other).ok());
+  EXPECT_EQ(difference(*log, 0, batch), "");
+  EXPECT_EQ(difference(*log, 1, other), "");
+  // Round the ring's end: what was skipped there comes back as well.
+  ASSERT_TRUE(log->remove_below(1).ok());
+  auto skips = log->reserve(1000);
+  ASSERT_TRUE(skips.ok());
+  log->abandon(skips.value());
+  EXPECT_TRUE(log->reserve(128).ok());
+  EXPECT_TRUE(log->reserve(3008).ok());
+  EXPECT_EQ(difference(*log, 1, other), "");
+}
+
 TEST(MemoryLog, MetadataHasItsOwnLimit) {
   MemoryLogOptions options;
   options.data_limit_bytes = 4096;
