@@ -131,7 +131,7 @@ class BrokerImpl final : public Broker {
   // ---- ingest.cc
   void on_batch(Session* session, wire::MessageReader& reader);
   Status check_admission(Session* session, Producer* producer, const wire::BatchHeader& header,
-                         uint64_t inline_bytes) const;
+                         uint64_t memory_bytes) const;
   bool answer_out_of_sequence(Session* session, Producer* producer, const wire::BatchHeader& header);
   void commit_at_once(Producer* producer, const wire::BatchHeader& header, std::span<const std::byte> body,
                       std::span<const std::byte> data);
@@ -254,7 +254,7 @@ class BrokerImpl final : public Broker {
   ObjectPool<DataOp> requests_;
   ObjectPool<Fill> fills_;
   ObjectPool<CommitOp> commits_;
-  uint64_t inline_bytes_ = 0;  // of batches in flight
+  uint64_t memory_bytes_ = 0;  // of batches in flight: bodies, and data that came with them
   uint32_t reads_ = 0;         // RMA reads under way
 
   RingQueue<Session*> pull_ring_;

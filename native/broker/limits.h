@@ -24,6 +24,7 @@ constexpr uint64_t kFrameBytesPerReadMax = 512 * 1024;
 constexpr uint64_t kRingBytesMin = 4096;  // smaller rings are refused
 constexpr uint64_t kRingBytesMax = uint64_t{1} << 40;
 constexpr uint32_t kDataRequestsPerConsumerMax = 16;  // beyond: WEFT_BUSY
+constexpr uint32_t kDataRequestsPerSessionMax = 64;   // beyond: WEFT_BUSY
 constexpr uint32_t kPiecesPerFillMax = 256;           // RMA writes of one slab of selected bytes
 constexpr uint32_t kFillsPerRequestMax = 4;           // slabs of one request under way
 constexpr uint64_t kDirectBytesMin = 16 * 1024;  // memory storage: a longer run is sent from where it lies, not copied
@@ -31,6 +32,9 @@ constexpr uint64_t kFillBytesPerTurn = 256 * 1024;  // gathered on the progress 
 constexpr uint32_t kCachedBlocks = 16;              // 64 KiB blocks that one data request keeps
 constexpr uint32_t kCursorsPerPartitionMax = 4096;  // names; beyond: WEFT_LIMIT
 constexpr uint32_t kCommitsPerSessionMax = 256;     // under way; beyond: WEFT_BUSY
+
+// ---- memory of what is used again (batches, frames, data requests)
+constexpr uint64_t kPooledBytesMax = 64 * 1024;  // a buffer that grew larger is freed
 
 // ---- sessions
 constexpr uint64_t kOutboxBytesMax = uint64_t{8} << 20;  // replies that a client does not take; beyond: session ends

@@ -40,6 +40,11 @@ inline bool holds(const wire::Memory& memory, uint64_t at, uint64_t length) {
   return at <= memory.length && length <= memory.length - at;
 }
 
+// Before an object goes back to its pool: one large batch must not make each pooled object large in turn.
+inline void drop_large(std::vector<std::byte>& buffer) {
+  if (buffer.capacity() > kPooledBytesMax) std::vector<std::byte>().swap(buffer);
+}
+
 // ---- sessions
 
 enum class Phase : uint8_t {
@@ -65,6 +70,7 @@ struct Session {
   uint32_t control_outstanding = 0;
   uint32_t commits_outstanding = 0;
   uint32_t consumers_opening = 0;
+  uint32_t data_requests = 0;
   uint32_t batches = 0;               // in flight
   uint64_t data_bytes_in_flight = 0;  // of batches whose pull has begun
   uint32_t ingest_slabs = 0;
@@ -204,7 +210,7 @@ struct BatchOp {
   std::vector<std::byte> body;
   std::vector<std::byte> inline_data;
   std::vector<uint32_t> checksums;  // of all blocks
-  uint64_t inline_bytes = 0;        // counted
+  uint64_t memory_bytes = 0;        // counted: its body, and data that came with it
   uint64_t data_bytes_counted = 0;
   uint64_t body_units = 0;
   uint64_t units = 0;
@@ -257,6 +263,7 @@ struct Consumer {
   std::vector<FrameOp*> read_frames;  // reader
   uint64_t read_from = 0;             // reader
   uint64_t read_end = 0;              // reader
+  uint64_t read_bytes_max = 0;        // reader
   Status read_status;                 // reader
   size_t read_count = 0;              // reader
 };
@@ -315,7 +322,7 @@ struct DataOp {
   wire::BatchView view;
   uint32_t event = 0;                   // in the batch, of the last selection
   uint64_t event_position = 0;          // of its data in the extent
-  std::vector<std::byte> blocks;        // kCachedBlocks of 64 KiB
+  std::unique_ptr<std::byte[]> blocks;  // kCachedBlocks of 64 KiB, from the first slab to the answer
   std::vector<uint64_t> block_numbers;  // which one each place holds
   uint64_t bytes_read = 0;
   bool walked = false;  // everything was gathered, or it failed

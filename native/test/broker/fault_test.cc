@@ -1,5 +1,6 @@
 // Clients that die, stall or send nonsense; partitions and servers that are closed under them.
 #include "broker_client.h"
+#include "log/fault_file.h"
 
 namespace weft::broker::test {
 namespace {
@@ -15,6 +16,13 @@ class Faults : public testing::TestWithParam<bool> {
 };
 INSTANTIATE_TEST_SUITE_P(Broker, Faults, testing::Values(true, false),
                          [](const auto& test) { return test.param ? "memory" : "disk"; });
+
+// A partition whose files fail when a test says so.
+class FaultFiles : public testing::Test {
+ protected:
+  TestDirectory directory_;
+  log::FaultFileSystem files_{1};
+};
 
 TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
   RawClient good("inprocess");
@@ -114,6 +122,134 @@ TEST_P(Faults, WritesThatFailTogetherDoNotFailTheNextFetch) {
                                   client.expose(destination, fabric::kRemoteWrite), &text);
   EXPECT_EQ(reply.code, 0) << text;
   EXPECT_TRUE(destination == batch.extent);
+}
+
+// A body that is still to be pulled takes memory here as one that came inline does.
+TEST_P(Faults, BodiesToBePulledAreBounded) {
+  BrokerOptions options = TestServer::default_options();
+  options.slab_bytes = uint64_t{16} << 20;
+  TestServer server("inprocess", options);
+  PartitionSpec roomy = spec(1);
+  roomy.memory_metadata_bytes = uint64_t{64} << 20;
+  ASSERT_TRUE(server.open(roomy).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const Bytes metadata = random_bytes(750'000, 1);
+  const std::string text(reinterpret_cast<const char*>(metadata.data()), metadata.size());
+  std::vector<TestBatch> batches;
+  for (uint64_t sequence = 0; sequence < 30; ++sequence) {
+    batches.push_back(make_batch({{text, {}}, {text, {}}}, make_producer_id(1), 1, sequence));
+  }
+  const wire::Memory memory = client.expose(batches.front().body);
+  std::vector<Bytes> messages;
+  for (const TestBatch& batch : batches) {
+    client.begin(wire::MessageType::kBatch);
+    wire::Batch message{};
+    message.handle = producer.handle;
+    message.body = memory;
+    message.header = batch.header;
+    client.writer_.put(message);
+    const auto bytes = client.writer_.finish(0);
+    messages.emplace_back(bytes.begin(), bytes.end());
+  }
+  // All at once, quicker than they can be pulled.
+  run_on(*client.lane_, [&] {
+    for (const Bytes& message : messages) {
+      const std::span<const std::byte> bytes(message);
+      EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
+    }
+  });
+  uint64_t stored = 0;
+  uint64_t busy = 0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    std::string why;
+    const wire::Ack ack = client.ack(&why);
+    stored += ack.code == 0 ? 1 : 0;
+    busy += ack.code == static_cast<int>(Code::BUSY) ? 1 : 0;
+    ASSERT_TRUE(ack.code == 0 || ack.code == static_cast<int>(Code::BUSY) ||
+                ack.code == static_cast<int>(Code::SEQUENCE_GAP))
+        << why;
+  }
+  EXPECT_GE(stored, 5u);
+  EXPECT_GE(busy, 1u);
+  // Nothing of it stays counted.
+  for (uint64_t sequence = stored; sequence < batches.size(); ++sequence) {
+    client.push_described(producer.handle, batches[sequence], memory, {}, false);
+    ASSERT_EQ(client.ack().code, 0) << sequence;
+  }
+}
+
+TEST_P(Faults, DataRequestsOfOneClientAreBounded) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(uint64_t{2} << 20, 1)}}, make_producer_id(1), 1, 0);
+  client.push_pulled(producer.handle, batch);
+  ASSERT_EQ(client.ack().code, 0);
+  constexpr uint32_t kConsumers = 6;
+  constexpr uint32_t kRequests = 16;  // of each: as many as one consumer may have
+  Bytes ring(64 * 1024);
+  Bytes destination(uint64_t{2} << 20);
+  const wire::Memory memory = client.expose(destination, fabric::kRemoteWrite);
+  std::vector<Bytes> messages;
+  for (uint32_t i = 0; i < kConsumers; ++i) {
+    const auto consumer = client.open_consumer(make_uuid(1), 0, ring);
+    ASSERT_EQ(consumer.code, 0);
+    for (uint32_t k = 0; k < kRequests; ++k) {
+      client.begin(wire::MessageType::kDataRequest);
+      client.writer_.put(wire::DataRequest{consumer.handle, 1, memory});
+      client.writer_.put(wire::Selection{0, 0, 1, 0});
+      client.writer_.put(wire::Run{0, uint64_t{2} << 20, 0, 0});
+      const auto bytes = client.writer_.finish(0);
+      messages.emplace_back(bytes.begin(), bytes.end());
+    }
+  }
+  run_on(*client.lane_, [&] {
+    for (const Bytes& message : messages) {
+      const std::span<const std::byte> bytes(message);
+      EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
+    }
+  });
+  uint32_t busy = 0;
+  for (uint32_t i = 0; i < kConsumers * kRequests; ++i) {
+    std::string why;
+    const auto reply = client.take<wire::DataReply>(wire::MessageType::kDataReply, 0, &why);
+    if (reply.code == 0) continue;
+    ASSERT_EQ(reply.code, static_cast<int>(Code::BUSY)) << why;
+    EXPECT_NE(why.find("of this client"), std::string::npos) << why;
+    ++busy;
+  }
+  EXPECT_GT(busy, 0u);
+  EXPECT_LE(busy, kConsumers * kRequests - 64);
+}
+
+// What a consumer that gives no room makes the server read ahead is bounded by its ring.
+TEST_F(FaultFiles, NothingIsReadAheadForAFullRing) {
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory_, wire::Durability::kWritten);
+  spec.file_system = &files_;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  for (uint64_t sequence = 0; sequence < 8; ++sequence) {
+    const TestBatch batch = make_batch({{std::string(40'000, 'm'), {}}}, make_producer_id(1), 1, sequence);
+    client.push_inline(producer.handle, batch);
+    ASSERT_EQ(client.ack().code, 0);
+  }
+  Bytes ring(64 * 1024);
+  const auto consumer = client.open_consumer(make_uuid(1), 0, ring);
+  const TestFrame first = client.frame();
+  EXPECT_EQ(first.frame.first_offset, 0u);
+  // From here the files cannot be read: what comes was read before.
+  files_.fail_after(0);
+  client.credit(consumer.handle, first.frame.ring_end);
+  const TestFrame second = client.frame();
+  EXPECT_EQ(second.frame.first_offset, 1u);
+  client.credit(consumer.handle, second.frame.ring_end);
+  EXPECT_EQ(client.take<wire::ConsumerFailed>(wire::MessageType::kConsumerFailed).offset, 2u);
+  files_.allow_all();
 }
 
 TEST_P(Faults, MemoryThatCannotBeReadFailsTheBatchOnly) {
