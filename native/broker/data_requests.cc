@@ -323,6 +323,7 @@ void BrokerImpl::send_fill(Fill* fill) {
     request->status =
         Status(Code::OUT_OF_MEMORY, "memory of the server could not be registered again; ask again later");
   }
+  fill->generation = egress_->generation();
   const bool wanted = request->status.ok() && !session->gone;
   const size_t count = !wanted ? 0 : direct ? 1 : fill->pieces.size();
   fill->transfers = static_cast<uint32_t>(count) + 1;  // one for this function
@@ -379,7 +380,7 @@ void BrokerImpl::fill_finished(Fill* fill) {
   DataOp* request = fill->request;
   --request->session->egress_slabs;
   if (fill->failed && fill->direct == nullptr) {
-    egress_->quarantine(fill->slab, [this] { egress_slab_freed(); });
+    egress_->quarantine(fill->slab, fill->generation, [this] { egress_slab_freed(); });
   } else {
     egress_->give(fill->slab);
   }

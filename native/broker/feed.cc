@@ -167,6 +167,7 @@ bool BrokerImpl::write_frame(Consumer* consumer, FrameOp* frame) {
   session->egress_slabs += needed;
   for (uint32_t i = 0; i < needed; ++i) frame->slabs.push_back(egress_->take());
   frame->transfers = needed;
+  frame->generation = egress_->generation();
   consumer->operations += needed;
   for (uint32_t i = 0; i < needed; ++i) {
     const uint64_t at = i * kSlabBytes;
@@ -200,7 +201,7 @@ void BrokerImpl::on_frame_written(fabric::Transfer* transfer, const Status& stat
     session->egress_slabs -= static_cast<uint32_t>(frame->slabs.size());
     for (std::byte* slab : frame->slabs) {
       if (frame->failed) {
-        broker->egress_->quarantine(slab, [broker] { broker->egress_slab_freed(); });
+        broker->egress_->quarantine(slab, frame->generation, [broker] { broker->egress_slab_freed(); });
       } else {
         broker->egress_->give(slab);
       }

@@ -234,7 +234,8 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->status = Status();
   batch->commit_status = Status();
   batch->read_only_seen = false;
-  batch->quarantined = false;
+  batch->failed_generation_first = 0;
+  batch->failed_generation_last = 0;
   batch->returned = false;
   batch->cut_answered = false;
   batch->checksums.clear();  // grows with what arrives: a header alone costs no memory

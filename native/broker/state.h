@@ -191,7 +191,8 @@ struct PullUnit {
   std::byte* slab = nullptr;  // nullptr: straight into the partition's memory
   uint64_t at = 0;            // in the body or the extent
   uint64_t length = 0;
-  uint32_t transfers = 0;  // under way
+  uint32_t transfers = 0;   // under way
+  uint64_t generation = 0;  // of the registration that they use
   bool failed = false;
   Job write_job;
   Status write_status;              // writer
@@ -226,11 +227,13 @@ struct BatchOp {
   uint64_t cut_generation = 0;
   Status status;  // why it failed
   Job commit_job;
-  Status commit_status;          // writer
-  log::AppendResult appended;    // writer
-  bool returned = false;         // the log writer is done with it
-  bool cut_answered = false;     // one before it failed: it was sent back already
-  bool quarantined = false;      // a read into the partition's memory failed
+  Status commit_status;        // writer
+  log::AppendResult appended;  // writer
+  bool returned = false;       // the log writer is done with it
+  bool cut_answered = false;   // one before it failed: it was sent back already
+  // Of the registrations under which a read into the partition's memory failed; 0: none.
+  uint64_t failed_generation_first = 0;
+  uint64_t failed_generation_last = 0;
   bool cut = false;              // writer: a batch before it failed
   bool read_only_seen = false;   // writer
   std::string read_only_reason;  // writer
@@ -276,6 +279,7 @@ struct FrameOp {
   uint64_t ring_end = 0;
   bool is_inline = false;
   uint32_t transfers = 0;
+  uint64_t generation = 0;  // of the registration that they use
   std::vector<std::byte*> slabs;
   bool failed = false;
 };
@@ -297,6 +301,7 @@ struct Fill {
   uint64_t direct_length = 0;
   uint64_t direct_destination_at = 0;
   uint32_t transfers = 0;
+  uint64_t generation = 0;  // of the registration that they use
   bool failed = false;
 };
 

@@ -124,6 +124,29 @@ TEST_P(Faults, WritesThatFailTogetherDoNotFailTheNextFetch) {
   EXPECT_TRUE(destination == batch.extent);
 }
 
+// A client that stands still is not read from again and again: each read that never ends takes a slab from all others.
+TEST_P(Faults, AReadThatRunsIntoItsTimeLimitEndsTheSession) {
+  BrokerOptions options = TestServer::default_options();
+  options.transfer_timeout_ms = 300;
+  TestServer server("tcp", options);
+  ASSERT_TRUE(server.open(spec(1)).ok());
+  RawClient stuck("tcp");
+  stuck.join(server);
+  const auto producer = stuck.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(uint64_t{64} << 20, 1)}}, make_producer_id(1), 1, 0);
+  stuck.push_pulled(producer.handle, batch);
+  ASSERT_TRUE(TestServer::eventually([&] { return server.broker_->counters().batches_received == 1; }));
+  run_on(*stuck.lane_,
+         [&] { EXPECT_TRUE(TestServer::eventually([&] { return server.broker_->counters().sessions_now == 0; })); });
+  EXPECT_TRUE(server.logged("its memory cannot be read"));
+  RawClient client("tcp");
+  client.join(server);
+  const auto other = client.open_producer(make_uuid(1), 1, make_producer_id(2));
+  const TestBatch next = make_batch({{"d", random_bytes(uint64_t{4} << 20, 2)}}, make_producer_id(2), 1, 0);
+  client.push_pulled(other.handle, next);
+  EXPECT_EQ(client.ack().code, 0);
+}
+
 // A body that is still to be pulled takes memory here as one that came inline does.
 TEST_P(Faults, BodiesToBePulledAreBounded) {
   BrokerOptions options = TestServer::default_options();
