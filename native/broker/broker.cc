@@ -52,10 +52,13 @@ Status BrokerImpl::start() {
   return {};
 }
 
-void BrokerImpl::end_threads() {
-  if (readers_) readers_->end();
-  if (openers_) openers_->end();
-  for (auto& writer : writers_) writer->end();
+bool BrokerImpl::end_threads(uint64_t timeout_ms) {
+  if (readers_) readers_->begin_end();
+  if (openers_) openers_->begin_end();
+  for (auto& writer : writers_) writer->begin_end();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  return (!readers_ || readers_->ended_by(deadline)) && (!openers_ || openers_->ended_by(deadline)) &&
+         std::all_of(writers_.begin(), writers_.end(), [&](auto& writer) { return writer->ended_by(deadline); });
 }
 
 BrokerImpl::~BrokerImpl() {

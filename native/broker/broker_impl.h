@@ -40,7 +40,7 @@ class BrokerImpl final : public Broker {
   Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) override;
   void control_reply(uint64_t token, Code code, std::string text) override;
   void stop(uint64_t timeout_ms, std::function<void(Status)> done) override;
-  void end_threads() override;
+  bool end_threads(uint64_t timeout_ms) override;
   BrokerCounters counters() const override;
 
   void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;
@@ -75,6 +75,7 @@ class BrokerImpl final : public Broker {
   void begin_stop(uint64_t timeout_ms, std::function<void(Status)> done);
   void check_stop();
   void finish_stop();
+  void complete_stop();
 
   // ---- sessions.cc
   Session* session_of(fabric::PeerId peer);
@@ -282,8 +283,8 @@ class BrokerImpl final : public Broker {
   uint64_t log_suppressed_ = 0;
 
   bool stopping_ = false;
-  bool stop_finishing_ = false;
-  bool stopped_ = false;
+  bool stop_finishing_ = false;  // the sessions are gone
+  bool stopped_ = false;         // those who asked were told
   bool stop_timed_out_ = false;
   uint64_t stop_deadline_ns_ = 0;
   Status stop_status_;

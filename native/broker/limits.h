@@ -36,6 +36,8 @@ constexpr uint32_t kCommitsPerSessionMax = 256;     // under way; beyond: WEFT_B
 // ---- memory of what is used again (batches, frames, data requests)
 constexpr uint64_t kPooledBytesMax = 64 * 1024;  // a buffer that grew larger is freed
 
+constexpr uint64_t kStopGraceNs = 1'000'000'000;  // after a drain's time limit, for transfers that a disconnect ends
+
 // ---- sessions
 constexpr uint64_t kOutboxBytesMax = uint64_t{8} << 20;  // replies that a client does not take; beyond: session ends
 constexpr uint64_t kSweepNs = 50'000'000;                // how often time limits are looked at

@@ -24,6 +24,82 @@ class FaultFiles : public testing::Test {
   log::FaultFileSystem files_{1};
 };
 
+// Real files whose syncs do not return until the test lets them.
+class StuckFiles final : public log::FileSystem {
+ public:
+  ~StuckFiles() override { go_on(); }
+  void stick() { stuck_ = true; }
+  void go_on() {
+    stuck_ = false;
+    stuck_.notify_all();
+  }
+  bool reached() const { return reached_; }
+
+  Result<std::unique_ptr<log::File>> open(const std::string& path, log::OpenMode mode) override {
+    auto opened = real_.open(path, mode);
+    if (!opened.ok()) return opened.status();
+    return std::unique_ptr<log::File>(std::make_unique<StuckFile>(*this, opened.take()));
+  }
+  Status remove(const std::string& path) override { return real_.remove(path); }
+  Status rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
+  Status make_directories(const std::string& path) override { return real_.make_directories(path); }
+  Status sync_directory(const std::string& path) override { return real_.sync_directory(path); }
+  Result<std::vector<std::string>> list(const std::string& path) override { return real_.list(path); }
+  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
+
+ private:
+  class StuckFile final : public log::File {
+   public:
+    StuckFile(StuckFiles& files, std::unique_ptr<log::File> real) : files_(files), real_(std::move(real)) {}
+    Status read_at(uint64_t position, std::span<std::byte> into) override { return real_->read_at(position, into); }
+    Status write_at(uint64_t position, std::span<const std::byte> from) override {
+      return real_->write_at(position, from);
+    }
+    Status write_vector_at(uint64_t position, std::span<const std::span<const std::byte>> pieces) override {
+      return real_->write_vector_at(position, pieces);
+    }
+    Status sync_data() override {
+      if (files_.stuck_) files_.reached_ = true;
+      files_.stuck_.wait(true);
+      return real_->sync_data();
+    }
+    Status truncate(uint64_t length) override { return real_->truncate(length); }
+    Status punch_hole(uint64_t position, uint64_t length) override { return real_->punch_hole(position, length); }
+    Result<uint64_t> size() override { return real_->size(); }
+
+   private:
+    StuckFiles& files_;
+    std::unique_ptr<log::File> real_;
+  };
+
+  log::FileSystem& real_ = log::FileSystem::real();
+  std::atomic<bool> stuck_{false};
+  std::atomic<bool> reached_{false};
+};
+
+// A drain once waited for ever for a sync that did not return.
+TEST(StuckDisk, TheDrainEndsAtItsTimeLimit) {
+  TestDirectory directory;
+  StuckFiles files;
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory, wire::Durability::kSynced);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  files.stick();
+  client.push_inline(producer.handle, make_batch({{"s", random_bytes(3000, 1)}}, make_producer_id(1), 1, 0));
+  ASSERT_TRUE(TestServer::eventually([&] { return files.reached(); }));
+  const Status stopped = server.stop(100);
+  EXPECT_EQ(stopped.code(), Code::TIMED_OUT) << stopped.text();
+  EXPECT_TRUE(server.logged("1 partitions are not closed"));
+  EXPECT_EQ(server.stop(100).code(), Code::TIMED_OUT);  // the same end
+  EXPECT_FALSE(server.broker_->end_threads(50));
+  files.go_on();
+  EXPECT_TRUE(server.broker_->end_threads(60'000));
+}
+
 TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
   RawClient good("inprocess");
   good.join(server_);
