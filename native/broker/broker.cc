@@ -107,9 +107,15 @@ Result<std::string> BrokerImpl::describe_partition(wire::Uuid uuid, uint32_t par
     return partition_json(found);
   };
   if (lane_.on_progress_thread()) return describe();
-  std::promise<Result<std::string>> promise;
-  post_function([&] { promise.set_value(describe()); });
-  return promise.get_future().get();
+  // Shared: the answer may come when nobody waits any more.
+  const auto promise = std::make_shared<std::promise<Result<std::string>>>();
+  auto answer = promise->get_future();
+  post_function([promise, describe] { promise->set_value(describe()); });
+  if (answer.wait_for(std::chrono::milliseconds(kDescribeMs)) != std::future_status::ready) {
+    return Status(Code::TIMED_OUT, join_text("slot ", options_.slot, " did not describe partition ", partition,
+                                             " within ", kDescribeMs, " ms; ask again"));
+  }
+  return answer.get();
 }
 
 void BrokerImpl::control_reply(uint64_t token, Code code, std::string text) {

@@ -125,7 +125,7 @@ class Broker : public fabric::Handler {
   virtual void open_partition(PartitionSpec spec, std::function<void(Result<PartitionOpened>)> done) = 0;
   // Ends its producers and consumers, finishes what was accepted, syncs, closes; with `remove` deletes its files.
   virtual void close_partition(wire::Uuid uuid, uint32_t partition, bool remove, std::function<void(Status)> done) = 0;
-  // As JSON. Waits for the progress thread (unless called on it).
+  // As JSON. Waits for the progress thread (unless called on it), at most two seconds: WEFT_TIMED_OUT.
   virtual Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) = 0;
   // Code OK: `text` is the JSON answer. Dropped when the session is gone.
   virtual void control_reply(uint64_t token, Code code, std::string text) = 0;

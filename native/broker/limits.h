@@ -36,6 +36,7 @@ constexpr uint32_t kCommitsPerSessionMax = 256;     // under way; beyond: WEFT_B
 // ---- memory of what is used again (batches, frames, data requests)
 constexpr uint64_t kPooledBytesMax = 64 * 1024;  // a buffer that grew larger is freed
 
+constexpr uint64_t kDescribeMs = 2'000;           // that describe_partition waits for the progress thread
 constexpr uint64_t kStopGraceNs = 1'000'000'000;  // after a drain's time limit, for transfers that a disconnect ends
 
 // ---- sessions
