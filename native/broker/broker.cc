@@ -103,7 +103,7 @@ void BrokerImpl::remove_topic(std::string name) {
 Result<std::string> BrokerImpl::describe_partition(wire::Uuid uuid, uint32_t partition) {
   const auto describe = [this, uuid, partition]() -> Result<std::string> {
     const Partition* found = find_partition(uuid, partition);
-    if (found == nullptr) return no_partition(uuid, partition);
+    if (found == nullptr || found->close_begun) return no_partition(uuid, partition);
     return partition_json(found);
   };
   if (lane_.on_progress_thread()) return describe();

@@ -116,7 +116,7 @@ struct Partition {
   bool read_only = false;
   std::string read_only_reason;
   bool closing = false;
-  bool close_begun = false;
+  bool close_begun = false;  // the log is the close job's: it may be gone already
   bool remove = false;
   Status close_status;
   std::vector<std::function<void(Status)>> closed;  // told at the end

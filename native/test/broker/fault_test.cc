@@ -24,14 +24,17 @@ class FaultFiles : public testing::Test {
   log::FaultFileSystem files_{1};
 };
 
-// Real files whose syncs do not return until the test lets them.
+// Real files whose syncs or removals do not return until the test lets them.
 class StuckFiles final : public log::FileSystem {
  public:
   ~StuckFiles() override { go_on(); }
   void stick() { stuck_ = true; }
+  void stick_removals() { removals_stuck_ = true; }
   void go_on() {
-    stuck_ = false;
-    stuck_.notify_all();
+    for (std::atomic<bool>* stuck : {&stuck_, &removals_stuck_}) {
+      *stuck = false;
+      stuck->notify_all();
+    }
   }
   bool reached() const { return reached_; }
 
@@ -40,7 +43,11 @@ class StuckFiles final : public log::FileSystem {
     if (!opened.ok()) return opened.status();
     return std::unique_ptr<log::File>(std::make_unique<StuckFile>(*this, opened.take()));
   }
-  Status remove(const std::string& path) override { return real_.remove(path); }
+  Status remove(const std::string& path) override {
+    if (removals_stuck_) reached_ = true;
+    removals_stuck_.wait(true);
+    return real_.remove(path);
+  }
   Status rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
   Status make_directories(const std::string& path) override { return real_.make_directories(path); }
   Status sync_directory(const std::string& path) override { return real_.sync_directory(path); }
@@ -74,6 +81,7 @@ class StuckFiles final : public log::FileSystem {
 
   log::FileSystem& real_ = log::FileSystem::real();
   std::atomic<bool> stuck_{false};
+  std::atomic<bool> removals_stuck_{false};
   std::atomic<bool> reached_{false};
 };
 
@@ -98,6 +106,34 @@ TEST(StuckDisk, TheDrainEndsAtItsTimeLimit) {
   EXPECT_FALSE(server.broker_->end_threads(50));
   files.go_on();
   EXPECT_TRUE(server.broker_->end_threads(60'000));
+}
+
+// The log of a partition that is removed once was asked after it was gone.
+TEST(StuckDisk, APartitionThatIsBeingRemovedIsNotThere) {
+  TestDirectory directory;
+  StuckFiles files;
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory, wire::Durability::kWritten);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto query = [&] {
+    const uint64_t request = client.begin(wire::MessageType::kPartitionQuery);
+    client.writer_.put(wire::PartitionQuery{make_uuid(1), 0, 0});
+    client.send();
+    return client.take<wire::PartitionStateReply>(wire::MessageType::kPartitionState, request).code;
+  };
+  EXPECT_EQ(query(), 0);
+  files.stick_removals();
+  Status removed;
+  std::thread remover([&] { removed = server.close(make_uuid(1), 0, true); });
+  EXPECT_TRUE(TestServer::eventually([&] { return files.reached(); }));
+  EXPECT_EQ(query(), static_cast<int>(Code::PARTITION_UNAVAILABLE));
+  EXPECT_EQ(server.broker_->describe_partition(make_uuid(1), 0).status().code(), Code::PARTITION_UNAVAILABLE);
+  files.go_on();
+  remover.join();
+  EXPECT_TRUE(removed.ok()) << removed.text();
 }
 
 TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
