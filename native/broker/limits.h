@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "log/partition_log.h"
+
 namespace weft::broker {
 
 constexpr uint64_t kSlabBytes = uint64_t{1} << 20;  // one unit of RMA: nothing waits behind more than this
@@ -11,10 +13,13 @@ constexpr uint32_t kSlabsMin = 8;                   // of each direction; less i
 // ---- producers: beyond these a batch is answered WEFT_BUSY
 constexpr uint32_t kBatchesPerSessionMax = 512;
 constexpr uint32_t kBatchesMax = 8192;
-constexpr uint32_t kUnitsPerBatchMax = 8;         // slabs of one batch under way; more wait their turn
-constexpr uint32_t kTransfersMax = 4096;          // RMA reads under way in all; more wait
-constexpr uint32_t kHandlesPerSessionMax = 4096;  // producers, and as many consumers; beyond: WEFT_LIMIT
-constexpr uint32_t kPendingOpensMax = 64;         // PRODUCER_OPENs of one producer id that wait; beyond: WEFT_BUSY
+constexpr uint32_t kUnitsPerBatchMax = 8;          // slabs of one batch under way; more wait their turn
+constexpr uint32_t kTransfersMax = 4096;           // RMA reads under way in all; more wait
+constexpr uint32_t kHandlesPerSessionMax = 4096;   // producers, and as many consumers; beyond: WEFT_LIMIT
+constexpr uint32_t kProducersPerSessionMax = 512;  // of one partition, which knows 4,096 in all; beyond: WEFT_LIMIT
+constexpr uint32_t kPendingOpensMax = 64;          // PRODUCER_OPENs of one producer id that wait; beyond: WEFT_BUSY
+
+static_assert(kProducersPerSessionMax * 8 == log::kProducersMax);
 
 // ---- consumers
 constexpr uint32_t kFrameInlineBytesMax = 12 * 1024;  // a larger body is written into the ring by RMA

@@ -315,6 +315,28 @@ TEST_P(Faults, BodiesToBePulledAreBounded) {
   }
 }
 
+TEST_P(Faults, ProducersOfOneClientLeaveRoomForOthers) {
+  const auto id_of = [](uint32_t number) {
+    wire::ProducerId id = make_producer_id(9);
+    std::memcpy(id.bytes, &number, sizeof number);
+    return id;
+  };
+  constexpr uint32_t kMax = 512;
+  RawClient client("inprocess");
+  client.join(server_);
+  for (uint32_t i = 0; i < kMax; ++i) ASSERT_EQ(client.open_producer(make_uuid(1), 0, id_of(i)).code, 0) << i;
+  std::string why;
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id_of(kMax), 0, &why).code, static_cast<int>(Code::LIMIT));
+  EXPECT_NE(why.find("close some"), std::string::npos) << why;
+  // One that is open already is opened again at the limit; another client and another partition do not count.
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id_of(0)).code, 0);
+  RawClient other("inprocess");
+  other.join(server_);
+  EXPECT_EQ(other.open_producer(make_uuid(1), 0, id_of(kMax)).code, 0);
+  ASSERT_TRUE(server_.open(spec(1)).ok());
+  EXPECT_EQ(client.open_producer(make_uuid(1), 1, id_of(kMax)).code, 0);
+}
+
 TEST_P(Faults, DataRequestsOfOneClientAreBounded) {
   RawClient client("inprocess");
   client.join(server_);
