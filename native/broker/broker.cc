@@ -52,10 +52,13 @@ Status BrokerImpl::start() {
   return {};
 }
 
-void BrokerImpl::end_threads() {
-  if (readers_) readers_->end();
-  if (openers_) openers_->end();
-  for (auto& writer : writers_) writer->end();
+bool BrokerImpl::end_threads(uint64_t timeout_ms) {
+  if (readers_) readers_->begin_end();
+  if (openers_) openers_->begin_end();
+  for (auto& writer : writers_) writer->begin_end();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  return (!readers_ || readers_->ended_by(deadline)) && (!openers_ || openers_->ended_by(deadline)) &&
+         std::all_of(writers_.begin(), writers_.end(), [&](auto& writer) { return writer->ended_by(deadline); });
 }
 
 BrokerImpl::~BrokerImpl() {
@@ -100,13 +103,19 @@ void BrokerImpl::remove_topic(std::string name) {
 Result<std::string> BrokerImpl::describe_partition(wire::Uuid uuid, uint32_t partition) {
   const auto describe = [this, uuid, partition]() -> Result<std::string> {
     const Partition* found = find_partition(uuid, partition);
-    if (found == nullptr) return no_partition(uuid, partition);
+    if (found == nullptr || found->close_begun) return no_partition(uuid, partition);
     return partition_json(found);
   };
   if (lane_.on_progress_thread()) return describe();
-  std::promise<Result<std::string>> promise;
-  post_function([&] { promise.set_value(describe()); });
-  return promise.get_future().get();
+  // Shared: the answer may come when nobody waits any more.
+  const auto promise = std::make_shared<std::promise<Result<std::string>>>();
+  auto answer = promise->get_future();
+  post_function([promise, describe] { promise->set_value(describe()); });
+  if (answer.wait_for(std::chrono::milliseconds(kDescribeMs)) != std::future_status::ready) {
+    return Status(Code::TIMED_OUT, join_text("slot ", options_.slot, " did not describe partition ", partition,
+                                             " within ", kDescribeMs, " ms; ask again"));
+  }
+  return answer.get();
 }
 
 void BrokerImpl::control_reply(uint64_t token, Code code, std::string text) {

@@ -126,16 +126,18 @@ class Broker : public fabric::Handler {
   virtual void open_partition(PartitionSpec spec, std::function<void(Result<PartitionOpened>)> done) = 0;
   // Ends its producers and consumers, finishes what was accepted, syncs, closes; with `remove` deletes its files.
   virtual void close_partition(wire::Uuid uuid, uint32_t partition, bool remove, std::function<void(Status)> done) = 0;
-  // As JSON. Waits for the progress thread (unless called on it).
+  // As JSON. Waits for the progress thread (unless called on it), at most two seconds: WEFT_TIMED_OUT.
   virtual Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) = 0;
   // Code OK: `text` is the JSON answer. Dropped when the session is gone.
   virtual void control_reply(uint64_t token, Code code, std::string text) = 0;
   // Drains: takes no new batch (WEFT_BUSY), finishes and syncs what it accepted, closes every partition with its
   // checkpoint, says goodbye to the sessions, ends the threads. What is not finished after `timeout_ms` is abandoned
-  // unacknowledged (WEFT_TIMED_OUT). Calling it again only waits for the same end.
+  // unacknowledged (WEFT_TIMED_OUT); a file or a fabric that does not answer then holds it up for one more second.
+  // Calling it again only waits for the same end.
   virtual void stop(uint64_t timeout_ms, std::function<void(Status)> done) = 0;
   // After stop(), before the lane is destroyed: ends the threads that hand work back through it. Any thread but those.
-  virtual void end_threads() = 0;
+  // False: one does not come back from its file. The broker and the lane must stay then; it may be tried again.
+  [[nodiscard]] virtual bool end_threads(uint64_t timeout_ms) = 0;
   virtual BrokerCounters counters() const = 0;
 };
 

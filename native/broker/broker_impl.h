@@ -40,7 +40,7 @@ class BrokerImpl final : public Broker {
   Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) override;
   void control_reply(uint64_t token, Code code, std::string text) override;
   void stop(uint64_t timeout_ms, std::function<void(Status)> done) override;
-  void end_threads() override;
+  bool end_threads(uint64_t timeout_ms) override;
   BrokerCounters counters() const override;
 
   void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;
@@ -75,6 +75,7 @@ class BrokerImpl final : public Broker {
   void begin_stop(uint64_t timeout_ms, std::function<void(Status)> done);
   void check_stop();
   void finish_stop();
+  void complete_stop();
 
   // ---- sessions.cc
   Session* session_of(fabric::PeerId peer);
@@ -137,7 +138,7 @@ class BrokerImpl final : public Broker {
   // ---- ingest.cc
   void on_batch(Session* session, wire::MessageReader& reader);
   Status check_admission(Session* session, Producer* producer, const wire::BatchHeader& header,
-                         uint64_t inline_bytes) const;
+                         uint64_t memory_bytes) const;
   bool answer_repeated(Producer* producer, const wire::BatchHeader& header);
   bool answer_out_of_sequence(Session* session, Producer* producer, const wire::BatchHeader& header);
   void commit_at_once(Producer* producer, const wire::BatchHeader& header, std::span<const std::byte> body,
@@ -262,7 +263,7 @@ class BrokerImpl final : public Broker {
   ObjectPool<DataOp> requests_;
   ObjectPool<Fill> fills_;
   ObjectPool<CommitOp> commits_;
-  uint64_t inline_bytes_ = 0;  // of batches in flight
+  uint64_t memory_bytes_ = 0;  // of batches in flight: bodies, and data that came with them
   uint32_t reads_ = 0;         // RMA reads under way
 
   RingQueue<Session*> pull_ring_;
@@ -290,8 +291,8 @@ class BrokerImpl final : public Broker {
   uint64_t log_suppressed_ = 0;
 
   bool stopping_ = false;
-  bool stop_finishing_ = false;
-  bool stopped_ = false;
+  bool stop_finishing_ = false;  // the sessions are gone
+  bool stopped_ = false;         // those who asked were told
   bool stop_timed_out_ = false;
   uint64_t stop_deadline_ns_ = 0;
   Status stop_status_;

@@ -278,12 +278,12 @@ void BrokerImpl::settle(BatchOp* batch) {
     batch->commit_job = Job{&BrokerImpl::run_abandon, &BrokerImpl::abandon_done, batch, this};
     return partition->writer->push(&batch->commit_job);
   }
-  if (!batch->quarantined) {
+  if (batch->failed_generation_first == 0) {
     partition->log->abandon(batch->extent);
     return free_batch(batch);
   }
   // A read into the extent failed: the fabric provider may still write there.
-  partition->area->quarantine([this, batch] {
+  partition->area->quarantine(batch->failed_generation_first, batch->failed_generation_last, [this, batch] {
     batch->partition->log->abandon(batch->extent);
     free_batch(batch);
     want_turn();

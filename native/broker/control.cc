@@ -71,7 +71,7 @@ void BrokerImpl::on_partition_query(Session* session, wire::MessageReader& reade
   writer_.begin(wire::MessageType::kPartitionState, session->token, reader.header().request_id);
   Partition* partition = find_partition(query->topic, query->partition);
   wire::PartitionStateReply answer{};
-  if (partition == nullptr) {
+  if (partition == nullptr || partition->close_begun) {
     const Status status = no_partition(query->topic, query->partition);
     answer.code = static_cast<int32_t>(status.code());
     writer_.put(answer);

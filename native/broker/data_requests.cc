@@ -32,7 +32,7 @@ Status read_source(DataOp& request, uint64_t at, std::span<std::byte> into) {
     const uint64_t block = at / log::kDataBlockBytes;
     const uint64_t block_at = block * log::kDataBlockBytes;
     const size_t place = block % kCachedBlocks;
-    std::byte* cached = request.blocks.data() + place * log::kDataBlockBytes;
+    std::byte* cached = request.blocks.get() + place * log::kDataBlockBytes;
     if (request.block_numbers[place] != block) {
       const uint64_t length = std::min(log::kDataBlockBytes, extent - block_at);
       request.block_numbers[place] = kNoBlock;
@@ -204,6 +204,9 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   } else if (consumer->data_requests >= kDataRequestsPerConsumerMax) {
     status = Status(Code::BUSY, join_text(consumer->partition->label, " still answers ", consumer->data_requests,
                                           " data requests of this consumer, the limit; wait for an answer"));
+  } else if (session->data_requests >= kDataRequestsPerSessionMax) {
+    status = Status(Code::BUSY, join_text("slot ", options_.slot, " still answers ", session->data_requests,
+                                          " data requests of this client, the limit; wait for an answer"));
   } else {
     bool is_malformed = false;
     status = check_request(reader, *message, selection_, &failed, &is_malformed);
@@ -216,6 +219,7 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   request->consumer = consumer;
   ++consumer->operations;
   ++consumer->data_requests;
+  ++session->data_requests;
   request->partition = consumer->partition;
   ++request->partition->operations;
   request->request_id = request_id;
@@ -232,16 +236,16 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   request->bytes_read = 0;
   request->walked = false;
   request->status = Status();
+  // Also what its last user left: of several writes that failed at once only the first one's outcome was taken.
+  request->write_failed = false;
   request->transfer_failed = false;
+  request->transfer_status = Status();
+  request->current = nullptr;
   request->failed_selection = 0;
   request->bytes_sent = 0;
   request->fills = 0;
   request->waits_for_slab = false;
   request->turn_listed = false;
-  if (!request->partition->in_memory()) {
-    request->blocks.resize(kCachedBlocks * log::kDataBlockBytes);
-    request->block_numbers.resize(kCachedBlocks);
-  }
   advance_request(request);
 }
 
@@ -282,6 +286,11 @@ void BrokerImpl::begin_fill(DataOp* request) {
     send_fill(fill);
     return;
   }
+  if (request->blocks == nullptr) {
+    // Only now: those that wait for a slab need none, and many may wait.
+    request->blocks = std::make_unique_for_overwrite<std::byte[]>(kCachedBlocks * log::kDataBlockBytes);
+    request->block_numbers.assign(kCachedBlocks, kNoBlock);
+  }
   request->reading = true;
   request->current = fill;
   request->fill_job = Job{&BrokerImpl::run_fill, &BrokerImpl::fill_done, request, this};
@@ -314,6 +323,7 @@ void BrokerImpl::send_fill(Fill* fill) {
     request->status =
         Status(Code::OUT_OF_MEMORY, "memory of the server could not be registered again; ask again later");
   }
+  fill->generation = egress_->generation();
   const bool wanted = request->status.ok() && !session->gone;
   const size_t count = !wanted ? 0 : direct ? 1 : fill->pieces.size();
   fill->transfers = static_cast<uint32_t>(count) + 1;  // one for this function
@@ -370,7 +380,7 @@ void BrokerImpl::fill_finished(Fill* fill) {
   DataOp* request = fill->request;
   --request->session->egress_slabs;
   if (fill->failed && fill->direct == nullptr) {
-    egress_->quarantine(fill->slab, [this] { egress_slab_freed(); });
+    egress_->quarantine(fill->slab, fill->generation, [this] { egress_slab_freed(); });
   } else {
     egress_->give(fill->slab);
   }
@@ -404,6 +414,9 @@ void BrokerImpl::finish_request(DataOp* request) {
                               request->bytes_sent, request->bytes_read});
   reply_text(session, request->status.message());
   --consumer->data_requests;
+  --session->data_requests;
+  request->blocks.reset();
+  drop_large(request->batch.body);
   requests_.give(request);
   consumer_operation_done(consumer);
   unreference(session);

@@ -7,6 +7,13 @@
 
 namespace weft::broker {
 
+namespace {
+uint64_t ring_room(const Consumer* consumer) {
+  const uint64_t used = consumer->ring_given - consumer->ring_returned;
+  return consumer->ring.length - std::min(consumer->ring.length, used);
+}
+}  // namespace
+
 void BrokerImpl::want_feed(Partition* partition) {
   if (partition->consumers.empty() || partition->feed_wanted) return;
   partition->feed_wanted = true;
@@ -25,6 +32,9 @@ void BrokerImpl::feed(Consumer* consumer) {
     if (consumer->partition == nullptr || consumer->partition->closing) return;
     if (consumer->next_offset >= consumer->partition->visible_end) return;
     if (consumer->empty_until == consumer->partition->visible_end) return;
+    // Nothing is read for a ring without room, and no more than fits: what waits here for a consumer that stands still
+    // is one frame.
+    if (ring_room(consumer) < wire::kDataAlignmentBytes) return;
     if (!read_frames(consumer)) return;
   }
 }
@@ -35,6 +45,7 @@ bool BrokerImpl::read_frames(Consumer* consumer) {
   consumer->reading = true;
   consumer->read_from = consumer->next_offset;
   consumer->read_end = partition->visible_end;
+  consumer->read_bytes_max = std::min(kFrameBytesPerReadMax, ring_room(consumer));
   consumer->read_count = 0;
   consumer->read_status = Status();
   while (consumer->read_frames.size() < kFramesPerReadMax) consumer->read_frames.push_back(frames_.take());
@@ -56,7 +67,7 @@ bool BrokerImpl::run_read(Job* job) {
   const log::PartitionLog& log = *consumer->partition->log;
   uint64_t offset = consumer->read_from;
   uint64_t bytes = 0;
-  while (offset < consumer->read_end && consumer->read_count < kFramesPerReadMax && bytes < kFrameBytesPerReadMax) {
+  while (offset < consumer->read_end && consumer->read_count < kFramesPerReadMax && bytes < consumer->read_bytes_max) {
     FrameOp* frame = consumer->read_frames[consumer->read_count];
     consumer->read_status = log.read_batch(offset, frame->stored);
     if (!consumer->read_status.ok()) break;
@@ -84,6 +95,7 @@ void BrokerImpl::frames_read(Consumer* consumer) {
   for (size_t i = 0; i < consumer->read_frames.size(); ++i) {
     FrameOp* frame = consumer->read_frames[i];
     if (i >= consumer->read_count || consumer->closed) {
+      drop_large(frame->stored.body);
       frames_.give(frame);
       continue;
     }
@@ -155,6 +167,7 @@ bool BrokerImpl::write_frame(Consumer* consumer, FrameOp* frame) {
   session->egress_slabs += needed;
   for (uint32_t i = 0; i < needed; ++i) frame->slabs.push_back(egress_->take());
   frame->transfers = needed;
+  frame->generation = egress_->generation();
   consumer->operations += needed;
   for (uint32_t i = 0; i < needed; ++i) {
     const uint64_t at = i * kSlabBytes;
@@ -188,7 +201,7 @@ void BrokerImpl::on_frame_written(fabric::Transfer* transfer, const Status& stat
     session->egress_slabs -= static_cast<uint32_t>(frame->slabs.size());
     for (std::byte* slab : frame->slabs) {
       if (frame->failed) {
-        broker->egress_->quarantine(slab, [broker] { broker->egress_slab_freed(); });
+        broker->egress_->quarantine(slab, frame->generation, [broker] { broker->egress_slab_freed(); });
       } else {
         broker->egress_->give(slab);
       }
@@ -244,6 +257,7 @@ void BrokerImpl::tell_frames(Consumer* consumer) {
 void BrokerImpl::free_frame(FrameOp* frame) {
   WEFT_ASSERT(frame->transfers == 0 && frame->slabs.empty());
   frame->consumer = nullptr;
+  drop_large(frame->stored.body);
   frames_.give(frame);
 }
 

@@ -64,7 +64,7 @@ void BrokerImpl::on_batch(Session* session, wire::MessageReader& reader) {
         Status(Code::WRONG_HANDLE, join_text("slot ", options_.slot, " knows no producer of handle ", batch->handle,
                                              " of this client; open it again")));
   }
-  const Status admission = check_admission(session, producer, header, body.size() + data.size());
+  const Status admission = check_admission(session, producer, header, header.body_bytes + data.size());
   if (admission.code() == Code::WRONG_HANDLE) return malformed(session, admission.message());
   if (!admission.ok()) {
     const uint64_t expected = producer->entry != nullptr ? producer->entry->admit_sequence : 0;
@@ -95,7 +95,7 @@ void BrokerImpl::on_batch(Session* session, wire::MessageReader& reader) {
 }
 
 Status BrokerImpl::check_admission(Session* session, Producer* producer, const wire::BatchHeader& header,
-                                   uint64_t inline_bytes) const {
+                                   uint64_t memory_bytes) const {
   const Partition* partition = producer->partition;
   const ProducerEntry* entry = producer->entry;
   if (producer->fenced || (entry != nullptr && header.producer_epoch < entry->epoch)) {
@@ -126,8 +126,8 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
                                         " batches of this client and ", batches_.in_use(), " of all in flight (limits ",
                                         kBatchesPerSessionMax, " and ", kBatchesMax, "); wait for acknowledgements"));
   }
-  if (inline_bytes_ + inline_bytes > options_.slab_bytes) {
-    return Status(Code::BUSY, join_text("slot ", options_.slot, " holds ", inline_bytes_,
+  if (memory_bytes_ + memory_bytes > options_.slab_bytes) {
+    return Status(Code::BUSY, join_text("slot ", options_.slot, " holds ", memory_bytes_,
                                         " bytes of batches, its limit is slab_bytes = ", options_.slab_bytes,
                                         "; send again or raise it"));
   }
@@ -230,8 +230,9 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->segments.assign(segments.begin(), segments.end());
   batch->body.assign(body.begin(), body.end());
   batch->inline_data.clear();
-  batch->inline_bytes = body.size() + data.size();
-  inline_bytes_ += batch->inline_bytes;
+  // A body that is to be pulled counts from here: its memory is taken here.
+  batch->memory_bytes = message.header.body_bytes + data.size();
+  memory_bytes_ += batch->memory_bytes;
   batch->data_bytes_counted = 0;
   batch->units_begun = 0;
   batch->units_outstanding = 0;
@@ -245,7 +246,8 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->status = Status();
   batch->commit_status = Status();
   batch->read_only_seen = false;
-  batch->quarantined = false;
+  batch->failed_generation_first = 0;
+  batch->failed_generation_last = 0;
   batch->returned = false;
   batch->cut_answered = false;
   batch->was_appended = false;
@@ -294,7 +296,9 @@ void BrokerImpl::free_batch(BatchOp* batch) {
   WEFT_ASSERT(batch->units_outstanding == 0 && !batch->queued && !batch->in_pulls);
   if (batch->producer != nullptr) std::erase(batch->producer->batches, batch);
   batch->producer = nullptr;
-  inline_bytes_ -= batch->inline_bytes;
+  memory_bytes_ -= batch->memory_bytes;
+  drop_large(batch->body);
+  drop_large(batch->inline_data);
   batch->session->data_bytes_in_flight -= batch->data_bytes_counted;
   --batch->session->batches;
   unreference(batch->session);

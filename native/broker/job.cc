@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace weft::broker {
@@ -28,19 +29,44 @@ void JobReturn::run(fabric::Task* task) {
   self->after_();
 }
 
+EndingThread::EndingThread(std::function<void()> run) {
+  std::promise<void> promise;
+  ended_ = promise.get_future();
+  thread_ = std::thread([run = std::move(run), promise = std::move(promise)]() mutable {
+    run();
+    promise.set_value();
+  });
+}
+
+bool EndingThread::join_by(std::chrono::steady_clock::time_point deadline) {
+  if (thread_.joinable() && ended_.wait_until(deadline) != std::future_status::ready) return false;
+  join();
+  return true;
+}
+
+void EndingThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
 Result<std::unique_ptr<LogWriter>> LogWriter::start(JobReturn& back) {
   auto doorbell = Doorbell::open();
   if (!doorbell.ok()) return doorbell.status();
   std::unique_ptr<LogWriter> writer(new LogWriter(back, doorbell.take()));
-  writer->thread_ = std::thread([raw = writer.get()] { raw->loop(); });
+  writer->thread_.emplace([raw = writer.get()] { raw->loop(); });
   return writer;
 }
 
-void LogWriter::end() {
+LogWriter::~LogWriter() {
+  begin_end();
+  if (thread_) thread_->join();
+}
+
+void LogWriter::begin_end() {
   stopping_.store(true, std::memory_order_seq_cst);
   doorbell_->ring();
-  if (thread_.joinable()) thread_.join();
 }
+
+bool LogWriter::ended_by(std::chrono::steady_clock::time_point deadline) { return thread_->join_by(deadline); }
 
 void LogWriter::push(Job* job) {
   queue_.push(job);
@@ -88,15 +114,21 @@ ReaderPool::ReaderPool(JobReturn& back, uint32_t thread_count) : back_(back) {
   for (uint32_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { loop(); });
 }
 
-void ReaderPool::end() {
+ReaderPool::~ReaderPool() {
+  begin_end();
+  for (EndingThread& thread : threads_) thread.join();
+}
+
+void ReaderPool::begin_end() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   ready_.notify_all();
-  for (std::thread& thread : threads_) {
-    if (thread.joinable()) thread.join();
-  }
+}
+
+bool ReaderPool::ended_by(std::chrono::steady_clock::time_point deadline) {
+  return std::all_of(threads_.begin(), threads_.end(), [&](EndingThread& thread) { return thread.join_by(deadline); });
 }
 
 void ReaderPool::push(Job* job) {

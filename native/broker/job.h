@@ -4,10 +4,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -51,13 +54,27 @@ struct BurstEnd {
   bool listed = false;  // the writer's
 };
 
+// A thread whose end can be waited for with a time limit: a system call on a device that does not answer never returns.
+class EndingThread {
+ public:
+  explicit EndingThread(std::function<void()> run);
+  // False: it still runs.
+  bool join_by(std::chrono::steady_clock::time_point deadline);
+  void join();
+
+ private:
+  std::future<void> ended_;
+  std::thread thread_;
+};
+
 // One thread that runs jobs in the order they were pushed: the writer of a group of partitions.
 class LogWriter {
  public:
   static Result<std::unique_ptr<LogWriter>> start(JobReturn& back);
-  ~LogWriter() { end(); }
-  // Runs what was pushed, then ends its thread; what is pushed later is not run. Once.
-  void end();
+  ~LogWriter();
+  // Runs what was pushed, then ends its thread; what is pushed later is not run.
+  void begin_end();
+  bool ended_by(std::chrono::steady_clock::time_point deadline);
 
   void push(Job* job);  // progress thread
   // On the writer, from inside a job: `end->finish` runs once, after all jobs that are there now.
@@ -74,16 +91,17 @@ class LogWriter {
   std::unique_ptr<Doorbell> doorbell_;
   std::atomic<bool> stopping_{false};
   std::vector<BurstEnd*> ends_;
-  std::thread thread_;
+  std::optional<EndingThread> thread_;
 };
 
 // A few threads for cold reads and for opening partitions.
 class ReaderPool {
  public:
   ReaderPool(JobReturn& back, uint32_t thread_count);
-  ~ReaderPool() { end(); }
+  ~ReaderPool();
   // Runs what was pushed, then ends its threads; what is pushed later is not run.
-  void end();
+  void begin_end();
+  bool ended_by(std::chrono::steady_clock::time_point deadline);
 
   void push(Job* job);  // progress thread
 
@@ -97,7 +115,7 @@ class ReaderPool {
   Job* last_ = nullptr;
   uint32_t idle_ = 0;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<EndingThread> threads_;
 };
 
 }  // namespace weft::broker

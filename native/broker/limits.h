@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "log/partition_log.h"
+
 namespace weft::broker {
 
 constexpr uint64_t kSlabBytes = uint64_t{1} << 20;  // one unit of RMA: nothing waits behind more than this
@@ -11,10 +13,13 @@ constexpr uint32_t kSlabsMin = 8;                   // of each direction; less i
 // ---- producers: beyond these a batch is answered WEFT_BUSY
 constexpr uint32_t kBatchesPerSessionMax = 512;
 constexpr uint32_t kBatchesMax = 8192;
-constexpr uint32_t kUnitsPerBatchMax = 8;         // slabs of one batch under way; more wait their turn
-constexpr uint32_t kTransfersMax = 4096;          // RMA reads under way in all; more wait
-constexpr uint32_t kHandlesPerSessionMax = 4096;  // producers, and as many consumers; beyond: WEFT_LIMIT
-constexpr uint32_t kPendingOpensMax = 64;         // PRODUCER_OPENs of one producer id that wait; beyond: WEFT_BUSY
+constexpr uint32_t kUnitsPerBatchMax = 8;          // slabs of one batch under way; more wait their turn
+constexpr uint32_t kTransfersMax = 4096;           // RMA reads under way in all; more wait
+constexpr uint32_t kHandlesPerSessionMax = 4096;   // producers, and as many consumers; beyond: WEFT_LIMIT
+constexpr uint32_t kProducersPerSessionMax = 512;  // of one partition, which knows 4,096 in all; beyond: WEFT_LIMIT
+constexpr uint32_t kPendingOpensMax = 64;          // PRODUCER_OPENs of one producer id that wait; beyond: WEFT_BUSY
+
+static_assert(kProducersPerSessionMax * 8 == log::kProducersMax);
 
 // ---- consumers
 constexpr uint32_t kFrameInlineBytesMax = 12 * 1024;  // a larger body is written into the ring by RMA
@@ -24,6 +29,7 @@ constexpr uint64_t kFrameBytesPerReadMax = 512 * 1024;
 constexpr uint64_t kRingBytesMin = 4096;  // smaller rings are refused
 constexpr uint64_t kRingBytesMax = uint64_t{1} << 40;
 constexpr uint32_t kDataRequestsPerConsumerMax = 16;  // beyond: WEFT_BUSY
+constexpr uint32_t kDataRequestsPerSessionMax = 64;   // beyond: WEFT_BUSY
 constexpr uint32_t kPiecesPerFillMax = 256;           // RMA writes of one slab of selected bytes
 constexpr uint32_t kFillsPerRequestMax = 4;           // slabs of one request under way
 constexpr uint64_t kDirectBytesMin = 16 * 1024;  // memory storage: a longer run is sent from where it lies, not copied
@@ -31,6 +37,12 @@ constexpr uint64_t kFillBytesPerTurn = 256 * 1024;  // gathered on the progress 
 constexpr uint32_t kCachedBlocks = 16;              // 64 KiB blocks that one data request keeps
 constexpr uint32_t kCursorsPerPartitionMax = 4096;  // names; beyond: WEFT_LIMIT
 constexpr uint32_t kCommitsPerSessionMax = 256;     // under way; beyond: WEFT_BUSY
+
+// ---- memory of what is used again (batches, frames, data requests)
+constexpr uint64_t kPooledBytesMax = 64 * 1024;  // a buffer that grew larger is freed
+
+constexpr uint64_t kDescribeMs = 2'000;           // that describe_partition waits for the progress thread
+constexpr uint64_t kStopGraceNs = 1'000'000'000;  // after a drain's time limit, for transfers that a disconnect ends
 
 // ---- sessions
 constexpr uint64_t kOutboxBytesMax = uint64_t{8} << 20;  // replies that a client does not take; beyond: session ends

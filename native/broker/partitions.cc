@@ -359,7 +359,8 @@ Status BrokerImpl::read_only_status(const Partition* partition) const {
 }
 
 std::string BrokerImpl::partition_json(const Partition* partition) const {
-  const log::PartitionState state = partition->log != nullptr ? partition->log->state() : log::PartitionState();
+  WEFT_ASSERT(!partition->close_begun);
+  const log::PartitionState state = partition->log->state();
   return join_text("{\"topic\":", json_text(partition->spec.topic), ",\"partition\":", partition->spec.partition,
                    ",\"slot\":", options_.slot, ",\"storage\":", partition->in_memory() ? "\"memory\"" : "\"disk\"",
                    ",\"durability\":\"", durability_name(partition->spec.durability), "\",\"epoch\":", partition->epoch,

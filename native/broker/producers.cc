@@ -220,6 +220,18 @@ void BrokerImpl::open_producer(ProducerEntry* entry, Session* session, uint64_t 
                        Status(Code::LIMIT, join_text("this producer of ", partition->label, " is at epoch ",
                                                      entry->epoch, ", the last one; use another name")));
   }
+  const auto of_partition = [partition](const Producer* each) {
+    return each != nullptr && each->partition == partition && each->entry != nullptr;
+  };
+  // Counted only when there are so many: one client must leave room for the others.
+  if (session->producers.size() >= kProducersPerSessionMax &&
+      std::count_if(session->producers.begin(), session->producers.end(), of_partition) >= kProducersPerSessionMax) {
+    return refuse_open(
+        session, request_id,
+        Status(Code::LIMIT, join_text("this client has ", kProducersPerSessionMax, " producers of ", partition->label,
+                                      " open, the limit; close some, or push from "
+                                      "fewer")));
+  }
   auto slot = std::find(session->producers.begin(), session->producers.end(), nullptr);
   if (slot == session->producers.end()) {
     if (session->producers.size() >= kHandlesPerSessionMax) {

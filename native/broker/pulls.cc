@@ -92,6 +92,7 @@ bool BrokerImpl::begin_unit(BatchOp* batch) {
   unit->slab = slab;
   unit->failed = false;
   unit->transfers = 0;
+  unit->generation = needs_slab ? ingest_->generation() : partition->area->generation();
   const uint64_t index = is_body ? batch->units_begun : batch->units_begun - batch->body_units;
   const uint64_t whole = is_body ? batch->header.body_bytes : batch->header.data_bytes;
   unit->at = index * kSlabBytes;
@@ -156,9 +157,19 @@ void BrokerImpl::on_pulled(fabric::Transfer* transfer, const Status& status) {
     unit->failed = true;
     if (batch->status.ok()) batch->status = broker->pull_failure(batch, status);
   }
-  if (--unit->transfers > 0) return;
-  broker->unit_arrived(unit);
-  broker->want_turn();
+  Session* session = batch->session;
+  broker->reference(session);
+  if (--unit->transfers == 0) {
+    broker->unit_arrived(unit);
+    broker->want_turn();
+  }
+  // The read may still go on, and each further one would take a slab away: this client starts anew, when it answers.
+  if (status.code() == Code::TIMED_OUT && !session->gone && session->phase == Phase::kProved) {
+    broker->log(LogLevel::kWarning, join_text("ended the session of ", broker->session_label(session),
+                                              ": its memory cannot be read: ", status.text()));
+    broker->end_session(session);
+  }
+  broker->unreference(session);
 }
 
 Status BrokerImpl::pull_failure(const BatchOp* batch, const Status& status) const {
@@ -170,9 +181,11 @@ void BrokerImpl::unit_arrived(PullUnit* unit) {
   BatchOp* batch = unit->batch;
   if (unit->failed) {
     if (unit->slab != nullptr) {
-      ingest_->quarantine(unit->slab, [this] { want_turn(); });
+      ingest_->quarantine(unit->slab, unit->generation, [this] { want_turn(); });
     } else {
-      batch->quarantined = true;
+      if (batch->failed_generation_first == 0) batch->failed_generation_first = unit->generation;
+      batch->failed_generation_first = std::min(batch->failed_generation_first, unit->generation);
+      batch->failed_generation_last = std::max(batch->failed_generation_last, unit->generation);
     }
     if (unit->slab != nullptr) --batch->session->ingest_slabs;
     unit->slab = nullptr;

@@ -30,7 +30,7 @@ std::string BrokerImpl::session_label(const Session* session) const {
 }
 
 void BrokerImpl::on_peer_up(fabric::PeerId peer) {
-  if (stopped_ || sessions_.contains(peer)) return;
+  if (stop_finishing_ || sessions_.contains(peer)) return;
   auto* session = new Session();
   session->peer = peer;
   session->references = 1;  // of sessions_

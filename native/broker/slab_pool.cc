@@ -31,7 +31,7 @@ void SharedMemory::let_go(uint64_t release) {
   releasing_.erase(release);
   std::vector<Waiter> ready;
   for (size_t i = 0; i < waiters_.size();) {
-    if (!releasing_.empty() && *releasing_.begin() <= waiters_[i].last_release) {
+    if (releasing(waiters_[i].first, waiters_[i].last)) {
       ++i;
       continue;
     }
@@ -41,14 +41,20 @@ void SharedMemory::let_go(uint64_t release) {
   for (Waiter& waiter : ready) waiter.then();
 }
 
-void SharedMemory::quarantine(std::function<void()> then) {
-  hand_over();
-  if (releasing_.empty()) return then();
-  // Also the releases begun before: the failed transfer may have used one of those registrations.
-  waiters_.push_back(Waiter{releases_begun_, std::move(then)});
+bool SharedMemory::releasing(uint64_t first, uint64_t last) const {
+  const auto found = releasing_.lower_bound(first);
+  return found != releasing_.end() && *found <= last;
 }
 
-void SharedMemory::release(std::function<void()> then) { quarantine(std::move(then)); }
+void SharedMemory::quarantine(uint64_t first, uint64_t last, std::function<void()> then) {
+  WEFT_ASSERT(first > 0 && first <= last && last <= generation());
+  // Given up already for an earlier failure, unless it is the one in use.
+  if (last == generation()) hand_over();
+  if (!releasing(first, last)) return then();
+  waiters_.push_back(Waiter{first, last, std::move(then)});
+}
+
+void SharedMemory::release(std::function<void()> then) { quarantine(1, generation(), std::move(then)); }
 
 Result<std::unique_ptr<SlabPool>> SlabPool::create(fabric::Lane& lane, uint64_t bytes) {
   const uint64_t slabs = bytes / kSlabBytes;
@@ -89,8 +95,8 @@ void SlabPool::give(std::byte* slab) {
   free_.push_back(slab);
 }
 
-void SlabPool::quarantine(std::byte* slab, std::function<void()> freed) {
-  shared_->quarantine([this, slab, freed = std::move(freed)] {
+void SlabPool::quarantine(std::byte* slab, uint64_t generation, std::function<void()> freed) {
+  shared_->quarantine(generation, generation, [this, slab, freed = std::move(freed)] {
     give(slab);
     freed();
   });

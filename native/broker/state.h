@@ -40,6 +40,11 @@ inline bool holds(const wire::Memory& memory, uint64_t at, uint64_t length) {
   return at <= memory.length && length <= memory.length - at;
 }
 
+// Before an object goes back to its pool: one large batch must not make each pooled object large in turn.
+inline void drop_large(std::vector<std::byte>& buffer) {
+  if (buffer.capacity() > kPooledBytesMax) std::vector<std::byte>().swap(buffer);
+}
+
 // ---- sessions
 
 enum class Phase : uint8_t {
@@ -65,6 +70,7 @@ struct Session {
   uint32_t control_outstanding = 0;
   uint32_t commits_outstanding = 0;
   uint32_t consumers_opening = 0;
+  uint32_t data_requests = 0;
   uint32_t batches = 0;               // in flight
   uint64_t data_bytes_in_flight = 0;  // of batches whose pull has begun
   uint32_t ingest_slabs = 0;
@@ -110,7 +116,7 @@ struct Partition {
   bool read_only = false;
   std::string read_only_reason;
   bool closing = false;
-  bool close_begun = false;
+  bool close_begun = false;  // the log is the close job's: it may be gone already
   bool remove = false;
   Status close_status;
   std::vector<std::function<void(Status)>> closed;  // told at the end
@@ -192,7 +198,8 @@ struct PullUnit {
   std::byte* slab = nullptr;  // nullptr: straight into the partition's memory
   uint64_t at = 0;            // in the body or the extent
   uint64_t length = 0;
-  uint32_t transfers = 0;  // under way
+  uint32_t transfers = 0;   // under way
+  uint64_t generation = 0;  // of the registration that they use
   bool failed = false;
   Job write_job;
   Status write_status;              // writer
@@ -211,7 +218,7 @@ struct BatchOp {
   std::vector<std::byte> body;
   std::vector<std::byte> inline_data;
   std::vector<uint32_t> checksums;  // of all blocks
-  uint64_t inline_bytes = 0;        // counted
+  uint64_t memory_bytes = 0;        // counted: its body, and data that came with it
   uint64_t data_bytes_counted = 0;
   uint64_t body_units = 0;
   uint64_t units = 0;
@@ -227,11 +234,13 @@ struct BatchOp {
   uint64_t cut_generation = 0;
   Status status;  // why it failed
   Job commit_job;
-  Status commit_status;          // writer
-  log::AppendResult appended;    // writer
-  bool returned = false;         // the log writer is done with it
-  bool cut_answered = false;     // one before it failed: it was sent back already
-  bool quarantined = false;      // a read into the partition's memory failed
+  Status commit_status;        // writer
+  log::AppendResult appended;  // writer
+  bool returned = false;       // the log writer is done with it
+  bool cut_answered = false;   // one before it failed: it was sent back already
+  // Of the registrations under which a read into the partition's memory failed; 0: none.
+  uint64_t failed_generation_first = 0;
+  uint64_t failed_generation_last = 0;
   bool cut = false;              // writer: a batch before it failed
   bool was_appended = false;     // writer: it is in the log, even if its sync failed
   bool read_only_seen = false;   // writer
@@ -265,6 +274,7 @@ struct Consumer {
   std::vector<FrameOp*> read_frames;  // reader
   uint64_t read_from = 0;             // reader
   uint64_t read_end = 0;              // reader
+  uint64_t read_bytes_max = 0;        // reader
   Status read_status;                 // reader
   size_t read_count = 0;              // reader
 };
@@ -277,6 +287,7 @@ struct FrameOp {
   uint64_t ring_end = 0;
   bool is_inline = false;
   uint32_t transfers = 0;
+  uint64_t generation = 0;  // of the registration that they use
   std::vector<std::byte*> slabs;
   bool failed = false;
 };
@@ -298,6 +309,7 @@ struct Fill {
   uint64_t direct_length = 0;
   uint64_t direct_destination_at = 0;
   uint32_t transfers = 0;
+  uint64_t generation = 0;  // of the registration that they use
   bool failed = false;
 };
 
@@ -323,7 +335,7 @@ struct DataOp {
   wire::BatchView view;
   uint32_t event = 0;                   // in the batch, of the last selection
   uint64_t event_position = 0;          // of its data in the extent
-  std::vector<std::byte> blocks;        // kCachedBlocks of 64 KiB
+  std::unique_ptr<std::byte[]> blocks;  // kCachedBlocks of 64 KiB, from the first slab to the answer
   std::vector<uint64_t> block_numbers;  // which one each place holds
   uint64_t bytes_read = 0;
   bool walked = false;  // everything was gathered, or it failed

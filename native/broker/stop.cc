@@ -1,5 +1,7 @@
 // The drain: no new batch, what was accepted is finished and synced, partitions are closed with their checkpoints,
-// sessions get a goodbye, registrations are given back. After the time limit what is left is abandoned.
+// sessions get a goodbye, registrations are given back. After the time limit what is left is abandoned: sessions are
+// cut, and a little later nothing is waited for any more, neither a file nor the fabric. What they still do then finds
+// the broker alive: it goes after its threads and the lane.
 #include "broker/broker_impl.h"
 
 namespace weft::broker {
@@ -18,8 +20,21 @@ void BrokerImpl::begin_stop(uint64_t timeout_ms, std::function<void(Status)> don
 }
 
 void BrokerImpl::check_stop() {
-  if (stopped_ || stop_finishing_) return;
+  if (stopped_) return;
   const bool late = lane_.now_ns() >= stop_deadline_ns_;
+  if (late && lane_.now_ns() - stop_deadline_ns_ >= kStopGraceNs) {
+    if (!stop_finishing_) finish_stop();
+    log(LogLevel::kError, join_text("slot ", options_.slot, " ends although ", partitions_.size(),
+                                    " partitions are not closed: a file, a directory or the fabric does not answer; "
+                                    "look at the device"));
+    if (stop_status_.ok()) {
+      stop_status_ = Status(Code::TIMED_OUT, join_text("slot ", options_.slot,
+                                                       " drained, but the fabric does not "
+                                                       "give its memory back"));
+    }
+    return complete_stop();
+  }
+  if (stop_finishing_) return;
   const bool idle = partitions_.empty() && opening_.empty() && areas_releasing_ == 0;
   if (!idle && late && !stop_timed_out_) {
     stop_timed_out_ = true;
@@ -60,18 +75,23 @@ void BrokerImpl::finish_stop() {
   }
   for (auto& [token, control] : control_) unreference(control.session);
   control_.clear();
-  lane_.disarm(&sweep_timer_);
   lane_.disarm(&outbox_timer_);
-  stopped_ = true;
+  arm_sweep();  // looks at the time limit until all is given back
   releases_left_ = 2;
   const auto released = [this] {
-    if (--releases_left_ > 0) return;
-    const std::vector<std::function<void(Status)>> done = std::move(stop_done_);
-    stop_done_.clear();
-    for (const auto& call : done) call(stop_status_);
+    if (--releases_left_ == 0) complete_stop();
   };
   ingest_->release(released);
   egress_->release(released);
+}
+
+void BrokerImpl::complete_stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  lane_.disarm(&sweep_timer_);
+  const std::vector<std::function<void(Status)>> done = std::move(stop_done_);
+  stop_done_.clear();
+  for (const auto& call : done) call(stop_status_);
 }
 
 }  // namespace weft::broker

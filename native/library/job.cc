@@ -183,7 +183,16 @@ int weft_close(weft_job* job) {
   }
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
   close_regions(job);
-  end_server_threads(job->server);
+  if (!end_server_threads(job->server)) {
+    // A writer is inside a file that does not answer. It uses the broker and the lane when it comes back, so they stay;
+    // the process can end.
+    const Status mpi = close_mpi(job->place);
+    static_cast<void>(mpi.ok());
+    job->kind = Kind::kClosed;
+    return report(weft::Code::TIMED_OUT,
+                  "a thread of this server does not come back from its file; its memory stays until "
+                  "the process ends: look at the device");
+  }
   job->lane.reset();  // no callback after this
   release_server(job->server);
   job->client.reset();

@@ -25,6 +25,8 @@ void ServerHost::on_log(broker::LogLevel level, std::string line) {
 }
 
 namespace {
+constexpr uint64_t kThreadsEndMs = 5'000;
+
 std::string job_text(const wire::Uuid& job) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
@@ -141,15 +143,15 @@ Status end_server(weft_server* server, int64_t timeout_ms) {
   return status.ok() ? removed : status;
 }
 
-void end_server_threads(weft_server* server) {
-  if (server == nullptr) return;
+bool end_server_threads(weft_server* server) {
+  if (server == nullptr) return true;
   std::vector<std::thread> stoppers;
   {
     const std::lock_guard lock(server->stoppers_mutex);
     stoppers.swap(server->stoppers);
   }
   for (std::thread& stopper : stoppers) stopper.join();
-  if (server->broker) server->broker->end_threads();
+  return !server->broker || server->broker->end_threads(kThreadsEndMs);
 }
 
 void release_server(weft_server* server) {

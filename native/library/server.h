@@ -28,8 +28,9 @@ class ServerHost : public broker::BrokerHost {
 // Drains and takes its files out of the group directory; a second caller waits for the first. The broker stays until
 // release_server.
 Status end_server(weft_server* server, int64_t timeout_ms);
-// Before the lane is destroyed, after end_server: no thread of the server uses it any more.
-void end_server_threads(weft_server* server);
+// Before the lane is destroyed, after end_server: no thread of the server uses it any more. False: one does not come
+// back from its file, and whatever it uses must stay until the process ends.
+[[nodiscard]] bool end_server_threads(weft_server* server);
 // After the lane is gone.
 void release_server(weft_server* server);
 

@@ -99,9 +99,25 @@ void DataSegments::release(const DataExtent& extent, bool committed) {
   WEFT_ASSERT(writer.reserved_count > 0);
   --writer.reserved_count;
   const uint64_t end = wire::align_up(extent.position + extent.length, wire::kDataAlignmentBytes);
-  // The last extent given out can be given back: nothing refers to its bytes.
-  if (!committed && extent.segment == tail_segment_ && end == tail_position_) tail_position_ = extent.position;
+  if (!committed) {
+    // The last extent given out can be given back: nothing refers to its bytes.
+    const bool is_last = extent.segment == tail_segment_ && end == tail_position_;
+    if (is_last) tail_position_ = extent.position;
+    give_back(writer, extent, is_last);
+  }
   if (extent.segment != tail_segment_) close_idle_writer_files();
+}
+
+// One large event that found the disk full once left it full for everybody. What fails here costs room only.
+void DataSegments::give_back(WriterFile& writer, const DataExtent& extent, bool is_last) {
+  if (!writer.file) return;  // nothing was written
+  writer.dirty = true;
+  if (!is_last) {
+    static_cast<void>(writer.file->punch_hole(extent.position, extent.length));
+    return;
+  }
+  const auto size = writer.file->size();
+  if (size.ok() && size.value() > extent.position) static_cast<void>(writer.file->truncate(extent.position));
 }
 
 void DataSegments::close_idle_writer_files() {

@@ -24,7 +24,7 @@ class DataSegments {
   // ---- writer
   DataExtent reserve(uint64_t data_bytes);
   Status write(const DataExtent& extent, uint64_t at, std::span<const std::byte> bytes);
-  // The extent was committed or is not wanted any more.
+  // The extent was committed or is not wanted any more; then its room goes back to the file system, as far as that can.
   void release(const DataExtent& extent, bool committed);
   bool dirty() const;
   // fdatasync of every file written since the last one, then of the directory if files were made.
@@ -52,6 +52,7 @@ class DataSegments {
   };
   WriterFile& writer_file(uint64_t segment);
   Status open_for_writing(WriterFile& writer);
+  static void give_back(WriterFile& writer, const DataExtent& extent, bool is_last);
   void close_idle_writer_files();
   Result<std::shared_ptr<File>> reader_file(uint64_t segment) const;
 

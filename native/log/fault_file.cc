@@ -55,9 +55,25 @@ class FaultFile final : public File {
     WEFT_RETURN_IF_ERROR(admit("truncating"));
     const uint64_t old_size = node_->seen.size();
     node_->seen.resize(length);
+    node_->hole_sectors.erase(node_->hole_sectors.lower_bound(length / FaultFileSystem::kSectorBytes),
+                              node_->hole_sectors.end());
     for (uint64_t at = std::min(old_size, length) / FaultFileSystem::kSectorBytes;
          at * FaultFileSystem::kSectorBytes < std::max(old_size, length); ++at) {
       node_->unsynced_sectors.insert(at);
+    }
+    return {};
+  }
+  Status punch_hole(uint64_t position, uint64_t length) override {
+    const std::lock_guard lock(system_.mutex_);
+    WEFT_ASSERT(writable_);
+    WEFT_RETURN_IF_ERROR(admit("giving back room of"));
+    constexpr uint64_t kSector = FaultFileSystem::kSectorBytes;
+    const uint64_t end = std::min<uint64_t>(position + length, node_->seen.size());
+    if (position >= end) return {};
+    std::memset(node_->seen.data() + position, 0, end - position);
+    for (uint64_t at = position / kSector; at * kSector < end; ++at) {
+      node_->unsynced_sectors.insert(at);
+      if (at * kSector >= position && (at + 1) * kSector <= end) node_->hole_sectors.insert(at);
     }
     return {};
   }
@@ -123,6 +139,7 @@ void FaultFileSystem::lose(Node& node) {
   node.seen = left;
   node.durable = std::move(left);
   node.unsynced_sectors.clear();
+  node.hole_sectors.clear();
 }
 
 void FaultFileSystem::lose_power() {
@@ -169,7 +186,9 @@ void FaultFileSystem::flip_bit(const std::string& path, uint64_t bit) {
 uint64_t FaultFileSystem::used_bytes_locked() const {
   uint64_t used = 0;
   for (const auto& [path, directory] : directories_) {
-    for (const auto& [name, node] : directory.seen) used += node->seen.size();
+    for (const auto& [name, node] : directory.seen) {
+      used += node->seen.size() - node->hole_sectors.size() * kSectorBytes;
+    }
   }
   return used;
 }
@@ -198,7 +217,10 @@ Status FaultFileSystem::write(Node& node, const std::string& path, uint64_t posi
       node.seen.resize(end);
     }
     std::memcpy(node.seen.data() + position, from.data(), length);
-    for (uint64_t at = position / kSectorBytes; at * kSectorBytes < end; ++at) node.unsynced_sectors.insert(at);
+    for (uint64_t at = position / kSectorBytes; at * kSectorBytes < end; ++at) {
+      node.unsynced_sectors.insert(at);
+      node.hole_sectors.erase(at);
+    }
   }
   return full ? Status(Code::NO_SPACE, join_text("writing ", path, ": no space left")) : Status();
 }

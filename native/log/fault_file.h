@@ -54,6 +54,7 @@ class FaultFileSystem final : public FileSystem {
     std::vector<std::byte> seen;
     std::vector<std::byte> durable;
     std::set<uint64_t> unsynced_sectors;
+    std::set<uint64_t> hole_sectors;  // given back: they take no room
   };
   using NodePointer = std::shared_ptr<Node>;
   using Names = std::map<std::string, NodePointer>;

@@ -29,6 +29,9 @@ class File {
   virtual Status write_vector_at(uint64_t position, std::span<const std::span<const std::byte>> pieces) = 0;
   virtual Status sync_data() = 0;
   virtual Status truncate(uint64_t length) = 0;
+  // Gives the room of [position, position + length) back to the file system; it reads as zeros, the size stays. Where
+  // the file system cannot do that, nothing happens.
+  virtual Status punch_hole(uint64_t position, uint64_t length) = 0;
   virtual Result<uint64_t> size() = 0;
 };
 

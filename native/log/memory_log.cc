@@ -115,6 +115,18 @@ class MemoryLog final : public PartitionLog {
   void abandon(const DataExtent& extent) override {
     if (extent.length == 0) return;
     reservation_of(extent).state = Reservation::kAbandoned;
+    // The newest go back at once: while events are kept the head stays, and what failed batches took would be lost for
+    // good. One between committed extents waits until those before it are removed.
+    while (reservation_tail_ > reservation_head_) {
+      const Reservation& newest = reservations_[(reservation_tail_ - 1) % reservations_.size()];
+      if (newest.state != Reservation::kAbandoned) break;
+      data_tail_ = newest.position;
+      --reservation_tail_;
+      if (reservation_tail_ == reservation_head_) break;
+      // With what was skipped at the ring's end.
+      const Reservation& before = reservations_[(reservation_tail_ - 1) % reservations_.size()];
+      data_tail_ = before.position + before.length;
+    }
     free_reservations(first_offset_.load(std::memory_order_relaxed));
   }
 

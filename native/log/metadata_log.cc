@@ -27,6 +27,22 @@ Status truncated_at(uint64_t offset, uint64_t continue_at) {
                                            continue_at));
 }
 
+Status gone(uint64_t offset, uint64_t continue_at) {
+  return Status(Code::OFFSET_GONE, join_text("offset ", offset, " was removed; continue at ", continue_at));
+}
+
+Result<std::shared_ptr<MetadataSegment>> open_indexed(FileSystem& file_system, const std::string& directory,
+                                                      uint64_t number) {
+  auto opened = MetadataSegment::open(file_system, directory, number, OpenMode::kReadOnly, 0);
+  if (!opened.ok()) return opened.status();
+  auto size = opened.value()->file().size();
+  if (!size.ok()) return size.status();
+  if (!opened.value()->load_index(file_system, size.value())) opened.value()->forget_all();
+  // A damaged record ends the index; reads behind it say so.
+  static_cast<void>(opened.value()->extend_index(size.value()));
+  return opened;
+}
+
 }  // namespace
 
 void PositionCache::put(uint64_t offset, RecordPlace place) {
@@ -67,6 +83,7 @@ void MetadataLog::adopt(std::vector<SealedSegment> sealed, std::shared_ptr<Metad
   }
   sealed_bytes_ = bytes;
   sealed_data_bytes_ = data_bytes;
+  active_bytes_ = active_ ? active_->end_position() : 0;
   active_data_bytes_ = active_ ? active_->data_bytes() : 0;
   first_offset_ = first_offset;
   end_offset_ = end_offset;
@@ -113,6 +130,7 @@ Status MetadataLog::roll(uint64_t first_offset, uint64_t time_ns, uint32_t epoch
     if (open_.size() > kOpenSegmentsMax) open_.pop_back();
   }
   active_ = created.take();
+  active_bytes_ = active_->end_position();
   active_data_bytes_ = 0;
   return {};
 }
@@ -136,6 +154,7 @@ Status MetadataLog::append(const RecordHeader& record, const wire::BatchHeader& 
   const uint64_t next = record.first_offset + batch.event_count;
   cache_.put(record.first_offset, {position, record.record_bytes});
   active_->note(record, batch.event_count);
+  active_bytes_.store(active_->end_position(), std::memory_order_relaxed);
   active_data_bytes_.store(active_->data_bytes(), std::memory_order_relaxed);
   end_offset_.store(next, std::memory_order_release);
   next_offset_.store(next, std::memory_order_release);
@@ -188,28 +207,34 @@ uint64_t MetadataLog::first_segment() const {
 
 Status MetadataLog::write_active_index() const { return active_ ? active_->write_index(file_system_) : Status(); }
 
-uint64_t MetadataLog::stored_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return sealed_bytes_ + (active_ ? active_->end_position() : 0);
-}
+// No lock: the broker's progress thread asks. While a segment rolls the sum may be off by that segment.
+uint64_t MetadataLog::stored_bytes() const { return sealed_bytes_ + active_bytes_; }
 
 uint64_t MetadataLog::stored_data_bytes() const { return sealed_data_bytes_ + active_data_bytes_; }
 
-Result<std::shared_ptr<MetadataSegment>> MetadataLog::open_sealed(const SealedSegment& sealed) const {
-  for (size_t at = 0; at < open_.size(); ++at) {
-    if (open_[at]->first_offset() != sealed.first_offset) continue;
-    std::rotate(open_.begin(), open_.begin() + static_cast<ptrdiff_t>(at),
-                open_.begin() + static_cast<ptrdiff_t>(at) + 1);
-    return open_.front();
-  }
-  // Under the mutex: a segment is opened once per 256 MiB that a reader goes through.
-  auto opened = MetadataSegment::open(file_system_, directory_, sealed.first_offset, OpenMode::kReadOnly, 0);
-  if (!opened.ok()) return opened.status();
-  auto size = opened.value()->file().size();
-  if (!size.ok()) return size.status();
-  if (!opened.value()->load_index(file_system_, size.value())) opened.value()->forget_all();
-  // A damaged record ends the index; reads behind it say so.
-  static_cast<void>(opened.value()->extend_index(size.value()));
+Result<std::shared_ptr<MetadataSegment>> MetadataLog::open_sealed(SealedSegment sealed,
+                                                                  std::unique_lock<std::mutex>& lock) const {
+  const auto find_open = [&] {
+    for (size_t at = 0; at < open_.size(); ++at) {
+      if (open_[at]->first_offset() != sealed.first_offset) continue;
+      std::rotate(open_.begin(), open_.begin() + static_cast<ptrdiff_t>(at),
+                  open_.begin() + static_cast<ptrdiff_t>(at) + 1);
+      return open_.front();
+    }
+    return std::shared_ptr<MetadataSegment>();
+  };
+  if (auto there = find_open(); there != nullptr) return there;
+  // Others read on meanwhile; two that open the same segment do the work twice, which costs less than waiting.
+  lock.unlock();
+  auto opened = open_indexed(file_system_, directory_, sealed.first_offset);
+  lock.lock();
+  if (!opened.ok()) return opened;
+  if (auto there = find_open(); there != nullptr) return there;
+  // Retention may have taken it away: a reader that has it finishes, nobody else is to find it.
+  const bool is_listed = std::any_of(sealed_.begin(), sealed_.end(), [&](const SealedSegment& each) {
+    return each.first_offset == sealed.first_offset;
+  });
+  if (!is_listed) return opened;
   open_.insert(open_.begin(), opened.value());
   if (open_.size() > kOpenSegmentsMax) open_.pop_back();
   return opened;
@@ -217,13 +242,24 @@ Result<std::shared_ptr<MetadataSegment>> MetadataLog::open_sealed(const SealedSe
 
 Status MetadataLog::find_segment(uint64_t& offset, std::shared_ptr<MetadataSegment>& segment,
                                  uint64_t& continue_at) const {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  const auto open = [&](const SealedSegment& sealed) {
+    const uint64_t sealed_end = sealed.end_offset;
+    auto opened = open_sealed(sealed, lock);
+    if (opened.ok()) {
+      segment = opened.take();
+      return Status();
+    }
+    if (sealed_end > first_offset()) return Status(Code::CORRUPT, opened.status().message());
+    continue_at = first_offset();  // removed while it was opened
+    return gone(offset, continue_at);
+  };
   const uint64_t first = first_offset();
   const uint64_t end = end_offset();
   const uint64_t next = next_offset();
   if (offset < first) {
     continue_at = first;
-    return Status(Code::OFFSET_GONE, join_text("offset ", offset, " was removed; continue at ", first));
+    return gone(offset, first);
   }
   if (offset == next || offset == end) return Status(Code::END_OF_STREAM, "there are no more events");
   if (offset > end) {
@@ -258,17 +294,9 @@ Status MetadataLog::find_segment(uint64_t& offset, std::shared_ptr<MetadataSegme
       segment = active_;
       return {};
     }
-    auto opened = open_sealed(*after);
-    if (!opened.ok()) return opened.status();
-    segment = opened.take();
-    return {};
+    return open(*after);
   }
-  auto opened = open_sealed(*(after - 1));
-  if (!opened.ok()) {
-    return Status(Code::CORRUPT, opened.status().message());
-  }
-  segment = opened.take();
-  return {};
+  return open(*(after - 1));
 }
 
 Status MetadataLog::locate(const MetadataSegment& segment, uint64_t& offset, RecordPlace& place,
@@ -364,7 +392,7 @@ Result<uint64_t> MetadataLog::offset_at_time(uint64_t time_ns) const {
   std::shared_ptr<MetadataSegment> segment;
   uint64_t none = 0;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     none = next_offset();
     if (!active_) return none;
     // The last segment that starts before the time: the offset is in it, or it is the first one of the next.
@@ -374,10 +402,15 @@ Result<uint64_t> MetadataLog::offset_at_time(uint64_t time_ns) const {
     if (active_->header().first_append_time_ns < time_ns || sealed_.empty()) {
       segment = active_;
     } else {
-      auto opened = open_sealed(after == sealed_.begin() ? *after : *(after - 1));
-      if (!opened.ok()) return opened.status();
-      segment = opened.take();
       none = after == sealed_.end() ? active_->first_offset() : after->first_offset;
+      const SealedSegment sealed = after == sealed_.begin() ? *after : *(after - 1);
+      auto opened = open_sealed(sealed, lock);
+      if (!opened.ok()) {
+        // Removed while it was opened: the first that is left is behind the time.
+        if (sealed.end_offset <= first_offset()) return first_offset();
+        return opened.status();
+      }
+      segment = opened.take();
     }
   }
   RecordScanner scanner(segment->file(), segment->floor_of_time(time_ns), segment->end_position(), kWalkWindowBytes);

@@ -1,7 +1,7 @@
 // The log provider of a partition in files: the list of metadata segments, the one that is written, and the reads.
 //
 // Threads: one writer; read_batch, offset_at_time and the getters are for any thread. Readers hold the mutex only to
-// find the segment and to look into the position cache; file reads happen outside it.
+// find the segment and to look into the position cache; files are opened and read outside it. The getters take none.
 // Memory: 64 bytes per sealed segment, the index of the written segment, the indexes of at most kOpenSegmentsMax
 // sealed ones, and the position cache of 4,096 entries.
 #pragma once
@@ -91,7 +91,8 @@ class MetadataLog {
   // The open segment that holds the offset, or the Status that the reader gets; for an offset at the start of a gap
   // `offset` is moved to the end of the gap.
   Status find_segment(uint64_t& offset, std::shared_ptr<MetadataSegment>& segment, uint64_t& continue_at) const;
-  Result<std::shared_ptr<MetadataSegment>> open_sealed(const SealedSegment& sealed) const;
+  // `lock` holds the mutex; it is given up while a file is opened and read.
+  Result<std::shared_ptr<MetadataSegment>> open_sealed(SealedSegment sealed, std::unique_lock<std::mutex>& lock) const;
   Status locate(const MetadataSegment& segment, uint64_t& offset, RecordPlace& place, uint64_t& continue_at) const;
   Status read_record(const MetadataSegment& segment, RecordPlace place, StoredBatch& into) const;
 
@@ -108,6 +109,7 @@ class MetadataLog {
   std::atomic<uint64_t> next_offset_{0};  // larger than end_offset_ after ids were skipped
   std::atomic<uint64_t> sealed_bytes_{0};
   std::atomic<uint64_t> sealed_data_bytes_{0};
+  std::atomic<uint64_t> active_bytes_{0};
   std::atomic<uint64_t> active_data_bytes_{0};
   mutable PositionCache cache_;
 

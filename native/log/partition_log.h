@@ -96,7 +96,7 @@ struct ProducerState {
   std::vector<Recent> recent;  // oldest first, at most kRecentBatchesMax
 };
 constexpr size_t kRecentBatchesMax = 64;  // >= the batches a producer may have in flight
-constexpr size_t kProducersMax = 4096;    // per partition; the one idle longest is forgotten first
+constexpr size_t kProducersMax = 4096;    // per partition; first forgotten: with one batch, idle longest
 
 class PartitionLog {
  public:

@@ -136,6 +136,16 @@ class PosixFile final : public File {
     return {};
   }
 
+  Status punch_hole(uint64_t position, uint64_t length) override {
+    while (::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(position),
+                       static_cast<off_t>(length)) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+      return failed("giving back room of", path_, errno);
+    }
+    return {};
+  }
+
   Result<uint64_t> size() override {
     struct stat info;
     if (::fstat(descriptor_, &info) != 0) return failed("asking the size of", path_, errno);

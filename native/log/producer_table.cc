@@ -13,7 +13,11 @@ ProducerState& ProducerTable::state_of(const wire::ProducerId& id) {
   const auto found = states_.find(id);
   if (found != states_.end()) return found->second;
   if (states_.size() >= kProducersMax) {
+    // Those with one batch first: many that came once must not push out the ones that come again.
     const auto idle = std::min_element(states_.begin(), states_.end(), [](const auto& left, const auto& right) {
+      const bool left_returned = left.second.recent.size() > 1;
+      const bool right_returned = right.second.recent.size() > 1;
+      if (left_returned != right_returned) return right_returned;
       return left.second.last_append_time_ns < right.second.last_append_time_ns;
     });
     states_.erase(idle);

@@ -1,5 +1,6 @@
 // The last batches of each producer of one partition, so that a repeated batch is recognised. Writer thread only.
-// Bounded: kProducersMax producers (the one idle longest is forgotten first), kRecentBatchesMax batches each.
+// Bounded: kProducersMax producers (of those with one batch the one idle longest is forgotten first), kRecentBatchesMax
+// batches each.
 #pragma once
 
 #include <cstring>

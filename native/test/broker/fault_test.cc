@@ -8,12 +8,133 @@ namespace {
 class Faults : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override { ASSERT_TRUE(server_.open(spec()).ok()); }
-  PartitionSpec spec() { return GetParam() ? memory_spec() : disk_spec(directory_, wire::Durability::kSynced); }
+  PartitionSpec spec(uint32_t partition = 0) {
+    return GetParam() ? memory_spec(partition) : disk_spec(directory_, wire::Durability::kSynced, partition);
+  }
   TestDirectory directory_;
   TestServer server_{"inprocess"};
 };
 INSTANTIATE_TEST_SUITE_P(Broker, Faults, testing::Values(true, false),
                          [](const auto& test) { return test.param ? "memory" : "disk"; });
+
+// A partition whose files fail when a test says so.
+class FaultFiles : public testing::Test {
+ protected:
+  TestDirectory directory_;
+  log::FaultFileSystem files_{1};
+};
+
+// Real files whose syncs or removals do not return until the test lets them.
+class StuckFiles final : public log::FileSystem {
+ public:
+  ~StuckFiles() override { go_on(); }
+  void stick() { stuck_ = true; }
+  void stick_removals() { removals_stuck_ = true; }
+  void go_on() {
+    for (std::atomic<bool>* stuck : {&stuck_, &removals_stuck_}) {
+      *stuck = false;
+      stuck->notify_all();
+    }
+  }
+  bool reached() const { return reached_; }
+
+  Result<std::unique_ptr<log::File>> open(const std::string& path, log::OpenMode mode) override {
+    auto opened = real_.open(path, mode);
+    if (!opened.ok()) return opened.status();
+    return std::unique_ptr<log::File>(std::make_unique<StuckFile>(*this, opened.take()));
+  }
+  Status remove(const std::string& path) override {
+    if (removals_stuck_) reached_ = true;
+    removals_stuck_.wait(true);
+    return real_.remove(path);
+  }
+  Status rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
+  Status make_directories(const std::string& path) override { return real_.make_directories(path); }
+  Status sync_directory(const std::string& path) override { return real_.sync_directory(path); }
+  Result<std::vector<std::string>> list(const std::string& path) override { return real_.list(path); }
+  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
+
+ private:
+  class StuckFile final : public log::File {
+   public:
+    StuckFile(StuckFiles& files, std::unique_ptr<log::File> real) : files_(files), real_(std::move(real)) {}
+    Status read_at(uint64_t position, std::span<std::byte> into) override { return real_->read_at(position, into); }
+    Status write_at(uint64_t position, std::span<const std::byte> from) override {
+      return real_->write_at(position, from);
+    }
+    Status write_vector_at(uint64_t position, std::span<const std::span<const std::byte>> pieces) override {
+      return real_->write_vector_at(position, pieces);
+    }
+    Status sync_data() override {
+      if (files_.stuck_) files_.reached_ = true;
+      files_.stuck_.wait(true);
+      return real_->sync_data();
+    }
+    Status truncate(uint64_t length) override { return real_->truncate(length); }
+    Status punch_hole(uint64_t position, uint64_t length) override { return real_->punch_hole(position, length); }
+    Result<uint64_t> size() override { return real_->size(); }
+
+   private:
+    StuckFiles& files_;
+    std::unique_ptr<log::File> real_;
+  };
+
+  log::FileSystem& real_ = log::FileSystem::real();
+  std::atomic<bool> stuck_{false};
+  std::atomic<bool> removals_stuck_{false};
+  std::atomic<bool> reached_{false};
+};
+
+// A drain once waited for ever for a sync that did not return.
+TEST(StuckDisk, TheDrainEndsAtItsTimeLimit) {
+  TestDirectory directory;
+  StuckFiles files;
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory, wire::Durability::kSynced);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  files.stick();
+  client.push_inline(producer.handle, make_batch({{"s", random_bytes(3000, 1)}}, make_producer_id(1), 1, 0));
+  ASSERT_TRUE(TestServer::eventually([&] { return files.reached(); }));
+  const Status stopped = server.stop(100);
+  EXPECT_EQ(stopped.code(), Code::TIMED_OUT) << stopped.text();
+  EXPECT_TRUE(server.logged("1 partitions are not closed"));
+  EXPECT_EQ(server.stop(100).code(), Code::TIMED_OUT);  // the same end
+  EXPECT_FALSE(server.broker_->end_threads(50));
+  files.go_on();
+  EXPECT_TRUE(server.broker_->end_threads(60'000));
+}
+
+// The log of a partition that is removed once was asked after it was gone.
+TEST(StuckDisk, APartitionThatIsBeingRemovedIsNotThere) {
+  TestDirectory directory;
+  StuckFiles files;
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory, wire::Durability::kWritten);
+  spec.file_system = &files;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto query = [&] {
+    const uint64_t request = client.begin(wire::MessageType::kPartitionQuery);
+    client.writer_.put(wire::PartitionQuery{make_uuid(1), 0, 0});
+    client.send();
+    return client.take<wire::PartitionStateReply>(wire::MessageType::kPartitionState, request).code;
+  };
+  EXPECT_EQ(query(), 0);
+  files.stick_removals();
+  Status removed;
+  std::thread remover([&] { removed = server.close(make_uuid(1), 0, true); });
+  EXPECT_TRUE(TestServer::eventually([&] { return files.reached(); }));
+  EXPECT_EQ(query(), static_cast<int>(Code::PARTITION_UNAVAILABLE));
+  EXPECT_EQ(server.broker_->describe_partition(make_uuid(1), 0).status().code(), Code::PARTITION_UNAVAILABLE);
+  files.go_on();
+  remover.join();
+  EXPECT_TRUE(removed.ok()) << removed.text();
+}
 
 TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
   RawClient good("inprocess");
@@ -71,6 +192,221 @@ TEST_P(Faults, DeadConsumersLeaveNothing) {
   Bytes ring(uint64_t{4} << 20);
   ASSERT_EQ(client.open_consumer(make_uuid(1), 0, ring).code, 0);
   for (uint64_t i = 0; i < 20; ++i) ASSERT_EQ(client.frame().frame.first_offset, i);
+}
+
+// What writes that failed together left in the request was once the next client's answer.
+TEST_P(Faults, WritesThatFailTogetherDoNotFailTheNextFetch) {
+  constexpr uint64_t kBytes = uint64_t{64} << 20;
+  BrokerOptions options = TestServer::default_options();
+  options.transfer_timeout_ms = 500;
+  TestServer server("tcp", options);
+  ASSERT_TRUE(server.open(spec(1)).ok());
+  RawClient client("tcp");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(kBytes, 1)}}, make_producer_id(1), 1, 0);
+  client.push_pulled(producer.handle, batch);
+  ASSERT_EQ(client.ack().code, 0);
+  Bytes ring(64 * 1024);
+  Bytes destination(kBytes);
+  {
+    Bytes stuck_ring(64 * 1024);
+    Bytes stuck_destination(kBytes);
+    RawClient stuck("tcp");
+    stuck.join(server);
+    const auto consumer = stuck.open_consumer(make_uuid(1), 1, stuck_ring);
+    const wire::Memory memory = stuck.expose(stuck_destination, fabric::kRemoteWrite);
+    stuck.begin(wire::MessageType::kDataRequest);
+    stuck.writer_.put(wire::DataRequest{consumer.handle, 1, memory});
+    stuck.writer_.put(wire::Selection{0, 0, 1, 0});
+    stuck.writer_.put(wire::Run{0, kBytes, 0, 0});
+    stuck.send();
+    ASSERT_TRUE(TestServer::eventually([&] { return server.broker_->counters().data_requests == 1; }));
+    // Its lane does nothing from here until the server has given up: as many slabs as may be stay under way.
+    run_on(*stuck.lane_, [&] {
+      EXPECT_TRUE(TestServer::eventually([&] { return server.broker_->counters().sessions_now == 1; }));
+      EXPECT_GE(server.broker_->counters().transfers_failed, 2u);
+    });
+  }
+  const auto consumer = client.open_consumer(make_uuid(1), 1, ring);
+  std::string text;
+  const auto reply = client.fetch(consumer.handle, {{0, 0, {{0, kBytes, {}}}}},
+                                  client.expose(destination, fabric::kRemoteWrite), &text);
+  EXPECT_EQ(reply.code, 0) << text;
+  EXPECT_TRUE(destination == batch.extent);
+}
+
+// A client that stands still is not read from again and again: each read that never ends takes a slab from all others.
+TEST_P(Faults, AReadThatRunsIntoItsTimeLimitEndsTheSession) {
+  BrokerOptions options = TestServer::default_options();
+  options.transfer_timeout_ms = 300;
+  TestServer server("tcp", options);
+  ASSERT_TRUE(server.open(spec(1)).ok());
+  RawClient stuck("tcp");
+  stuck.join(server);
+  const auto producer = stuck.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(uint64_t{64} << 20, 1)}}, make_producer_id(1), 1, 0);
+  stuck.push_pulled(producer.handle, batch);
+  ASSERT_TRUE(TestServer::eventually([&] { return server.broker_->counters().batches_received == 1; }));
+  run_on(*stuck.lane_,
+         [&] { EXPECT_TRUE(TestServer::eventually([&] { return server.broker_->counters().sessions_now == 0; })); });
+  EXPECT_TRUE(server.logged("its memory cannot be read"));
+  RawClient client("tcp");
+  client.join(server);
+  const auto other = client.open_producer(make_uuid(1), 1, make_producer_id(2));
+  const TestBatch next = make_batch({{"d", random_bytes(uint64_t{4} << 20, 2)}}, make_producer_id(2), 1, 0);
+  client.push_pulled(other.handle, next);
+  EXPECT_EQ(client.ack().code, 0);
+}
+
+// A body that is still to be pulled takes memory here as one that came inline does.
+TEST_P(Faults, BodiesToBePulledAreBounded) {
+  BrokerOptions options = TestServer::default_options();
+  options.slab_bytes = uint64_t{16} << 20;
+  TestServer server("inprocess", options);
+  PartitionSpec roomy = spec(1);
+  roomy.memory_metadata_bytes = uint64_t{64} << 20;
+  ASSERT_TRUE(server.open(roomy).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 1, make_producer_id(1));
+  const Bytes metadata = random_bytes(750'000, 1);
+  const std::string text(reinterpret_cast<const char*>(metadata.data()), metadata.size());
+  std::vector<TestBatch> batches;
+  for (uint64_t sequence = 0; sequence < 30; ++sequence) {
+    batches.push_back(make_batch({{text, {}}, {text, {}}}, make_producer_id(1), 1, sequence));
+  }
+  const wire::Memory memory = client.expose(batches.front().body);
+  std::vector<Bytes> messages;
+  for (const TestBatch& batch : batches) {
+    client.begin(wire::MessageType::kBatch);
+    wire::Batch message{};
+    message.handle = producer.handle;
+    message.body = memory;
+    message.header = batch.header;
+    client.writer_.put(message);
+    const auto bytes = client.writer_.finish(0);
+    messages.emplace_back(bytes.begin(), bytes.end());
+  }
+  // All at once, quicker than they can be pulled.
+  run_on(*client.lane_, [&] {
+    for (const Bytes& message : messages) {
+      const std::span<const std::byte> bytes(message);
+      EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
+    }
+  });
+  uint64_t stored = 0;
+  uint64_t busy = 0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    std::string why;
+    const wire::Ack ack = client.ack(&why);
+    stored += ack.code == 0 ? 1 : 0;
+    busy += ack.code == static_cast<int>(Code::BUSY) ? 1 : 0;
+    ASSERT_TRUE(ack.code == 0 || ack.code == static_cast<int>(Code::BUSY) ||
+                ack.code == static_cast<int>(Code::SEQUENCE_GAP))
+        << why;
+  }
+  EXPECT_GE(stored, 5u);
+  EXPECT_GE(busy, 1u);
+  // Nothing of it stays counted.
+  for (uint64_t sequence = stored; sequence < batches.size(); ++sequence) {
+    client.push_described(producer.handle, batches[sequence], memory, {}, false);
+    ASSERT_EQ(client.ack().code, 0) << sequence;
+  }
+}
+
+TEST_P(Faults, ProducersOfOneClientLeaveRoomForOthers) {
+  const auto id_of = [](uint32_t number) {
+    wire::ProducerId id = make_producer_id(9);
+    std::memcpy(id.bytes, &number, sizeof number);
+    return id;
+  };
+  constexpr uint32_t kMax = 512;
+  RawClient client("inprocess");
+  client.join(server_);
+  for (uint32_t i = 0; i < kMax; ++i) ASSERT_EQ(client.open_producer(make_uuid(1), 0, id_of(i)).code, 0) << i;
+  std::string why;
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id_of(kMax), 0, &why).code, static_cast<int>(Code::LIMIT));
+  EXPECT_NE(why.find("close some"), std::string::npos) << why;
+  // One that is open already is opened again at the limit; another client and another partition do not count.
+  EXPECT_EQ(client.open_producer(make_uuid(1), 0, id_of(0)).code, 0);
+  RawClient other("inprocess");
+  other.join(server_);
+  EXPECT_EQ(other.open_producer(make_uuid(1), 0, id_of(kMax)).code, 0);
+  ASSERT_TRUE(server_.open(spec(1)).ok());
+  EXPECT_EQ(client.open_producer(make_uuid(1), 1, id_of(kMax)).code, 0);
+}
+
+TEST_P(Faults, DataRequestsOfOneClientAreBounded) {
+  RawClient client("inprocess");
+  client.join(server_);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  const TestBatch batch = make_batch({{"d", random_bytes(uint64_t{2} << 20, 1)}}, make_producer_id(1), 1, 0);
+  client.push_pulled(producer.handle, batch);
+  ASSERT_EQ(client.ack().code, 0);
+  constexpr uint32_t kConsumers = 6;
+  constexpr uint32_t kRequests = 16;  // of each: as many as one consumer may have
+  Bytes ring(64 * 1024);
+  Bytes destination(uint64_t{2} << 20);
+  const wire::Memory memory = client.expose(destination, fabric::kRemoteWrite);
+  std::vector<Bytes> messages;
+  for (uint32_t i = 0; i < kConsumers; ++i) {
+    const auto consumer = client.open_consumer(make_uuid(1), 0, ring);
+    ASSERT_EQ(consumer.code, 0);
+    for (uint32_t k = 0; k < kRequests; ++k) {
+      client.begin(wire::MessageType::kDataRequest);
+      client.writer_.put(wire::DataRequest{consumer.handle, 1, memory});
+      client.writer_.put(wire::Selection{0, 0, 1, 0});
+      client.writer_.put(wire::Run{0, uint64_t{2} << 20, 0, 0});
+      const auto bytes = client.writer_.finish(0);
+      messages.emplace_back(bytes.begin(), bytes.end());
+    }
+  }
+  run_on(*client.lane_, [&] {
+    for (const Bytes& message : messages) {
+      const std::span<const std::byte> bytes(message);
+      EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
+    }
+  });
+  uint32_t busy = 0;
+  for (uint32_t i = 0; i < kConsumers * kRequests; ++i) {
+    std::string why;
+    const auto reply = client.take<wire::DataReply>(wire::MessageType::kDataReply, 0, &why);
+    if (reply.code == 0) continue;
+    ASSERT_EQ(reply.code, static_cast<int>(Code::BUSY)) << why;
+    EXPECT_NE(why.find("of this client"), std::string::npos) << why;
+    ++busy;
+  }
+  EXPECT_GT(busy, 0u);
+  EXPECT_LE(busy, kConsumers * kRequests - 64);
+}
+
+// What a consumer that gives no room makes the server read ahead is bounded by its ring.
+TEST_F(FaultFiles, NothingIsReadAheadForAFullRing) {
+  TestServer server("inprocess");
+  PartitionSpec spec = disk_spec(directory_, wire::Durability::kWritten);
+  spec.file_system = &files_;
+  ASSERT_TRUE(server.open(spec).ok());
+  RawClient client("inprocess");
+  client.join(server);
+  const auto producer = client.open_producer(make_uuid(1), 0, make_producer_id(1));
+  for (uint64_t sequence = 0; sequence < 8; ++sequence) {
+    const TestBatch batch = make_batch({{std::string(40'000, 'm'), {}}}, make_producer_id(1), 1, sequence);
+    client.push_inline(producer.handle, batch);
+    ASSERT_EQ(client.ack().code, 0);
+  }
+  Bytes ring(64 * 1024);
+  const auto consumer = client.open_consumer(make_uuid(1), 0, ring);
+  const TestFrame first = client.frame();
+  EXPECT_EQ(first.frame.first_offset, 0u);
+  // From here the files cannot be read: what comes was read before.
+  files_.fail_after(0);
+  client.credit(consumer.handle, first.frame.ring_end);
+  const TestFrame second = client.frame();
+  EXPECT_EQ(second.frame.first_offset, 1u);
+  client.credit(consumer.handle, second.frame.ring_end);
+  EXPECT_EQ(client.take<wire::ConsumerFailed>(wire::MessageType::kConsumerFailed).offset, 2u);
+  files_.allow_all();
 }
 
 TEST_P(Faults, MemoryThatCannotBeReadFailsTheBatchOnly) {

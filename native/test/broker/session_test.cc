@@ -190,5 +190,26 @@ TEST(Handshake, UnprovedPeersAreBounded) {
   EXPECT_FALSE(silent[0]->lost_);
 }
 
+// Whoever asks from outside is not held up by a progress thread that is.
+TEST(Describe, WaitsForTheProgressThreadOnlySoLong) {
+  TestServer server("inprocess");
+  ASSERT_TRUE(server.open(memory_spec()).ok());
+  std::atomic<bool> held{true};
+  std::atomic<bool> reached{false};
+  std::thread holder([&] {
+    run_on(*server.lane_, [&] {
+      reached = true;
+      held.wait(true);
+    });
+  });
+  ASSERT_TRUE(TestServer::eventually([&] { return reached.load(); }));
+  const auto late = server.broker_->describe_partition(make_uuid(1), 0);
+  held = false;
+  held.notify_all();
+  holder.join();
+  EXPECT_EQ(late.status().code(), Code::TIMED_OUT);
+  EXPECT_TRUE(server.broker_->describe_partition(make_uuid(1), 0).ok());
+}
+
 }  // namespace
 }  // namespace weft::broker::test

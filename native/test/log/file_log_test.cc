@@ -106,6 +106,23 @@ TEST(FileLog, FencesAreDurableAndKeepWhatWasStored) {
   EXPECT_TRUE(log->state().read_only);
 }
 
+TEST(PosixFile, AHoleTakesNothingFromItsNeighbours) {
+  const TestFolder folder;
+  auto file = FileSystem::real().open(folder.path() + "/file", OpenMode::kCreateNew).take();
+  const std::vector<std::byte> written(100'000, std::byte{9});
+  ASSERT_TRUE(file->write_at(0, written).ok());
+  const Status status = file->punch_hole(10'001, 50'000);
+  ASSERT_TRUE(status.ok()) << status.text();
+  EXPECT_EQ(file->size().value(), written.size());
+  std::vector<std::byte> read(written.size());
+  ASSERT_TRUE(file->read_at(0, read).ok());
+  // Nothing happens where the file system cannot do it: all of the hole is as before then.
+  const std::byte inside = read[10'001];
+  for (uint64_t at = 0; at < read.size(); ++at) {
+    ASSERT_EQ(read[at], at >= 10'001 && at < 60'001 ? inside : std::byte{9}) << at;
+  }
+}
+
 TEST(FileLog, MemoryLogReadsWhatWasWritten) {
   MemoryLogOptions options;
   options.data_limit_bytes = 4 << 20;

@@ -401,6 +401,48 @@ TEST_F(LogDamage, RetentionOnAFullDiskGoesOnWhenThereIsRoom) {
   EXPECT_EQ(log->state().first_offset, first);
 }
 
+// What a large event wrote before the disk was full once stayed there, and nobody could write any more.
+TEST_F(LogDamage, AbandonedDataLeavesTheFullDisk) {
+  FaultFileSystem files(1);
+  options_.file_system = &files;
+  auto log = open();
+  ASSERT_TRUE(store(*log, batch_at(0)).ok());
+  files.set_capacity(files.used_bytes() + 100'000);
+  const uint64_t used = files.used_bytes();
+  const std::vector<std::byte> piece(50'000, std::byte{7});
+  const auto write_until_full = [&](const DataExtent& extent) {
+    uint64_t at = 0;
+    Status status;
+    while (status.ok() && at + piece.size() <= extent.length) {
+      status = log->write_data(extent, at, piece);
+      at += piece.size();
+    }
+    return status;
+  };
+  // Nothing behind it: cut.
+  auto large = log->reserve(1'000'000);
+  ASSERT_TRUE(large.ok());
+  EXPECT_EQ(write_until_full(large.value()).code(), Code::NO_SPACE);
+  log->abandon(large.value());
+  EXPECT_LE(files.used_bytes(), used + 64);  // the header of the segment
+  ASSERT_TRUE(store(*log, batch_at(1)).ok());
+  // Something behind it: punched out.
+  auto middle = log->reserve(50'000);
+  ASSERT_TRUE(middle.ok());
+  ASSERT_TRUE(log->write_data(middle.value(), 0, piece).ok());
+  ASSERT_TRUE(store(*log, batch_at(2)).ok());
+  const uint64_t before = files.used_bytes();
+  log->abandon(middle.value());
+  EXPECT_LT(files.used_bytes(), before - 48'000);
+  ASSERT_TRUE(store(*log, batch_at(3)).ok());
+  expect_batches(*log, 4);
+  ASSERT_TRUE(log->sync().ok());
+  files.lose_power();
+  files.allow_all();
+  log = open();
+  expect_batches(*log, 4);
+}
+
 TEST_F(LogDamage, FailedSyncMakesReadOnly) {
   FaultFileSystem files(1);
   options_.file_system = &files;

@@ -76,7 +76,7 @@ class TestServer final : public BrokerHost {
     if (!stopped_) {
       EXPECT_TRUE(stop().ok());
     }
-    broker_->end_threads();  // they may still be inside Lane::post
+    EXPECT_TRUE(broker_->end_threads(60'000));  // they may still be inside Lane::post
     lane_.reset();
     broker_.reset();
   }

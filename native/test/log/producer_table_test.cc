@@ -1,0 +1,46 @@
+// Who is forgotten when a partition has seen more producers than it keeps.
+#include "log/producer_table.h"
+
+#include <gtest/gtest.h>
+
+namespace weft::log {
+namespace {
+
+wire::BatchHeader batch_of(uint64_t producer, uint64_t sequence) {
+  wire::BatchHeader header{};
+  std::memcpy(header.producer_id.bytes, &producer, sizeof producer);
+  header.producer_epoch = 1;
+  header.sequence = sequence;
+  header.event_count = 1;
+  return header;
+}
+
+TEST(ProducerTable, ThoseThatCameOncePushOutNobodyWhoComesAgain) {
+  ProducerTable table;
+  uint64_t time_ns = 0;
+  constexpr uint64_t kReturning = 10;
+  for (uint64_t sequence = 0; sequence < 2; ++sequence) {
+    for (uint64_t producer = 1; producer <= kReturning; ++producer) {
+      table.note(batch_of(producer, sequence), time_ns, time_ns);
+      ++time_ns;
+    }
+  }
+  // Many ids of one client, each for one batch.
+  const uint64_t end = 1000 + 2 * kProducersMax;
+  for (uint64_t producer = 1000; producer < end; ++producer) {
+    table.note(batch_of(producer, 0), time_ns, time_ns);
+    ++time_ns;
+  }
+  EXPECT_EQ(table.size(), kProducersMax);
+  for (uint64_t producer = 1; producer <= kReturning; ++producer) {
+    const ProducerState* state = table.find(batch_of(producer, 0).producer_id);
+    ASSERT_NE(state, nullptr) << producer;
+    EXPECT_EQ(state->next_sequence, 2u);
+  }
+  // Of the others the newest are known.
+  EXPECT_NE(table.find(batch_of(end - 1, 0).producer_id), nullptr);
+  EXPECT_EQ(table.find(batch_of(1000, 0).producer_id), nullptr);
+}
+
+}  // namespace
+}  // namespace weft::log
