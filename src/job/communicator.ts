@@ -5,7 +5,7 @@
  * all ranks do.
  */
 import { viewBytes } from "./region.js";
-import { checkInteger } from "../check.js";
+import { checkInteger, invalid } from "../check.js";
 import { WeftError, asError, throwIfAborted } from "../errors.js";
 import type { CollectiveHandle, CommunicatorHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
@@ -82,13 +82,20 @@ export class Communicator {
 
   /**
    * Ranks of the same `color` form a new communicator, ordered by `key` (default: as before); `color` -1 takes no part
-   * and gets undefined. Blocks this thread for as long as the other ranks take to call it.
+   * and gets undefined.
    */
-
-  async split(color: number, key: number = this.rank): Promise<Communicator | undefined> {
-    checkInteger("color of split", color, -1, 2 ** 31 - 1, 0);
+  async split(
+    color: number,
+    key: number = this.rank,
+    options: CollectiveOptions = {},
+  ): Promise<Communicator | undefined> {
+    throwIfAborted("split", options.signal);
+    if (checkInteger("color of split", color, -1, 2 ** 31 - 1, undefined) === undefined) {
+      throw invalid("color of split", color, `a whole number of -1 to ${2 ** 31 - 1}`);
+    }
     checkInteger("key of split", key, -(2 ** 31), 2 ** 31 - 1, 0);
-    const handle = this.#completions.binding.communicatorSplit(this.#handle, color, key);
+    const collective = this.#completions.binding.communicatorSplitStart(this.#handle, color, key);
+    const handle = await this.#finish("split", collective, options.signal);
     return handle === null ? undefined : new Communicator(this.#completions, handle, true);
   }
 
@@ -99,26 +106,35 @@ export class Communicator {
     this.#completions.binding.communicatorFree(this.#handle);
   }
 
-  async #finish(what: string, collective: CollectiveHandle, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves with the communicator of a split, else with null. */
+  async #finish(
+    what: string,
+    collective: CollectiveHandle,
+    signal: AbortSignal | undefined,
+  ): Promise<CommunicatorHandle | null> {
     const { binding } = this.#completions;
     for (let test = 0; test < testsAtOnceMax; test++) {
-      if (binding.collectiveTest(collective)) return;
+      const outcome = binding.collectiveTest(collective);
+      if (outcome !== undefined) return outcome;
     }
-    await new Promise<void>((resolve, reject) => {
-      let abandoned = false;
+    return await new Promise<CommunicatorHandle | null>((resolve, reject) => {
+      const stop = (): void => {
+        clearInterval(timer);
+        signal?.removeEventListener("abort", abandon);
+      };
       const timer = setInterval(() => {
         try {
-          if (!binding.collectiveTest(collective)) return;
-          clearInterval(timer);
-          signal?.removeEventListener("abort", abandon);
-          if (!abandoned) resolve();
+          const outcome = binding.collectiveTest(collective);
+          if (outcome === undefined) return;
+          stop();
+          resolve(outcome);
         } catch (error) {
-          clearInterval(timer);
+          stop();
           reject(asError(error));
         }
       }, testIntervalMs);
+      // It is tested further: MPI moves on only while somebody tests.
       const abandon = (): void => {
-        abandoned = true;
         timer.unref();
         reject(new WeftError("WEFT_CANCELLED", `${what}: its signal was aborted`, { cause: signal?.reason }));
       };
