@@ -321,6 +321,27 @@ describe("pull", () => {
     expect(steps).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   });
 
+  it("and every other wait may be longer than the timers of Node, which end at 2^31 ms", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warned);
+    const timeoutMs = 2 ** 31 + 5;
+    await using patient = await attach(group, { timeoutMs, deliveryTimeoutMs: timeoutMs });
+    const topic = await patient.createTopic<Step>(`topic-${topicNumber++}`, {}, { timeoutMs });
+    await using consumer = topic.consumer({ from: "earliest" });
+    await using out = await topic.producer();
+    let pending = true;
+    const pulled = consumer.pull({ timeoutMs }).finally(() => (pending = false));
+    // Were the time cut to its lower bits it would be over before the server answered this.
+    await patient.control(0, { op: "status" }, { timeoutMs: Number.MAX_SAFE_INTEGER });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(pending).toBe(true);
+    await out.push({ step: 7 }).wait();
+    expect((await pulled).map(({ metadata }) => metadata.step)).toEqual([7]);
+    process.removeListener("warning", warned);
+    expect(warnings).toEqual([]);
+  });
+
   it("and iteration take turns, a break between them loses nothing", async () => {
     const topic = await freshTopic();
     await fill(topic, 300);
