@@ -19,6 +19,7 @@ export interface JoinOptions {
   readonly slotsExpected?: number | undefined;
   /** No server, no fabric: batches are checked and answered at once. For tests of programs. Default false. */
   readonly echo?: boolean | undefined;
+  /** Looked at before `join` begins, which blocks; `attach` gives up at once when it is aborted. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -7,8 +7,14 @@ export const metadataBytesMax = 1024 * 1024;
 
 /**
  * Metadata that is JSON text already: stored as these bytes, byte for byte. It is not parsed: the caller vouches for it.
+ *
+ * @example
+ * ```ts
+ * out.push(new EncodedJson('{"mag":4.60,"place":"Hilo"}'));
+ * ```
  */
 export class EncodedJson {
+  /** As it will be stored. */
   readonly text: string;
   constructor(text: string) {
     this.text = text;

@@ -8,7 +8,7 @@
  */
 import { checkInteger } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
-import { abortable } from "../job/abortable.js";
+import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { Region } from "../job/region.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
 import type { CompletionRecord, Completions } from "../native/completions.js";
@@ -40,7 +40,9 @@ interface QueuedEvent {
   readonly bytes: number;
 }
 
+/** Takes events for a topic, from `topic.producer`. All calls are local. */
 export class Producer<Metadata = unknown> {
+  /** The topic that it writes to. */
   readonly topic: TopicContext;
   readonly #completions: Completions;
   readonly #binding: NativeBinding;
@@ -176,7 +178,8 @@ export class Producer<Metadata = unknown> {
 
   /**
    * Sends what is open and resolves when all that was pushed before is stored at the topic's durability; rejects with
-   * the first failure since the last flush, once. Local.
+   * the first failure since the last flush, once: WEFT_DELIVERY_TIMED_OUT, WEFT_FENCED, WEFT_NO_SPACE, WEFT_SYNC_FAILED,
+   * WEFT_PARTITION_UNAVAILABLE, … Local.
    */
   async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("producer.flush", options.signal);
@@ -207,10 +210,15 @@ export class Producer<Metadata = unknown> {
     );
   }
 
-  /** Flushes, then closes, also when the flush failed (it then rejects with that). A second call waits for the same. */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  /**
+   * Flushes, for at most `deliveryTimeoutMs` of the job, then closes, also when the flush failed (it then rejects with
+   * that). Aborting the signal ends the waiting (WEFT_CANCELLED), not the closing. A second call waits for the same. Local.
+   */
+  async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const what = `closing a producer of topic '${this.topic.name}'`;
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
   }
+  /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -142,6 +142,46 @@ describe("an event that cannot be taken", () => {
   });
 });
 
+describe("a signal", () => {
+  it("of a consumer ends an iteration that waits; nothing is lost by it", async () => {
+    const topic = await freshTopic();
+    await fill(topic, 3);
+    const controller = new AbortController();
+    const steps: number[] = [];
+    const reading = async (consumer: AsyncIterable<Event<Step>>): Promise<void> => {
+      for await (const event of consumer) {
+        steps.push(event.metadata.step);
+        if (steps.length === 3) setImmediate(() => controller.abort());
+        event.ack();
+      }
+    };
+    await using consumer = topic.consumer({ name: "stopped", signal: controller.signal });
+    await expect(reading(consumer)).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    await expect(reading(consumer)).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    await expect(consumer.pull()).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    expect(steps).toEqual([0, 1, 2]);
+    await consumer.close();
+    await fill(topic, 1);
+    const [next] = await topic.consumer({ name: "stopped" }).pull();
+    expect(next?.offset).toBe(3);
+  });
+
+  it("ends the waiting for a close, not the close", async () => {
+    const other = await attach(group);
+    const topic = await other.topic((await freshTopic()).name);
+    const out = await topic.producer();
+    const receipt = out.push({ step: 0 });
+    const consumer = await topic.consumer().open();
+    const signal = AbortSignal.abort();
+    for (const one of [out, consumer, other]) {
+      await expect(one.close({ signal })).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+      await one.close();
+    }
+    expect(receipt.completed).toBe(true);
+    await expect(other.listTopics()).rejects.toMatchObject({ code: "WEFT_CLOSED" });
+  });
+});
+
 describe("data", () => {
   const sizes = [0, 1, 63, 64, 65, 16 * 1024, 16 * 1024 + 1, 300_000, 3_000_000];
 
