@@ -187,9 +187,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   async commit(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("commit", options.signal);
     if (this.#options.native.name === undefined) {
-      throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer without a name has no cursor to commit", {
-        next: "give the consumer a name",
-      });
+      throw new WeftError(
+        "WEFT_INVALID_ARGUMENT",
+        `a consumer of '${this.topic.name}' without a name has no cursor to commit`,
+        {
+          next: "give the consumer a name",
+        },
+      );
     }
     const { cursors } = await this.#open(options.signal);
     await cursors.commit(options.signal);

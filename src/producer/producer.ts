@@ -79,7 +79,7 @@ export class Producer<Metadata = unknown> {
     this.#handle = handle;
     this.#options = resolveProducerOptions(options);
     const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
-    this.#encode = metadataEncoder(topic.serializer, bytesMax);
+    this.#encode = metadataEncoder(topic.serializer, bytesMax, topic.name);
     this.#choose = partitionChoice(topic, options, this.#binding);
     this.#validate = options.validate;
     this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
@@ -239,7 +239,11 @@ export class Producer<Metadata = unknown> {
     const verdict = this.#validate?.(metadata);
     if (verdict === true || verdict === undefined) return;
     const why = typeof verdict === "string" ? verdict : "the validator returned false";
-    throw new WeftError("WEFT_VALIDATOR_REJECTED", `the event was rejected: ${why}`);
+    throw new WeftError(
+      "WEFT_VALIDATOR_REJECTED",
+      `the validator of this producer rejected an event for topic '${this.topic.name}': ${why}`,
+      { next: "correct the metadata, or the validate function of the producer's options" },
+    );
   }
 
   #checkLength(segments: readonly Segment[]): void {
