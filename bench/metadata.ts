@@ -67,7 +67,7 @@ const encodingWays: [string, () => void][] = [
   ],
 ];
 
-const encode = metadataEncoder("json", 1024 * 1024);
+const encode = metadataEncoder("json", 1024 * 1024, "bench");
 const libraryEncodes: [string, () => void] = [
   "weftline: encode, place, receipt, seal",
   () => {

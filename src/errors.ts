@@ -29,6 +29,7 @@ export interface WeftErrorOptions {
  * ```
  */
 export class WeftError extends Error {
+  /** "WeftError". */
   override readonly name: string = "WeftError";
   /** Such as "WEFT_BUSY": stable, for programs. */
   readonly code: ErrorCode;

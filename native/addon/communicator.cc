@@ -20,6 +20,7 @@ struct Collective : Handle {
   std::unique_ptr<std::vector<uint8_t>> sent;
   std::unique_ptr<std::vector<uint8_t>> received;
   Napi::Reference<Napi::Value> target;  // the JavaScript memory that gets `received`
+  weft_communicator* made = nullptr;    // of a split; written only by the test that ends it
 };
 
 Napi::Value wrap_child(Napi::Env env, const std::shared_ptr<Handle>& parent, const std::shared_ptr<Handle>& child) {
@@ -37,19 +38,19 @@ Napi::Value communicator_world(const Napi::CallbackInfo& info) {
   return wrap_child(info.Env(), job, std::make_shared<Handle>(Kind::kCommunicator, communicator));
 }
 
-Napi::Value communicator_split(const Napi::CallbackInfo& info) {
-  Call call(info, "communicatorSplit");
+Napi::Value communicator_split_start(const Napi::CallbackInfo& info) {
+  Call call(info, "communicatorSplitStart");
   auto parent = call.handle<Handle>(0, Kind::kCommunicator);
   auto color = static_cast<int>(call.signed_whole(1));
   auto key = static_cast<int>(call.signed_whole(2));
   if (!call.ok()) return info.Env().Undefined();
-  weft_communicator* communicator = nullptr;
-  int code = weft_communicator_split(static_cast<weft_communicator*>(parent->pointer), color, key, &communicator);
+  auto collective = std::make_shared<Collective>(nullptr);
+  weft_collective* native = nullptr;
+  int code = weft_communicator_split_start(static_cast<weft_communicator*>(parent->pointer), color, key,
+                                           &collective->made, &native);
   if (code != WEFT_OK) return call.fail(code);
-  if (communicator == nullptr) return info.Env().Null();
-  auto job = job_of(parent);
-  if (job == nullptr) return call.fail(WEFT_CLOSED, "communicatorSplit: the job was closed");
-  return wrap_child(info.Env(), job, std::make_shared<Handle>(Kind::kCommunicator, communicator));
+  collective->pointer = native;
+  return wrap_child(info.Env(), parent, collective);
 }
 
 Napi::Value communicator_size(const Napi::CallbackInfo& info) {
@@ -139,7 +140,7 @@ Napi::Value collective_test(const Napi::CallbackInfo& info) {
   int done = 0;
   int code = weft_collective_test(static_cast<weft_collective*>(collective->pointer), &done);
   if (code != WEFT_OK) return call.fail(code);
-  if (done == 0) return Napi::Boolean::New(info.Env(), false);
+  if (done == 0) return info.Env().Undefined();
   collective->pointer = nullptr;
   collective->sent.reset();
   if (!collective->target.IsEmpty()) {
@@ -149,14 +150,17 @@ Napi::Value collective_test(const Napi::CallbackInfo& info) {
     std::memcpy(target.data(), collective->received->data(), std::min(target.size(), collective->received->size()));
   }
   collective->received.reset();
-  return Napi::Boolean::New(info.Env(), true);
+  if (collective->made == nullptr) return info.Env().Null();
+  auto job = job_of(collective);
+  if (job == nullptr) return call.fail(WEFT_CLOSED, "collectiveTest: the job was closed");
+  return wrap_child(info.Env(), job, std::make_shared<Handle>(Kind::kCommunicator, collective->made));
 }
 
 }  // namespace
 
 void add_communicator(Napi::Env env, Napi::Object exports) {
   add<communicator_world>(env, exports, "communicatorWorld");
-  add<communicator_split>(env, exports, "communicatorSplit");
+  add<communicator_split_start>(env, exports, "communicatorSplitStart");
   add<communicator_size>(env, exports, "communicatorSize");
   add<communicator_free>(env, exports, "communicatorFree");
   add<barrier_start>(env, exports, "barrierStart");

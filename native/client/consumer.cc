@@ -122,6 +122,9 @@ Status Consumer::release(uint32_t partition, uint64_t frame) {
 }
 
 Result<StreamPosition> Consumer::position(uint32_t partition) {
+  // Nothing is stored: it begins with the first batch that comes.
+  const std::vector<uint32_t>& read = options_.partitions;
+  if (options_.echo && std::find(read.begin(), read.end(), partition) != read.end()) return StreamPosition{};
   ConsumerStream* found = stream(partition);
   if (found == nullptr) {
     return Status(Code::PARTITION_RANGE,

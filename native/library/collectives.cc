@@ -1,4 +1,5 @@
 // Collectives for the application's own use, over communicators of ours: nothing here meets the join or the data plane.
+#include <memory>
 #include <new>
 
 #include "library/job.h"
@@ -13,6 +14,8 @@ struct weft_communicator {
 struct weft_collective {
   const weft_mpi_table* table = nullptr;
   weft_mpi_request* request = nullptr;
+  weft_mpi_comm* made = nullptr;               // of a split
+  weft_communicator** communicator = nullptr;  // the caller's, of a split
 };
 
 using namespace weft::library;
@@ -38,7 +41,7 @@ int start(weft_communicator* communicator, weft_collective** collective, Start b
   weft_mpi_request* request = nullptr;
   const int code = begin(table, communicator->comm, &request);
   if (code != WEFT_MPI_OK) return report_mpi(table, code);
-  *collective = new weft_collective{&table, request};
+  *collective = new weft_collective{&table, request, nullptr, nullptr};
   return WEFT_OK;
 }
 }  // namespace
@@ -63,6 +66,21 @@ int weft_communicator_split(weft_communicator* parent, int color, int key, weft_
   const int code = parent->table->comm_split(parent->comm, color, key, &comm);
   if (code != WEFT_MPI_OK) return report_mpi(*parent->table, code);
   return adopt(*parent->table, comm, communicator);
+}
+
+int weft_communicator_split_start(weft_communicator* parent, int color, int key, weft_communicator** communicator,
+                                  weft_collective** collective) {
+  WEFT_CHECK_HANDLE(parent);
+  if (communicator == nullptr || collective == nullptr)
+    return report(weft::Code::INVALID_ARGUMENT, "communicator or collective is NULL");
+  *communicator = nullptr;
+  auto made = std::make_unique<weft_collective>();
+  made->table = parent->table;
+  made->communicator = communicator;
+  const int code = parent->table->isplit(parent->comm, color, key, &made->made, &made->request);
+  if (code != WEFT_MPI_OK) return report_mpi(*parent->table, code);
+  *collective = made.release();
+  return WEFT_OK;
 }
 
 int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size) {
@@ -118,6 +136,8 @@ int weft_collective_test(weft_collective* collective, int* done) {
   *done = ended;
   if (ended != 0 || !status.ok()) {
     *done = 1;
+    if (status.ok() && collective->communicator != nullptr)
+      adopt(*collective->table, collective->made, collective->communicator);
     delete collective;
   }
   return report(status);

@@ -6,13 +6,21 @@ using namespace weft::library;
 using weft::Result;
 using weft::Status;
 
+namespace {
+Status no_control_plane() {
+  return Status(
+      weft::Code::UNSUPPORTED,
+      "a job in echo mode has no control plane: every name is a topic of it; join without echo to reach servers");
+}
+}  // namespace
+
 extern "C" {
 
 int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
                        uint64_t tag) {
   WEFT_CHECK_HANDLE(job);
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
-  if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
+  if (job->echo) return report(no_control_plane());
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   job->client->control(slot, std::string(json, length), limit_ms, [job, tag](Result<std::string> reply) {
     if (!reply.ok()) return job->completions.push_status(WEFT_COMPLETION_CONTROL, tag, reply.status());
@@ -27,7 +35,7 @@ int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t 
 int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms, char** reply) {
   WEFT_CHECK_HANDLE(job);
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
-  if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
+  if (job->echo) return report(no_control_plane());
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   auto waiter = std::make_shared<Waiter>();
   auto text = std::make_shared<std::string>();

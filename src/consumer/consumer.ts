@@ -9,7 +9,7 @@
  */
 import { invalid } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
-import { abortable } from "../job/abortable.js";
+import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { ownedBytes } from "../job/region.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import { type Completions, completionKind } from "../native/completions.js";
@@ -62,7 +62,12 @@ interface Prepared {
   settled: boolean;
 }
 
+/**
+ * Events of some partitions of a topic, from `topic.consumer`; one pull or iteration at a time (WEFT_BUSY). All calls are
+ * local. What opens it can reject with WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED or WEFT_CLOSED.
+ */
 export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<Event<Metadata>> {
+  /** The topic that it reads. */
   readonly topic: TopicContext;
   readonly #completions: Completions;
   readonly #options: ResolvedConsumerOptions;
@@ -89,7 +94,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#signal = options.signal;
   }
 
-  /** Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. */
+  /** Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. Local. */
   async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
     await this.#open(options.signal);
     return this;
@@ -104,7 +109,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /**
    * The next events, at least one unless the time is over or the end was reached (`ended`): then none. A pull that
-   * timed out or was aborted loses nothing. Views of earlier events' data end with this call. Local.
+   * timed out or was aborted (WEFT_CANCELLED) loses nothing. Views of earlier events' data end with this call. An error
+   * of one partition, such as WEFT_TRUNCATED, WEFT_OFFSET_GONE or WEFT_CORRUPT, is thrown once, and the others go on.
+   * WEFT_BUSY while another pull or iteration waits. Local.
    *
    * @example
    * ```ts
@@ -114,6 +121,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   async pull(options: PullOptions = {}): Promise<Event<Metadata>[]> {
     const { max, timeoutMs, signal } = resolvePullOptions(options);
     throwIfAborted("pull", signal);
+    throwIfAborted("pull", this.#signal);
     return await this.#exclusively(async () => {
       const endMs = timeoutMs === -1 ? Infinity : performance.now() + timeoutMs;
       await this.#open(signal);
@@ -128,14 +136,15 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
         }
         const leftMs = endMs - performance.now();
         if (events.length > 0 || this.ended || leftMs <= 0) return events as Event<Metadata>[];
-        await this.#wait(leftMs, signal);
+        await this.#wait("pull", leftMs, this.#eitherSignal(signal));
       }
     });
   }
 
   /**
    * Events one by one. `break` gives the memory back and, with a name, commits what was acknowledged; the consumer stays
-   * open, and a new iteration goes on behind the last event that was handed out.
+   * open, and a new iteration goes on behind the last event that was handed out. Errors are those of `pull`; the
+   * consumer's `signal` ends the waiting. Local.
    */
   [Symbol.asyncIterator](): AsyncIterator<Event<Metadata>, undefined> {
     return {
@@ -150,7 +159,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /**
    * Events as they arrive, many at a time: a promise for each list instead of each event. Options as of `pull`, without
-   * a time limit.
+   * a time limit. Local.
    */
   async *batches(options: Omit<PullOptions, "timeoutMs"> = {}): AsyncGenerator<Event<Metadata>[], void> {
     try {
@@ -166,20 +175,31 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /**
    * Makes durable, in each partition, the position behind the highest event up to which all were acknowledged: a
-   * consumer that opens this name later begins there. Resolves when it is. Needs a name.
+   * consumer that opens this name later begins there. Resolves when it is. WEFT_INVALID_ARGUMENT without a name;
+   * WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_NO_SPACE, WEFT_SYNC_FAILED. Local.
+   *
+   * @example
+   * ```ts
+   * for (const event of await consumer.pull()) event.ack();
+   * await consumer.commit();
+   * ```
    */
   async commit(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("commit", options.signal);
     if (this.#options.native.name === undefined) {
-      throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer without a name has no cursor to commit", {
-        next: "give the consumer a name",
-      });
+      throw new WeftError(
+        "WEFT_INVALID_ARGUMENT",
+        `a consumer of '${this.topic.name}' without a name has no cursor to commit`,
+        {
+          next: "give the consumer a name",
+        },
+      );
     }
     const { cursors } = await this.#open(options.signal);
     await cursors.commit(options.signal);
   }
 
-  /** How many events are visible and not acknowledged; asks the servers. */
+  /** How many events are visible and not acknowledged; asks the servers. WEFT_PARTITION_UNAVAILABLE. Local. */
   async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
     const { cursors } = await this.#open(options.signal);
     return await Promise.all(
@@ -197,10 +217,15 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     );
   }
 
-  /** Commits what was acknowledged (with a name), gives all memory back, closes. A second call waits for the same. */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  /**
+   * Commits what was acknowledged (with a name; rejects with what hindered that), gives all memory back, closes. Aborting
+   * the signal ends the waiting (WEFT_CANCELLED), not the closing. A second call waits for the same. Local.
+   */
+  async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const what = `closing a consumer of topic '${this.topic.name}'`;
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
   }
+  /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -240,6 +265,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   }
 
   async #next(): Promise<IteratorResult<Event<Metadata>, undefined>> {
+    throwIfAborted("the iteration", this.#signal);
     this.#releaseLent();
     const event = this.#opened === undefined ? undefined : this.#take(false);
     if (event !== undefined) return { done: false, value: event as Event<Metadata> };
@@ -253,7 +279,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           await cursors.commitAcknowledged();
           return { done: true, value: undefined };
         }
-        await this.#wait(Infinity, undefined);
+        await this.#wait("the iteration", Infinity, this.#signal);
       }
     });
   }
@@ -352,12 +378,18 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     if (this.#closedBy !== undefined) throw this.#closedBy;
   }
 
-  async #wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  /** That of a call and that of the consumer. */
+  #eitherSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (signal === undefined || this.#signal === undefined) return signal ?? this.#signal;
+    return AbortSignal.any([signal, this.#signal]);
+  }
+
+  async #wait(what: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     this.#throwIfClosed();
     const release = this.#completions.hold();
     let timer: NodeJS.Timeout | undefined;
     try {
-      await abortable("pull", signal, (resolve) => {
+      await abortable(what, signal, (resolve) => {
         this.#waiters.push(resolve);
         // Timers of Node end at 2^31 ms; a longer wait is taken up again by the caller.
         if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), 2_147_483_647));
@@ -377,9 +409,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       throw this.#closedBy ?? new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
     }
     if (this.#opened !== undefined) return this.#opened;
-    const signals = [signal, this.#signal].filter((one) => one !== undefined);
-    const any = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
-    this.#opening ??= this.#openNative(any).finally(() => {
+    this.#opening ??= this.#openNative(this.#eitherSignal(signal)).finally(() => {
       this.#opening = undefined;
     });
     return await this.#opening;

@@ -22,8 +22,14 @@ export interface FetchOptions {
 
 const decoder = new TextDecoder();
 
+/**
+ * One event of a consumer. Its metadata stays; its data is a view that ends with the next iteration, `pull` or `close`
+ * of the consumer.
+ */
 export class Event<Metadata = unknown> {
+  /** Number of its partition. */
   readonly partition: number;
+  /** Its offset there: with the partition its id, which is never used again. */
   readonly offset: number;
   /** Bytes of its data as stored, selected or not. */
   readonly dataLength: number;
@@ -100,19 +106,29 @@ export class Event<Metadata = unknown> {
     }
     return (this.selected ??= new Uint8Array(0));
   }
-  /** The selected bytes as doubles; a view as `data` is. */
+  /**
+   * The selected bytes as doubles; a view as `data` is. WEFT_INVALID_ARGUMENT if they are no whole doubles.
+   *
+   * @example
+   * ```ts
+   * const mean = event.float64().reduce((sum, value) => sum + value, 0) / event.float64().length;
+   * ```
+   */
   float64(): Float64Array<ArrayBuffer> {
     const [buffer, at, count] = this.#items(8);
     return new Float64Array(buffer, at, count);
   }
+  /** As `float64`, as floats of 32 bits. */
   float32(): Float32Array<ArrayBuffer> {
     const [buffer, at, count] = this.#items(4);
     return new Float32Array(buffer, at, count);
   }
+  /** As `float64`, as signed integers of 32 bits. */
   int32(): Int32Array<ArrayBuffer> {
     const [buffer, at, count] = this.#items(4);
     return new Int32Array(buffer, at, count);
   }
+  /** As `float64`, as unsigned integers of 32 bits. */
   uint32(): Uint32Array<ArrayBuffer> {
     const [buffer, at, count] = this.#items(4);
     return new Uint32Array(buffer, at, count);
@@ -123,7 +139,8 @@ export class Event<Metadata = unknown> {
   }
 
   /**
-   * Gets (other) bytes of this event's data, at any time while the consumer is open.
+   * Gets (other) bytes of this event's data, at any time while the consumer is open. WEFT_SELECTION_OUTSIDE,
+   * WEFT_BUFFER_TOO_LARGE, WEFT_OFFSET_GONE, WEFT_CORRUPT, WEFT_PARTITION_UNAVAILABLE, WEFT_CANCELLED, WEFT_CLOSED. Local.
    *
    * @example
    * ```ts

@@ -108,7 +108,7 @@ export class GroupBuilder {
       if (this.#select instanceof Selection) selection = this.#select;
       else if (this.#select !== undefined) selection = this.#select(event.metadata, event);
       if (!(selection instanceof Selection)) {
-        throw new WeftError("WEFT_INVALID_ARGUMENT", "select returned no selection", {
+        throw new WeftError("WEFT_INVALID_ARGUMENT", `select returned no selection for ${event.name}`, {
           next: "return nothing, metadataOnly, all, range(…), ranges(…), strided(…) or box(…)",
         });
       }
@@ -120,6 +120,7 @@ export class GroupBuilder {
           ? error
           : new WeftError("WEFT_INVALID_ARGUMENT", `select failed for ${event.name}: ${String(error)}`, {
               cause: error,
+              next: "correct the select function of the consumer's options",
             });
       return { event, selection: metadataOnlySelection };
     }

@@ -57,7 +57,10 @@ export interface ConsumerOptions<Metadata> {
   readonly slabs?: number | undefined;
   /** Selected bytes of one event beyond which its data must be fetched by ranges. At most (and by default) 4 GiB. */
   readonly eventBytesMax?: number | undefined;
-  /** For the opening. */
+  /**
+   * Ends the opening, and every pull and iteration, with WEFT_CANCELLED. No event is lost by it, and the consumer is
+   * still to be closed.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

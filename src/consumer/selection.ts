@@ -28,6 +28,15 @@ export interface Destination {
   readonly region: Region | undefined;
 }
 
+/**
+ * Which bytes of an event's data are wanted: from `all`, `metadataOnly`, `nothing`, `range`, `ranges`, `strided` or `box`.
+ *
+ * @example
+ * ```ts
+ * const memory = new Float64Array(64 * 64);
+ * const corner = box({ shape: [512, 512], origin: [0, 0], size: [64, 64], itemSize: 8 }).into(memory);
+ * ```
+ */
 export class Selection {
   /** "skip": the event is not handed out; "none": no data; else "all" or "runs". */
   readonly kind: "skip" | "none" | "all" | "runs";
@@ -37,6 +46,7 @@ export class Selection {
   readonly byteLength: number;
   /** Behind the last byte that is touched. */
   readonly end: number;
+  /** Set by `into`. */
   readonly destination: Destination | undefined;
 
   /** @internal Use `all`, `range`, `ranges`, `strided`, `box`. */

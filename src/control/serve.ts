@@ -10,6 +10,7 @@ import { WeftError, throwIfAborted } from "../errors.js";
 import { formatPath, normalizeTopicConfig, problemOfName, type TopicConfig } from "../config/topic-config.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, ServerHandle } from "../native/binding.js";
+import { waitUnlessAborted } from "../job/abortable.js";
 import { Communicator } from "../job/communicator.js";
 import { Completions, type ControlRequest } from "../native/completions.js";
 import { errorTable } from "../native/error-codes.js";
@@ -72,7 +73,16 @@ export interface ServeOptions {
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"];
 
-/** A running server slot. */
+/**
+ * A running server slot, from `serve`. Calls are local unless they say collective.
+ *
+ * @example
+ * ```ts
+ * const server = await serve({ data: "./weft", until: "clients-gone" });
+ * console.error(`slot ${server.slot}, group ${server.group}`);
+ * await server.closed;
+ * ```
+ */
 export class Server {
   /** Resolves when the server has drained and everything is closed; rejects if that went wrong. */
   readonly closed: Promise<void>;
@@ -96,23 +106,26 @@ export class Server {
   facts(): HostFacts {
     return this.#parts.host.facts();
   }
+  /** Number of the slot. */
   get slot(): number {
     return this.#parts.slot;
   }
+  /** The group directory, through which processes outside the MPI world attach. */
   get group(): string {
     return this.#parts.group;
   }
+  /** "starting", "running" or "draining". */
   get state(): ServerState {
     return this.#parts.control.state;
   }
-  /** Native counters. Local. */
+  /** Counters of the native side, as docs/counters.md names them. Local. */
   counters(): Record<string, unknown> {
     return JSON.parse(this.#parts.binding.jobCounters(this.#parts.job)) as Record<string, unknown>;
   }
 
   /**
    * All ranks of the MPI world: a server takes part in the collectives that clients start over `job.world`. The first
-   * use is collective, as theirs is.
+   * use is collective and blocks until every rank made it, as theirs does.
    */
   get world(): Communicator {
     const { binding, completions, job } = this.#parts;
@@ -120,17 +133,22 @@ export class Server {
   }
 
   /**
-   * Drains and closes: takes no new batch, finishes and syncs what it has. Collective under MPI that Weftline
-   * initialised. Calling it again waits for the same end.
+   * Drains and closes: takes no new batch, finishes and syncs what it has, for at most `timeoutMs` (default `drainMs`;
+   * WEFT_TIMED_OUT, and what was not acknowledged is given up). Collective after an MPI launch: MPI's end waits for the
+   * other ranks for at most 10 s. Aborting the signal ends the waiting (WEFT_CANCELLED), not the drain. Calling it again
+   * waits for the same end.
    */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
+  async close(
+    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
     this.#closing ??= this.#parts.end(options.timeoutMs).then(this.#resolveClosed, (error: unknown) => {
       this.#rejectClosed(error);
       throw error;
     });
-    return this.#closing;
+    await waitUnlessAborted("closing the server", this.#closing, options.signal);
   }
 
+  /** As `close`: collective after an MPI launch. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -164,6 +182,10 @@ function checkOptions(options: ServeOptions): void {
  * Hosts a server slot until it is closed, a signal comes, or its clients are gone. Collective under an MPI launch, like
  * `join`; without a launcher it is a world of one. With `group` of a job that runs, it joins that job, for example to
  * start a lost slot again.
+ *
+ * WEFT_CONFIG_INVALID (a topic of the options), WEFT_TOPIC_EXISTS (with another config), WEFT_DATA_DIRECTORY_LOCKED,
+ * WEFT_NOT_WRITABLE, WEFT_NO_SPACE, WEFT_IO, WEFT_FORMAT_NEWER, WEFT_CORRUPT (the catalogue); of the launch WEFT_MPI,
+ * WEFT_MPI_WRONG_LAUNCHER, WEFT_TIMED_OUT, WEFT_FABRIC; WEFT_CANCELLED. One rank's failure is every rank's.
  *
  * @example
  * ```ts

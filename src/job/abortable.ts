@@ -25,6 +25,26 @@ export async function abortable<T = void>(
   });
 }
 
+/** Settles as `promise` does; an aborted signal ends this waiting with WEFT_CANCELLED, and what is waited for goes on. */
+export async function waitUnlessAborted<T>(
+  what: string,
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  const settled = promise.then(
+    (value) => () => value,
+    (error: unknown) => () => {
+      throw error;
+    },
+  );
+  const outcome = await abortable<() => T>(what, signal, (resolve) => {
+    void settled.then(resolve);
+    return () => undefined;
+  });
+  return outcome();
+}
+
 /** Resolves after so long, or rejects when the signal is aborted. */
 export function sleep(what: string, delayMs: number, signal?: AbortSignal): Promise<void> {
   return abortable(what, signal, (resolve) => {

@@ -5,7 +5,7 @@
  * all ranks do.
  */
 import { viewBytes } from "./region.js";
-import { checkInteger } from "../check.js";
+import { checkInteger, invalid } from "../check.js";
 import { WeftError, asError, throwIfAborted } from "../errors.js";
 import type { CollectiveHandle, CommunicatorHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
@@ -23,8 +23,23 @@ export interface CollectiveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * Ranks that make collective calls together: `job.world`, or one that came from `split`. Every method but `free` is
+ * collective over its ranks. All of them: WEFT_MPI (MPI's own words), WEFT_CANCELLED (the signal), WEFT_CLOSED (it was
+ * freed, or the job closed). A rank that died is waited for: give a signal with a time limit.
+ *
+ * @example
+ * ```ts
+ * const seed = new Float64Array([job.rank === 0 ? Math.random() : 0]);
+ * await job.world.broadcast(seed, { signal: AbortSignal.timeout(60_000) });
+ * const names = await job.world.allgatherValues(`rank ${job.rank} of ${job.name}`);
+ * const even = await job.world.split(job.rank % 2 === 0 ? 0 : -1);
+ * ```
+ */
 export class Communicator {
+  /** Of this process, from 0. */
   readonly rank: number;
+  /** Number of ranks. */
   readonly size: number;
   readonly #completions: Completions;
   readonly #handle: CommunicatorHandle;
@@ -41,13 +56,16 @@ export class Communicator {
     this.size = size;
   }
 
-  /** Resolves when every rank has called it. */
+  /** Resolves when every rank has called it. Collective. */
   async barrier(options: CollectiveOptions = {}): Promise<void> {
     throwIfAborted("barrier", options.signal);
     await this.#finish("barrier", this.#completions.binding.barrierStart(this.#handle), options.signal);
   }
 
-  /** `bytes` of the rank `root` (default 0) arrive in `bytes` of all others, which must be as long. */
+  /**
+   * `bytes` of the rank `root` (default 0) arrive in `bytes` of all others, which must be as long. At most 2,147,483,647
+   * bytes (WEFT_LIMIT). Collective.
+   */
   async broadcast(bytes: ArrayBufferView, options: CollectiveOptions & { readonly root?: number } = {}): Promise<void> {
     throwIfAborted("broadcast", options.signal);
     const root = checkInteger("root of broadcast", options.root, 0, this.size - 1, 0);
@@ -56,7 +74,7 @@ export class Communicator {
     await this.#finish("broadcast", collective, options.signal);
   }
 
-  /** `from` of each rank (all as long), in order of rank. */
+  /** `from` of each rank (all as long), in order of rank; together at most 2,147,483,647 bytes (WEFT_LIMIT). Collective. */
   async allgather(from: ArrayBufferView, options: CollectiveOptions = {}): Promise<Uint8Array[]> {
     throwIfAborted("allgather", options.signal);
     const bytes = viewBytes("the memory of allgather", from);
@@ -68,9 +86,14 @@ export class Communicator {
     );
   }
 
-  /** A JSON value of each rank, in order of rank; they may differ in length. Two collectives. */
+  /**
+   * A JSON value of each rank, in order of rank; they may differ in length. WEFT_INVALID_ARGUMENT if JSON has no text for
+   * it. Two collectives.
+   */
   async allgatherValues<T>(value: T, options: CollectiveOptions = {}): Promise<T[]> {
-    const text = new TextEncoder().encode(JSON.stringify(value));
+    const json = JSON.stringify(value) as string | undefined; // of undefined or a function there is none
+    if (json === undefined) throw invalid("the value of allgatherValues", value, "a value that JSON can say");
+    const text = new TextEncoder().encode(json);
     const lengths = (await this.allgather(new Uint32Array([text.byteLength]), options)).map((one) =>
       new DataView(one.buffer, one.byteOffset, 4).getUint32(0, true),
     );
@@ -82,43 +105,59 @@ export class Communicator {
 
   /**
    * Ranks of the same `color` form a new communicator, ordered by `key` (default: as before); `color` -1 takes no part
-   * and gets undefined. Blocks this thread for as long as the other ranks take to call it.
+   * and gets undefined. Collective over this communicator.
    */
-
-  async split(color: number, key: number = this.rank): Promise<Communicator | undefined> {
-    checkInteger("color of split", color, -1, 2 ** 31 - 1, 0);
+  async split(
+    color: number,
+    key: number = this.rank,
+    options: CollectiveOptions = {},
+  ): Promise<Communicator | undefined> {
+    throwIfAborted("split", options.signal);
+    if (checkInteger("color of split", color, -1, 2 ** 31 - 1, undefined) === undefined) {
+      throw invalid("color of split", color, `a whole number of -1 to ${2 ** 31 - 1}`);
+    }
     checkInteger("key of split", key, -(2 ** 31), 2 ** 31 - 1, 0);
-    const handle = this.#completions.binding.communicatorSplit(this.#handle, color, key);
+    const collective = this.#completions.binding.communicatorSplitStart(this.#handle, color, key);
+    const handle = await this.#finish("split", collective, options.signal);
     return handle === null ? undefined : new Communicator(this.#completions, handle, true);
   }
 
-  /** Frees one that came from `split`; the world's stays. A second call does nothing. */
+  /** Frees one that came from `split`, once its collectives have ended; the world's stays. A second call does nothing. Local. */
   free(): void {
     if (this.#freed || !this.#splitOff) return;
     this.#freed = true;
     this.#completions.binding.communicatorFree(this.#handle);
   }
 
-  async #finish(what: string, collective: CollectiveHandle, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves with the communicator of a split, else with null. */
+  async #finish(
+    what: string,
+    collective: CollectiveHandle,
+    signal: AbortSignal | undefined,
+  ): Promise<CommunicatorHandle | null> {
     const { binding } = this.#completions;
     for (let test = 0; test < testsAtOnceMax; test++) {
-      if (binding.collectiveTest(collective)) return;
+      const outcome = binding.collectiveTest(collective);
+      if (outcome !== undefined) return outcome;
     }
-    await new Promise<void>((resolve, reject) => {
-      let abandoned = false;
+    return await new Promise<CommunicatorHandle | null>((resolve, reject) => {
+      const stop = (): void => {
+        clearInterval(timer);
+        signal?.removeEventListener("abort", abandon);
+      };
       const timer = setInterval(() => {
         try {
-          if (!binding.collectiveTest(collective)) return;
-          clearInterval(timer);
-          signal?.removeEventListener("abort", abandon);
-          if (!abandoned) resolve();
+          const outcome = binding.collectiveTest(collective);
+          if (outcome === undefined) return;
+          stop();
+          resolve(outcome);
         } catch (error) {
-          clearInterval(timer);
+          stop();
           reject(asError(error));
         }
       }, testIntervalMs);
+      // It is tested further: MPI moves on only while somebody tests.
       const abandon = (): void => {
-        abandoned = true;
         timer.unref();
         reject(new WeftError("WEFT_CANCELLED", `${what}: its signal was aborted`, { cause: signal?.reason }));
       };

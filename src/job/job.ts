@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 
+import { waitUnlessAborted } from "./abortable.js";
 import { Communicator } from "./communicator.js";
 import type { Closable, JobContext } from "./context.js";
 import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./options.js";
@@ -29,6 +30,10 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * A process's membership in a job, from `join` or `attach`. Calls are local unless they say collective; those that ask a
+ * server reject with WEFT_TIMED_OUT, WEFT_PEER_LOST, WEFT_CANCELLED (the signal) or WEFT_CLOSED (the job was closed).
+ */
 export class Job implements JobContext {
   /** Rank in the MPI world; 0 in a world of one. */
   readonly rank: number;
@@ -36,11 +41,15 @@ export class Job implements JobContext {
   readonly size: number;
   /** Among the ranks of this host. */
   readonly nodeRank: number;
+  /** Ranks of this host. */
   readonly nodeSize: number;
   /** Among the ranks that joined under the same name. */
   readonly groupRank: number;
+  /** Ranks that joined under the same name. */
   readonly groupSize: number;
+  /** "client" or "server". */
   readonly role: string;
+  /** The name it joined under. */
   readonly name: string;
   /** "mpich", "openmpi" or "none". */
   readonly mpi: string;
@@ -75,12 +84,15 @@ export class Job implements JobContext {
     this.serverCount = facts.serverCount;
   }
 
-  /** Counters of the native side (bytes by transport, copies, queue depths, …). Local. */
+  /** Counters of the native side, as docs/counters.md names them: bytes by transport, batches, reconnects, … Local. */
   counters(): Record<string, unknown> {
     return JSON.parse(this.completions.binding.jobCounters(this.completions.job)) as Record<string, unknown>;
   }
 
-  /** All ranks of the MPI world. Only after `join`. */
+  /**
+   * All ranks of the MPI world, servers included. Only after `join`: WEFT_UNSUPPORTED after `attach`. The first use is
+   * collective and blocks until every rank made it.
+   */
   get world(): Communicator {
     return (this.#world ??= new Communicator(
       this.completions,
@@ -104,7 +116,12 @@ export class Job implements JobContext {
 
   /**
    * Opens a topic. `Metadata` is the type of its events' metadata; it is not checked at run time. WEFT_TOPIC_UNKNOWN
-   * names the topics there are.
+   * names the topics there are. Local; asks slot 0.
+   *
+   * @example
+   * ```ts
+   * const field = await job.topic<{ step: number }>("field");
+   * ```
    */
   async topic<Metadata = unknown>(
     name: string,
@@ -138,7 +155,11 @@ export class Job implements JobContext {
     return new Topic<Metadata>(this, opened.handle as TopicHandle);
   }
 
-  /** Creates a topic on the servers and opens it. WEFT_TOPIC_EXISTS, unless `ifExists` is "open". */
+  /**
+   * Creates a topic on the servers and opens it. WEFT_TOPIC_EXISTS, unless `ifExists` is "open" and its config is the
+   * same; WEFT_CONFIG_INVALID; WEFT_PARTITION_UNAVAILABLE if a slot that is to hold a partition is away. Local: one rank
+   * creates, the others open.
+   */
   async createTopic<Metadata = unknown>(
     name: string,
     config: TopicConfig = {},
@@ -151,7 +172,7 @@ export class Job implements JobContext {
     return await this.topic<Metadata>(name, { signal: options.signal });
   }
 
-  /** All topics, in order of name. */
+  /** All topics, in order of name. Local; asks slot 0. */
   async listTopics(options: RequestOptions = {}): Promise<TopicSummary[]> {
     const topics: TopicSummary[] = [];
     let after: string | undefined;
@@ -163,12 +184,13 @@ export class Job implements JobContext {
     return topics;
   }
 
+  /** What the catalogue says of a topic, without opening it. WEFT_TOPIC_UNKNOWN. Local; asks slot 0. */
   async describeTopic(name: string, options: RequestOptions = {}): Promise<TopicDescription> {
     const reply = await this.control(0, { op: "topic.describe", name }, options);
     return reply["topic"] as TopicDescription;
   }
 
-  /** A request to the control plane of a server slot (docs/formats/control.md). */
+  /** A request to the control plane of a server slot (docs/formats/control.md); rejects with the error it answers. Local. */
   async control(slot: number, request: object, options: RequestOptions = {}): Promise<Record<string, unknown>> {
     const { binding, job } = this.completions;
     checkInteger("the slot", slot, 0, 65_535, 0);
@@ -189,12 +211,15 @@ export class Job implements JobContext {
   }
 
   /**
-   * Closes what is open in it (producers flush), then leaves. After `join` collective, with a deadline, if Weftline
-   * initialised MPI. Calling it again waits for the same end.
+   * Closes what is open in it, then leaves. Producers flush, each for at most its `deliveryTimeoutMs`; the first failure
+   * of that is what this rejects with, once all is closed. After `join` it is collective: MPI's end waits for the other
+   * ranks for at most 10 s, on this thread, and is then left out (WEFT_RANK_LOST). Aborting the signal ends the waiting
+   * (WEFT_CANCELLED), not the closing. Calling it again waits for the same end.
    */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    await waitUnlessAborted("closing the job", (this.#closing ??= this.#close()), options.signal);
   }
+  /** As `close`: collective after `join`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -17,8 +17,13 @@ export interface JoinOptions {
   readonly deliveryTimeoutMs?: number | undefined;
   /** Server slots to wait for; default: all that the world or the group directory names. */
   readonly slotsExpected?: number | undefined;
-  /** No server, no fabric: batches are checked and answered at once. For tests of programs. Default false. */
+  /**
+   * No server, no fabric: batches are checked, answered at once, and handed to the consumers that the same job has open;
+   * nothing is stored. Every name is a topic of two partitions, "raw…" of raw metadata. For tests of programs. Default
+   * false.
+   */
   readonly echo?: boolean | undefined;
+  /** Looked at before `join` begins, which blocks; `attach` gives up at once when it is aborted. */
   readonly signal?: AbortSignal | undefined;
 }
 

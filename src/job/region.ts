@@ -21,6 +21,21 @@ export interface RegionSlice {
   readonly end: number;
 }
 
+/**
+ * Memory that is registered once and then referenced by events without a copy: the caller's (`register`) or the
+ * library's (`alloc`). All calls are local.
+ *
+ * @example
+ * ```ts
+ * const region = out.register(new Float64Array(512 * 512));
+ * for (let step = 0; step < 3; step++) {
+ *   region.float64().fill(step);
+ *   out.push({ step }, region);
+ *   await region.idle(); // before the next overwrite
+ * }
+ * region.release();
+ * ```
+ */
 export class Region {
   /** The whole memory. Of `alloc()`ed regions it is detached (length 0) after `release()`. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -63,6 +78,7 @@ export class Region {
     return new Region(completions, handle, new Uint8Array(memory));
   }
 
+  /** In bytes. */
   get length(): number {
     return this.bytes.byteLength;
   }
@@ -113,6 +129,7 @@ export class Region {
     this.#completions.binding.regionRelease(this.#handle);
     this.#released = true;
   }
+  /** As `release`. */
   [Symbol.dispose](): void {
     this.release();
   }

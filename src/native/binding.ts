@@ -212,16 +212,16 @@ export interface NativeBinding {
 
   // ---- communicators: all on the thread that joined
   communicatorWorld(job: JobHandle): CommunicatorHandle;
-  /** Collective, blocking. color < 0: null. */
-  communicatorSplit(parent: CommunicatorHandle, color: number, key: number): CommunicatorHandle | null;
   communicatorSize(communicator: CommunicatorHandle): { rank: number; size: number };
   communicatorFree(communicator: CommunicatorHandle): void;
   barrierStart(communicator: CommunicatorHandle): CollectiveHandle;
-  /** The memory is referenced, and must not be touched, until `collectiveTest` says true. */
+  /** color < 0: this rank belongs to none. */
+  communicatorSplitStart(parent: CommunicatorHandle, color: number, key: number): CollectiveHandle;
+  /** The memory is referenced, and must not be touched, until `collectiveTest` says that it is complete. */
   broadcastStart(communicator: CommunicatorHandle, bytes: Uint8Array, root: number): CollectiveHandle;
   allgatherStart(communicator: CommunicatorHandle, from: Uint8Array, into: Uint8Array): CollectiveHandle;
-  /** True: complete, and the handle is closed. */
-  collectiveTest(collective: CollectiveHandle): boolean;
+  /** undefined: not yet. Else complete, and the handle is closed: the communicator of a split, or null. */
+  collectiveTest(collective: CollectiveHandle): CommunicatorHandle | null | undefined;
 
   // ---- control plane and topics
   /** Completion CONTROL. */

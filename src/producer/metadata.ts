@@ -1,5 +1,4 @@
 /** Metadata to text or bytes, as the topic's serializer has it. */
-import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 
 /** Metadata of one event, in bytes. */
@@ -7,8 +6,14 @@ export const metadataBytesMax = 1024 * 1024;
 
 /**
  * Metadata that is JSON text already: stored as these bytes, byte for byte. It is not parsed: the caller vouches for it.
+ *
+ * @example
+ * ```ts
+ * out.push(new EncodedJson('{"mag":4.60,"place":"Hilo"}'));
+ * ```
  */
 export class EncodedJson {
+  /** As it will be stored. */
   readonly text: string;
   constructor(text: string) {
     this.text = text;
@@ -17,42 +22,59 @@ export class EncodedJson {
 
 export type EncodeMetadata = (metadata: unknown) => string | Uint8Array;
 
-export function metadataEncoder(serializer: "json" | "raw", bytesMax: number): EncodeMetadata {
-  return serializer === "json" ? (value) => encodeJson(value, bytesMax) : (value) => encodeRaw(value, bytesMax);
+/** `topicName` is for the messages. */
+export function metadataEncoder(serializer: "json" | "raw", bytesMax: number, topicName: string): EncodeMetadata {
+  return serializer === "json"
+    ? (value) => encodeJson(value, bytesMax, topicName)
+    : (value) => encodeRaw(value, bytesMax, topicName);
 }
 
-function encodeJson(value: unknown, bytesMax: number): string {
+function notJson(topicName: string, why: string, cause?: unknown): WeftError {
+  return new WeftError(
+    "WEFT_METADATA_INVALID",
+    `the metadata of an event for topic '${topicName}' is not JSON: ${why}`,
+    {
+      cause,
+      next: "push a value that JSON.stringify takes, or its text as EncodedJson",
+    },
+  );
+}
+
+function encodeJson(value: unknown, bytesMax: number, topicName: string): string {
   let text: string | undefined;
   try {
     text = value instanceof EncodedJson ? value.text : JSON.stringify(value);
   } catch (cause) {
-    const why = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
-    throw new WeftError("WEFT_METADATA_INVALID", `the metadata is not JSON: ${why}`, { cause });
+    throw notJson(topicName, cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause), cause);
   }
   // undefined, a function or a symbol have no JSON. The types of JSON.stringify do not say so.
-  if ((text as string | undefined) === undefined) {
-    throw new WeftError("WEFT_METADATA_INVALID", `the metadata is not JSON: ${describe(value)} has no JSON form`);
-  }
-  if (text.length * 3 > bytesMax) checkLength(Buffer.byteLength(text), bytesMax);
+  if ((text as string | undefined) === undefined) throw notJson(topicName, `${describe(value)} has no JSON form`);
+  if (text.length * 3 > bytesMax) checkLength(Buffer.byteLength(text), bytesMax, topicName);
   return text;
 }
 
-function encodeRaw(value: unknown, bytesMax: number): Uint8Array {
+function encodeRaw(value: unknown, bytesMax: number, topicName: string): Uint8Array {
   if (!(value instanceof Uint8Array)) {
-    const problem = invalid("the metadata", value, "a Uint8Array or Buffer, for the topic's serializer is not json");
-    throw new WeftError("WEFT_METADATA_INVALID", problem.message.replace("WEFT_INVALID_ARGUMENT: ", ""));
+    throw new WeftError(
+      "WEFT_METADATA_INVALID",
+      `the metadata of an event for topic '${topicName}' is ${describe(value)}; its serializer takes bytes`,
+      { next: "push a Uint8Array or Buffer" },
+    );
   }
-  checkLength(value.byteLength, bytesMax);
+  checkLength(value.byteLength, bytesMax, topicName);
   return value;
 }
 
-function checkLength(length: number, bytesMax: number): void {
+function checkLength(length: number, bytesMax: number, topicName: string): void {
   if (length <= bytesMax) return;
-  throw new WeftError("WEFT_EVENT_TOO_LARGE", `the metadata has ${length} bytes; the limit is ${bytesMax}`, {
-    next: "put what is large into the event's data",
-  });
+  throw new WeftError(
+    "WEFT_EVENT_TOO_LARGE",
+    `the metadata of an event for topic '${topicName}' has ${length} bytes; the limit is ${bytesMax}`,
+    { next: "put what is large into the event's data" },
+  );
 }
 
 function describe(value: unknown): string {
-  return value === undefined ? "undefined" : `a ${typeof value}`;
+  if (value === undefined || value === null) return String(value);
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

@@ -38,6 +38,7 @@ export interface ProducerOptions<Metadata> {
 }
 
 export interface PushOptions {
+  /** Number of the partition; default as the topic or `selectPartition` says. WEFT_PARTITION_RANGE. */
   readonly partition?: number | undefined;
   /** Events of one key go to one partition: CRC32C of its UTF-8 bytes modulo the partitions. */
   readonly key?: string | undefined;

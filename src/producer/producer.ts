@@ -8,7 +8,7 @@
  */
 import { checkInteger } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
-import { abortable } from "../job/abortable.js";
+import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { Region } from "../job/region.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
 import type { CompletionRecord, Completions } from "../native/completions.js";
@@ -40,7 +40,9 @@ interface QueuedEvent {
   readonly bytes: number;
 }
 
+/** Takes events for a topic, from `topic.producer`. All calls are local. */
 export class Producer<Metadata = unknown> {
+  /** The topic that it writes to. */
   readonly topic: TopicContext;
   readonly #completions: Completions;
   readonly #binding: NativeBinding;
@@ -77,7 +79,7 @@ export class Producer<Metadata = unknown> {
     this.#handle = handle;
     this.#options = resolveProducerOptions(options);
     const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
-    this.#encode = metadataEncoder(topic.serializer, bytesMax);
+    this.#encode = metadataEncoder(topic.serializer, bytesMax, topic.name);
     this.#choose = partitionChoice(topic, options, this.#binding);
     this.#validate = options.validate;
     this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
@@ -176,7 +178,8 @@ export class Producer<Metadata = unknown> {
 
   /**
    * Sends what is open and resolves when all that was pushed before is stored at the topic's durability; rejects with
-   * the first failure since the last flush, once. Local.
+   * the first failure since the last flush, once: WEFT_DELIVERY_TIMED_OUT, WEFT_FENCED, WEFT_NO_SPACE, WEFT_SYNC_FAILED,
+   * WEFT_PARTITION_UNAVAILABLE, … Local.
    */
   async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("producer.flush", options.signal);
@@ -207,10 +210,15 @@ export class Producer<Metadata = unknown> {
     );
   }
 
-  /** Flushes, then closes, also when the flush failed (it then rejects with that). A second call waits for the same. */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  /**
+   * Flushes, for at most `deliveryTimeoutMs` of the job, then closes, also when the flush failed (it then rejects with
+   * that). Aborting the signal ends the waiting (WEFT_CANCELLED), not the closing. A second call waits for the same. Local.
+   */
+  async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const what = `closing a producer of topic '${this.topic.name}'`;
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
   }
+  /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -231,7 +239,11 @@ export class Producer<Metadata = unknown> {
     const verdict = this.#validate?.(metadata);
     if (verdict === true || verdict === undefined) return;
     const why = typeof verdict === "string" ? verdict : "the validator returned false";
-    throw new WeftError("WEFT_VALIDATOR_REJECTED", `the event was rejected: ${why}`);
+    throw new WeftError(
+      "WEFT_VALIDATOR_REJECTED",
+      `the validator of this producer rejected an event for topic '${this.topic.name}': ${why}`,
+      { next: "correct the metadata, or the validate function of the producer's options" },
+    );
   }
 
   #checkLength(segments: readonly Segment[]): void {

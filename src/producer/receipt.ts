@@ -51,6 +51,8 @@ export class BatchOutcome {
 }
 
 /**
+ * What became of one event, from `producer.push`. All calls are local.
+ *
  * @example
  * ```ts
  * const receipt = out.push({ step: 1 });
@@ -86,7 +88,10 @@ export class Receipt {
     return { partition: outcome.partition, offset: outcome.firstOffset + this.#index, epoch: outcome.epoch };
   }
 
-  /** Resolves with the event's id when it is stored; rejects with why it was not. Local. */
+  /**
+   * Resolves with the event's id when it is stored; rejects with why it was not (as `producer.flush`), or with
+   * WEFT_CANCELLED. Local.
+   */
   async wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<EventId> {
     const outcome = this.#outcome ?? (await this.#placed(options.signal));
     if (outcome.state === "open") {

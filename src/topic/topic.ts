@@ -20,12 +20,17 @@ export interface PartitionState {
   readonly epoch: number;
 }
 
+/** A topic of a job, from `job.topic` or `job.createTopic`. All calls are local; WEFT_CLOSED once the job is closed. */
 export class Topic<Metadata = unknown> implements TopicContext {
+  /** Its name. */
   readonly name: string;
+  /** Partitions are numbered from 0. */
   readonly partitionCount: number;
+  /** What metadata is: a JSON value, or bytes. */
   readonly serializer: "json" | "raw";
   /** Largest data of one event that a partition can take, in bytes. */
   readonly eventDataBytesMax: number;
+  /** What the catalogue says of it: storage, durability, the slot of each partition, … */
   readonly description: TopicDescription;
   /** @internal */
   readonly job: JobContext;
@@ -46,7 +51,8 @@ export class Topic<Metadata = unknown> implements TopicContext {
 
   /**
    * Opens a producer. With a `name` events keep their identity over restarts, and the newest producer of a name fences
-   * the older ones.
+   * the older ones (WEFT_FENCED there). WEFT_UNSUPPORTED if the topic demands a function that the options lack;
+   * WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Local.
    *
    * @example
    * ```ts
@@ -59,7 +65,8 @@ export class Topic<Metadata = unknown> implements TopicContext {
   }
 
   /**
-   * A consumer. Nothing happens before its first use: then it opens.
+   * A consumer. Nothing happens before its first use: then it opens, and what is wrong is said there. Here only
+   * WEFT_INVALID_ARGUMENT and WEFT_PARTITION_RANGE. Local.
    *
    * @example
    * ```ts
@@ -73,7 +80,7 @@ export class Topic<Metadata = unknown> implements TopicContext {
     return new Consumer(this, options);
   }
 
-  /** How far a partition reaches now. */
+  /** How far a partition reaches now; asks its server. WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Local. */
   async partition(
     partition: number,
     options: { readonly signal?: AbortSignal | undefined } = {},

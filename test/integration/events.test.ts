@@ -142,6 +142,46 @@ describe("an event that cannot be taken", () => {
   });
 });
 
+describe("a signal", () => {
+  it("of a consumer ends an iteration that waits; nothing is lost by it", async () => {
+    const topic = await freshTopic();
+    await fill(topic, 3);
+    const controller = new AbortController();
+    const steps: number[] = [];
+    const reading = async (consumer: AsyncIterable<Event<Step>>): Promise<void> => {
+      for await (const event of consumer) {
+        steps.push(event.metadata.step);
+        if (steps.length === 3) setImmediate(() => controller.abort());
+        event.ack();
+      }
+    };
+    await using consumer = topic.consumer({ name: "stopped", signal: controller.signal });
+    await expect(reading(consumer)).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    await expect(reading(consumer)).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    await expect(consumer.pull()).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+    expect(steps).toEqual([0, 1, 2]);
+    await consumer.close();
+    await fill(topic, 1);
+    const [next] = await topic.consumer({ name: "stopped" }).pull();
+    expect(next?.offset).toBe(3);
+  });
+
+  it("ends the waiting for a close, not the close", async () => {
+    const other = await attach(group);
+    const topic = await other.topic((await freshTopic()).name);
+    const out = await topic.producer();
+    const receipt = out.push({ step: 0 });
+    const consumer = await topic.consumer().open();
+    const signal = AbortSignal.abort();
+    for (const one of [out, consumer, other]) {
+      await expect(one.close({ signal })).rejects.toMatchObject({ code: "WEFT_CANCELLED" });
+      await one.close();
+    }
+    expect(receipt.completed).toBe(true);
+    await expect(other.listTopics()).rejects.toMatchObject({ code: "WEFT_CLOSED" });
+  });
+});
+
 describe("data", () => {
   const sizes = [0, 1, 63, 64, 65, 16 * 1024, 16 * 1024 + 1, 300_000, 3_000_000];
 
@@ -319,6 +359,27 @@ describe("pull", () => {
     }
     await filling;
     expect(steps).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+  });
+
+  it("and every other wait may be longer than the timers of Node, which end at 2^31 ms", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warned);
+    const timeoutMs = 2 ** 31 + 5;
+    await using patient = await attach(group, { timeoutMs, deliveryTimeoutMs: timeoutMs });
+    const topic = await patient.createTopic<Step>(`topic-${topicNumber++}`, {}, { timeoutMs });
+    await using consumer = topic.consumer({ from: "earliest" });
+    await using out = await topic.producer();
+    let pending = true;
+    const pulled = consumer.pull({ timeoutMs }).finally(() => (pending = false));
+    // Were the time cut to its lower bits it would be over before the server answered this.
+    await patient.control(0, { op: "status" }, { timeoutMs: Number.MAX_SAFE_INTEGER });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(pending).toBe(true);
+    await out.push({ step: 7 }).wait();
+    expect((await pulled).map(({ metadata }) => metadata.step)).toEqual([7]);
+    process.removeListener("warning", warned);
+    expect(warnings).toEqual([]);
   });
 
   it("and iteration take turns, a break between them loses nothing", async () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { attach } from "../../src/index.js";
+import { launchers } from "./support/launchers.js";
 import { Running, until, Workplace } from "./support/weftline.js";
 
 const program =
@@ -12,6 +13,7 @@ const program =
 
 let place: Workplace;
 let group: string;
+let dataNumber = 0;
 beforeAll(async () => {
   place = new Workplace();
   group = (await place.serve(["--data", "./weft"])).facts.group;
@@ -19,8 +21,12 @@ beforeAll(async () => {
 });
 afterAll(() => place.close());
 
+function freshData(): string {
+  return place.path(`data-${dataNumber++}`);
+}
+
 function start(state: string): Running {
-  const child = spawn(process.execPath, [`${program}/exit-states.js`, state, group], {
+  const child = spawn(process.execPath, [`${program}/exit-states.js`, state, group, freshData()], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   return new Running(child);
@@ -43,13 +49,16 @@ describe("a process ends", () => {
     ["exit-at-once", 7],
     ["worker", 0],
     ["worker-and-exit", 7],
+    ["serve-closed", 0],
+    ["serve-exit", 7],
+    ["serve-in-worker", 0],
   ])("%s: with its own code", async (state, wanted) => {
     const { exitCode, signal, words } = await end(state);
     expect({ exitCode, signal, words }).toEqual({ exitCode: wanted, signal: null, words: "" });
   });
 
-  it("throw: with the error it threw", async () => {
-    const { exitCode, signal, words } = await end("throw");
+  it.each(["throw", "serve-throw"])("%s: with the error it threw", async (state) => {
+    const { exitCode, signal, words } = await end(state);
     expect({ exitCode, signal }).toEqual({ exitCode: 1, signal: null });
     expect(words).toContain("uncaught on purpose");
   });
@@ -66,6 +75,24 @@ describe("a process ends", () => {
       const [exit, thrown] = await Promise.all([end("exit"), end("throw")]);
       expect([exit.exitCode, exit.signal, thrown.exitCode, thrown.signal]).toEqual([7, null, 1, null]);
     }
+  });
+});
+
+describe.each(launchers)("under $mpi", ({ program: mpiexec, argv, env, there }) => {
+  it.skipIf(!there)("a rank's uncaught error ends the whole launch, and is told", async () => {
+    const node = [process.execPath, `${program}/exit-states.js`];
+    const data = freshData();
+    const launch = place.startProgram(
+      mpiexec,
+      [...argv, "-n", "1", ...node, "rank-serve", "", data, ":", "-n", "1", ...node, "rank-throw"],
+      { env },
+    );
+    const deadline = setTimeout(() => launch.child.kill("SIGTERM"), 60_000);
+    const { exitCode, signal, words, output } = await launch.finished;
+    clearTimeout(deadline);
+    expect(output.toString(), words).toContain("ready");
+    expect(words).toContain("uncaught on purpose");
+    expect([exitCode, signal], words).toEqual([1, null]);
   });
 });
 

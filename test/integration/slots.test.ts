@@ -1,7 +1,7 @@
 // Several server slots: in one MPI launch under both MPIs, killed, and started again outside MPI, one after the other.
-import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { launchers } from "./support/launchers.js";
 import { cliPath, parseLines, type Running, type ServerFacts, until, Workplace } from "./support/weftline.js";
 
 let place: Workplace;
@@ -9,16 +9,6 @@ beforeEach(() => {
   place = new Workplace();
 });
 afterEach(() => place.close());
-
-const families = [
-  { mpi: "mpich", program: "mpiexec.mpich", argv: [], env: {} },
-  {
-    mpi: "openmpi",
-    program: "mpiexec.openmpi",
-    argv: ["--oversubscribe", "--bind-to", "none"],
-    env: { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" },
-  },
-].map((family) => ({ ...family, there: spawnSync(family.program, ["--version"]).status === 0 }));
 
 function numbered(count: number, from = 0): string {
   return Array.from({ length: count }, (_, index) => `{"n":${index + from}}\n`).join("");
@@ -39,7 +29,7 @@ async function facts(running: Running, servers: number): Promise<ServerFacts[]> 
   });
 }
 
-describe.each(families)("under $mpi", ({ program, argv, env, there }) => {
+describe.each(launchers)("under $mpi", ({ program, argv, env, there }) => {
   test.skipIf(!there)(
     "two servers share a topic; killed, each slot comes back by itself and brings its partitions",
     async () => {

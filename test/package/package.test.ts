@@ -1,6 +1,6 @@
 // What `npm pack` makes is installed in an empty folder, as a user would, and used from there: the native part is
 // compiled on the way. Needs dist/ (the runner builds it) and the npm registry for the few run-time dependencies.
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -84,6 +84,39 @@ describe("the tarball", () => {
     expect(stderr).toBe("");
     expect(stdout.trim()).toBe("true");
     expect(status).toBe(0);
+  });
+
+  it("serves, produces and consumes: what comes out is what went in", async () => {
+    const command = path.join("node_modules", ".bin", "weftline");
+    const server = spawn(path.join(folder, command), ["serve", "--data", "weft"], {
+      cwd: folder,
+      env: environment,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let words = "";
+    server.stderr.on("data", (chunk: Buffer) => (words += chunk.toString()));
+    const ended = new Promise((resolve) => server.once("exit", (status, signal) => resolve({ status, signal })));
+    const input = Array.from({ length: 2000 }, (_, index) => `{"n":${index},"place":"Hilo é ${index}"}\n`).join("");
+    const run = (args: string[]): string => {
+      const { status, stdout, stderr } = spawnSync(path.join(folder, command), args, {
+        cwd: folder,
+        env: environment,
+        encoding: "utf8",
+        timeout: 120_000,
+        input: args[0] === "produce" ? input : "",
+      });
+      expect(status, `weftline ${args.join(" ")}\n${stderr}\nthe server: ${words}`).toBe(0);
+      return stdout;
+    };
+    try {
+      run(["topic", "create", "quakes", "--durability", "synced"]); // waits for the server's start
+      run(["produce", "quakes"]);
+      expect(run(["consume", "quakes", "--until", "end", "--metadata-only"])).toBe(input);
+    } finally {
+      server.kill("SIGTERM");
+    }
+    expect(await ended, words).toEqual({ status: 0, signal: null });
+    expect(run(["log", "verify", "weft"])).toMatch(/2,000 events +ok/);
   });
 
   it("says what to do where it cannot be built", () => {

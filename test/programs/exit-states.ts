@@ -1,8 +1,9 @@
-// Ends in the way that its first argument names, with the job of the group directory in the second: a child process of
-// test/integration/exit.test.ts. Prints "ready" when it is in that state.
+// Ends in the way that its first argument names, with the job of the group directory in the second (the states that serve
+// or join make their own, with data in the directory of the third): a child process of test/integration/exit.test.ts.
+// Prints "ready" when it is in that state.
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
-import { attach, type Job, type Producer } from "weftline";
+import { attach, type Job, join, type Producer, serve, type Server } from "weftline";
 
 interface State {
   readonly job: Job;
@@ -25,7 +26,14 @@ async function busy({ job, out }: State): Promise<void> {
   void topic.consumer({ from: "latest" }).pull();
 }
 
-const states: Record<string, (group: string) => Promise<void>> = {
+/** A server in this process, and a client of it beside it, both busy. */
+async function busyServer(data: string): Promise<Server> {
+  const server = await serve({ data, topics: { exits: {} } });
+  await busy(await enter(server.group));
+  return server;
+}
+
+const states: Record<string, (group: string, data: string) => Promise<void>> = {
   async closed(group) {
     const { job, out } = await enter(group);
     out.push({ index: 0 });
@@ -58,6 +66,47 @@ const states: Record<string, (group: string) => Promise<void>> = {
     console.log("ready");
     await (await job.topic("exits")).consumer({ from: "latest" }).pull();
   },
+  async "serve-closed"(_group, data) {
+    await using server = await serve({ data, topics: { exits: {} } });
+    const { job, out } = await enter(server.group);
+    out.push({ index: 0 });
+    await job.close();
+  },
+  async "serve-exit"(_group, data) {
+    await busyServer(data);
+    console.log("ready");
+    process.exit(7);
+  },
+  async "serve-throw"(_group, data) {
+    await busyServer(data);
+    console.log("ready");
+    setImmediate(() => {
+      throw new Error("uncaught on purpose");
+    });
+  },
+  async "serve-in-worker"(_group, data) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { group: "", state: "serve-busy", data } });
+    const ended = new Promise((resolve) => worker.once("exit", resolve));
+    const group = await new Promise<string>((resolve) => worker.once("message", resolve));
+    const { job, out } = await enter(group);
+    await out.push({ index: 0 }).wait();
+    await job.close();
+    await worker.terminate();
+    await ended;
+  },
+  async "rank-serve"(_group, data) {
+    await using server = await serve({ data, topics: { exits: {} } });
+    await server.closed;
+  },
+  async "rank-throw"() {
+    const job = await join({ name: "exit-states" });
+    const topic = await job.topic("exits");
+    await busy({ job, out: await topic.producer() });
+    console.log("ready");
+    setImmediate(() => {
+      throw new Error("uncaught on purpose");
+    });
+  },
   async worker(group) {
     await inWorker(group, "busy");
     await inWorker(group, "forgotten");
@@ -87,14 +136,17 @@ async function inWorker(group: string, state: string): Promise<void> {
 }
 
 if (isMainThread) {
-  const [, , state = "", group = ""] = process.argv;
-  await states[state]?.(group);
+  const [, , state = "", group = "", data = ""] = process.argv;
+  await states[state]?.(group, data);
 } else {
-  const { group, state } = workerData as { group: string; state: string };
+  const { group, state, data } = workerData as { group: string; state: string; data: string };
   if (state === "busy") {
     await busy(await enter(group));
     parentPort?.postMessage("ready");
     setInterval(() => undefined, 1000);
-  } else await states[state]?.(group);
+  } else if (state === "serve-busy") {
+    const server = await serve({ data, topics: { exits: {} } });
+    parentPort?.postMessage(server.group);
+  } else await states[state]?.(group, data);
 }
 console.log("ready");

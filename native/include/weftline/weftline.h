@@ -114,6 +114,10 @@ WEFT_API int weft_communicator_world(weft_job* job, weft_communicator** communic
 /* Collective over `parent`; blocking for as long as the others take to call it. color < 0: not a member (NULL is
  * returned). */
 WEFT_API int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator);
+/* The same without blocking: *communicator is set by the weft_collective_test that says done, and must live until then.
+ */
+WEFT_API int weft_communicator_split_start(weft_communicator* parent, int color, int key,
+                                           weft_communicator** communicator, weft_collective** collective);
 WEFT_API int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size);
 WEFT_API int weft_communicator_free(weft_communicator* communicator);
 WEFT_API int weft_barrier_start(weft_communicator* communicator, weft_collective** collective);

@@ -1,6 +1,6 @@
 // The command line without a server: parsing, help, exit statuses, where data and words go, and the pieces that read
 // and write lines.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
@@ -10,10 +10,10 @@ import { verifyRow } from "../../../src/cli/commands/inspect.js";
 import { checkLine, LinePusher, summaryText } from "../../../src/cli/commands/produce.js";
 import { configOfFlags } from "../../../src/cli/commands/topic.js";
 import { isLaunched } from "../../../src/cli/command-context.js";
-import { exitCodeOf } from "../../../src/cli/exit-codes.js";
+import { EXIT, exitCodeOf, exitCodeOfSignal } from "../../../src/cli/exit-codes.js";
 import { LINE_BYTES_MAX, readLines } from "../../../src/cli/lines.js";
 import { formatTimeNs, parseFrom, parsePartitions, parseUntil } from "../../../src/cli/positions.js";
-import { run } from "../../../src/cli/program.js";
+import { buildProgram, run } from "../../../src/cli/program.js";
 import { columns, humanBytes, ReaderGone, Terminal } from "../../../src/cli/terminal.js";
 import { WeftError } from "../../../src/errors.js";
 import { EncodedJson } from "../../../src/producer/metadata.js";
@@ -349,5 +349,58 @@ describe("what is shown", () => {
     terminal.progress("1 event");
     terminal.say("done");
     expect(words.text).toBe("\r\u001b[K1 event\r\u001b[Kdone\n");
+  });
+});
+
+describe("docs/cli.md", () => {
+  const text = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+  const blocks = [...text.matchAll(/^```\n([\s\S]*?)^```/gm)].map((match) => match[1] ?? "");
+  const streams = () => ({
+    input: new PassThrough(),
+    output: new Capture(),
+    words: new Capture(),
+    environment: {},
+    directory,
+  });
+
+  test("lists every command and no other", () => {
+    const known = buildProgram(new Terminal(streams()), () => undefined)
+      .commands.flatMap((command) =>
+        command.commands.length === 0
+          ? [command.name()]
+          : command.commands.map((inner) => `${command.name()} ${inner.name()}`),
+      )
+      .filter((name) => name !== "help");
+    const listed = (blocks[0] ?? "")
+      .split("\n")
+      .filter((line) => line !== "")
+      .flatMap((line) => {
+        const [, words = ""] = /^weftline (.*?) {2,}/.exec(line) ?? [];
+        const [first = "", ...rest] = words
+          .replace(/[A-Z[\]]/g, "")
+          .trim()
+          .split(" | ");
+        const parent = first.includes(" ") ? `${first.split(" ")[0] ?? ""} ` : "";
+        return [first, ...rest.map((name) => `${parent}${name}`)];
+      });
+    expect(listed.sort()).toEqual(known.sort());
+  });
+
+  test("names every exit status", () => {
+    const listed = [...text.matchAll(/^\| ([\d, ]+?) +\|/gm)].flatMap(([, numbers = ""]) =>
+      numbers.split(", ").map(Number),
+    );
+    expect(listed).toEqual([...Object.values(EXIT), exitCodeOfSignal("SIGINT"), exitCodeOfSignal("SIGTERM")]);
+  });
+
+  test("shows the summary, an event and an error as they are printed", () => {
+    const shown = { events: 4912, bytes: 1_104_000, seconds: 0.9, durability: "synced", badLines: 0 };
+    expect(blocks).toContain(`${summaryText(shown)}\n`);
+    expect(text).toContain(JSON.stringify(shown));
+    const verified = columns([
+      verifyRow({ partition: "quakes/0", events: 2456, ok: true }),
+      verifyRow({ partition: "quakes/1", events: 2456, ok: true }),
+    ]);
+    expect(blocks).toContain(verified);
   });
 });

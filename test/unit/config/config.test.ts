@@ -201,3 +201,23 @@ test("docs/configuration.md shows every setting as it is", () => {
   const plain = (text: string): string => text.replaceAll(/ *\| */g, "|").replaceAll(/-{2,}/g, "--");
   expect(plain(document)).toContain(plain(settingsTable()));
 });
+
+describe("docs/configuration.md", () => {
+  const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+
+  test("shows a file that is valid, and uses each kind of value that it explains", () => {
+    const yaml = /^```yaml\n([\s\S]*?)^```/m.exec(text)?.[1] ?? "";
+    const { values } = parseConfig("weftline.yaml", yaml);
+    expect(values["server"]).toEqual({ data: "$NODE_LOCAL/weft", threads: 4, slabBytes: "64 MiB", drainMs: "60s" });
+    expect(Object.keys(values.topics ?? {})).toEqual(["field", "quakes"]);
+    for (const config of Object.values(values.topics ?? {})) {
+      expect(normalizeTopicConfig(config)).not.toHaveProperty("problem");
+    }
+  });
+
+  test("shows an error as it is", () => {
+    const shown = /^weftline\.yaml:\d+:\d+: .*$/m.exec(text)?.[0] ?? "";
+    const file = "topics:\n  field:\n    durability: sinced\n";
+    expect(problemOf(() => parseConfig("weftline.yaml", file))).toBe(`WEFT_CONFIG_INVALID: ${shown}`);
+  });
+});

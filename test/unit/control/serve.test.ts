@@ -140,6 +140,14 @@ describe("serve", () => {
     await server.closed;
   });
 
+  test("a signal ends the waiting for a close, not the drain", async () => {
+    const core = new FakeCore();
+    const server = await startServer({ data: "/data" }, core.binding, new MemoryFiles());
+    expect((await failureOf(() => server.close({ signal: AbortSignal.abort() }))).code).toBe("WEFT_CANCELLED");
+    await server.closed;
+    expect(core.calls.at(-1)).toBe("jobClose");
+  });
+
   test("until clients-gone: not before there were clients, then when the last has left", async () => {
     const core = new FakeCore();
     const server = await startServer({ data: "/data", until: "clients-gone" }, core.binding, new MemoryFiles());

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 
+import type { WeftError } from "../../../src/errors.js";
 import { EncodedJson, metadataEncoder } from "../../../src/producer/metadata.js";
 
 describe("metadata of a json topic", () => {
-  const encode = metadataEncoder("json", 100);
+  const encode = metadataEncoder("json", 100, "field");
 
   it("is its JSON text", () => {
     expect(encode({ step: 1 })).toBe('{"step":1}');
@@ -14,7 +15,9 @@ describe("metadata of a json topic", () => {
   it("names why it has none", () => {
     const cyclic: { self?: unknown } = {};
     cyclic.self = cyclic;
-    expect(() => encode(undefined)).toThrow(/WEFT_METADATA_INVALID: .*undefined has no JSON form/);
+    expect(() => encode(undefined)).toThrow(
+      /WEFT_METADATA_INVALID: .*topic 'field' is not JSON: undefined has no JSON form/,
+    );
     expect(() => encode(() => 1)).toThrow(/a function has no JSON form/);
     expect(() => encode(cyclic)).toThrow(/WEFT_METADATA_INVALID: .*circular/);
     expect(() => encode({ big: 1n })).toThrow(/WEFT_METADATA_INVALID: .*BigInt/);
@@ -22,18 +25,39 @@ describe("metadata of a json topic", () => {
 
   it("has a limit in bytes, not characters", () => {
     expect(encode("x".repeat(98))).toHaveLength(100);
-    expect(() => encode("x".repeat(99))).toThrow(/WEFT_EVENT_TOO_LARGE: the metadata has 101 bytes; the limit is 100/);
+    expect(() => encode("x".repeat(99))).toThrow(
+      /WEFT_EVENT_TOO_LARGE: .*topic 'field' has 101 bytes; the limit is 100/,
+    );
     expect(() => encode("é".repeat(50))).toThrow(/102 bytes/);
   });
 });
 
 describe("metadata of a raw topic", () => {
-  const encode = metadataEncoder("raw", 4);
+  const encode = metadataEncoder("raw", 4, "frames");
 
   it("is bytes", () => {
     const bytes = new Uint8Array([1, 2]);
     expect(encode(bytes)).toBe(bytes);
-    expect(() => encode({})).toThrow(/WEFT_METADATA_INVALID/);
-    expect(() => encode(new Uint8Array(5))).toThrow(/WEFT_EVENT_TOO_LARGE/);
+    expect(() => encode({})).toThrow(/WEFT_METADATA_INVALID: .*topic 'frames' is an object/);
+    expect(() => encode(new Uint8Array(5))).toThrow(/WEFT_EVENT_TOO_LARGE: .*topic 'frames'/);
+  });
+});
+
+describe("a message about metadata", () => {
+  it("says what to do next", () => {
+    for (const [serializer, value, next] of [
+      ["json", undefined, /JSON.stringify/],
+      ["json", "x".repeat(200), /the event's data/],
+      ["raw", {}, /Uint8Array/],
+      ["raw", new Uint8Array(200), /the event's data/],
+    ] as const) {
+      let thrown: unknown;
+      try {
+        metadataEncoder(serializer, 100, "field")(value);
+      } catch (error) {
+        thrown = error;
+      }
+      expect((thrown as WeftError).next).toMatch(next);
+    }
   });
 });

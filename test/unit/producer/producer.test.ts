@@ -122,6 +122,22 @@ describe("a producer", () => {
     expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["34"]);
   });
 
+  it("names the topic, the reason and the next step when its validator rejects an event", async () => {
+    const strict = await open({ validate: (value) => value < 10 || "it is not below 10" });
+    let thrown: unknown;
+    try {
+      strict.push(10);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({
+      code: "WEFT_VALIDATOR_REJECTED",
+      message: expect.stringMatching(/topic 'fake': it is not below 10/) as string,
+      next: expect.stringContaining("validate function") as string,
+    });
+    expect(core.submitted).toHaveLength(0);
+  });
+
   it("sends a full batch at once", () => {
     for (let value = 1; value <= 9; value++) out.push(value);
     expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["1234", "5678"]);
