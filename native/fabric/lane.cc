@@ -179,12 +179,19 @@ Status LaneImpl::start() {
   for (auto& transport : transports_) {
     polled_ |= transport->must_be_polled();
   }
+  try {
+    thread_ = std::thread([this] {
+      // on_progress_thread() reads thread_, which is written when the constructor has returned.
+      running_.wait(false, std::memory_order_acquire);
+      run();
+    });
+  } catch (const std::exception& error) {
+    const int restored = pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    WEFT_ASSERT(restored == 0);
+    return Status(Code::OUT_OF_MEMORY, join_text("the progress thread could not be started (", error.what(),
+                                                 "); free memory, or allow this process more threads"));
+  }
   started_ = true;
-  thread_ = std::thread([this] {
-    // on_progress_thread() reads thread_, which is written when the constructor has returned.
-    running_.wait(false, std::memory_order_acquire);
-    run();
-  });
   running_.store(true, std::memory_order_release);
   running_.notify_one();
   const int named = pthread_setname_np(thread_.native_handle(), "weft-lane");

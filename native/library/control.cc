@@ -9,7 +9,7 @@ using weft::Status;
 extern "C" {
 
 int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
-                       uint64_t tag) {
+                       uint64_t tag) try {
   WEFT_CHECK_HANDLE(job);
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
   if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
@@ -23,8 +23,10 @@ int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t 
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms, char** reply) {
+int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
+                 char** reply) try {
   WEFT_CHECK_HANDLE(job);
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
   if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
@@ -39,8 +41,9 @@ int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length
   if (status.ok() && reply != nullptr) *reply = copy_text(*text);
   return report(status);
 }
+WEFT_CATCH
 
-int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms) {
+int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(job);
   if (name == nullptr) return report(weft::Code::INVALID_ARGUMENT, "name is NULL");
   const Status checked = weft::wire::check_name("topic", name);
@@ -49,5 +52,6 @@ int weft_topic_create(weft_job* job, const char* name, const char* config, int64
   if (!request.ok()) return report(request.status());
   return weft_control(job, 0, request.value().data(), request.value().size(), timeout_ms, nullptr);
 }
+WEFT_CATCH
 
 }  // extern "C"

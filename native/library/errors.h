@@ -13,6 +13,12 @@ namespace weft::library {
 int report(const Status& status);
 int report(Code code, std::string message);
 
+// What is being caught, as a status: WEFT_OUT_OF_MEMORY where memory could not be had, else WEFT_INTERNAL. Only in a
+// handler.
+Status caught_status();
+// No exception crosses the C API, whose callers cannot catch one: each entry that could throw ends in WEFT_CATCH.
+int report_caught() noexcept;
+
 // Every handle begins with one of these, so that a wrong or closed handle is refused instead of followed.
 enum class Kind : uint32_t {
   kClosed = 0,
@@ -52,6 +58,11 @@ Status read_options(const Options* given, const Options& defaults, Options* into
 char* copy_text(std::string_view text);
 
 }  // namespace weft::library
+
+#define WEFT_CATCH                           \
+  catch (...) {                              \
+    return ::weft::library::report_caught(); \
+  }
 
 #define WEFT_CHECK_HANDLE(handle)                                                           \
   do {                                                                                      \

@@ -171,7 +171,7 @@ using namespace weft::library;
 
 extern "C" {
 
-int weft_close(weft_job* job) {
+int weft_close(weft_job* job) try {
   if (job == nullptr) return WEFT_OK;
   WEFT_CHECK_HANDLE(job);
   close_open_handles(job);
@@ -193,8 +193,9 @@ int weft_close(weft_job* job) {
   delete job;
   return report(first_error);
 }
+WEFT_CATCH
 
-int weft_job_describe(const weft_job* job, weft_job_facts* facts) {
+int weft_job_describe(const weft_job* job, weft_job_facts* facts) try {
   WEFT_CHECK_HANDLE(job);
   if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
   weft_job_facts all{};
@@ -215,19 +216,23 @@ int weft_job_describe(const weft_job* job, weft_job_facts* facts) {
   *facts = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int64_t weft_job_group_communicator(const weft_job* job) {
+int64_t weft_job_group_communicator(const weft_job* job) try {
   if (!is_handle(job) || job->place.group == nullptr) return -1;
   int32_t handle = -1;
   const int code = job->place.table().comm_to_fortran(job->place.group, &handle);
   return code == WEFT_MPI_OK ? handle : -1;
+} catch (...) {
+  return -1;
 }
 
-int weft_job_counters(const weft_job* job, char** json) {
+int weft_job_counters(const weft_job* job, char** json) try {
   WEFT_CHECK_HANDLE(job);
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
   *json = copy_text(counters_json(*job));
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

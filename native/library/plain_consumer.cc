@@ -28,7 +28,7 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
 }
 }  // namespace
 
-extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) {
+extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) try {
   WEFT_CHECK_HANDLE(consumer);
   if (event == nullptr) return report(weft::Code::INVALID_ARGUMENT, "event is NULL");
   const std::lock_guard pulling(consumer->pull_mutex);
@@ -59,3 +59,4 @@ extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event
   *event = all;
   return WEFT_OK;
 }
+WEFT_CATCH

@@ -14,10 +14,12 @@ namespace {
 constexpr uint32_t kReceiptIndexBits = 16;
 
 Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch* batch) {
-  producer->open.erase(partition);
   const Status submitted = submit_locked(producer, batch, partition, batch->count, batch->metadata_bytes,
                                          batch->base_time_ns, batch->has_data ? batch->pieces.data() : nullptr,
                                          batch->has_data ? static_cast<uint32_t>(batch->pieces.size()) : 0);
+  // Without memory it stays open: the timer, the next event or the flush tries again.
+  if (submitted.code() == Code::OUT_OF_MEMORY) return submitted;
+  producer->open.erase(partition);
   if (submitted.ok()) return {};
   // Its events are lost to the caller: said by their receipts and by the flush.
   record_outcome_locked(producer, batch->number, {submitted, partition, 0, 0});
@@ -30,9 +32,9 @@ Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch
 
 void begin_linger_locked(weft_producer* producer) {
   if (producer->linger_armed) return;
-  producer->linger_armed = true;
   weft_job* job = producer->job;
   job->client->run([job, producer] { job->lane->arm(&producer->linger, producer->linger_ms * kNsPerMs); });
+  producer->linger_armed = true;
 }
 
 // The open batch of the partition with room for the event, making a new one if need be; waits while all are in flight.
@@ -68,8 +70,14 @@ Status find_room(weft_producer* producer, std::unique_lock<std::mutex>& lock, ui
       made->has_data = false;
       made->pieces.clear();
       made->base_time_ns = Clock::system().realtime_ns();
-      producer->open[partition] = made;
-      begin_linger_locked(producer);
+      try {
+        begin_linger_locked(producer);
+        producer->open[partition] = made;
+      } catch (...) {
+        made->with_caller = false;
+        producer->producer->give_back(made->batch);
+        throw;
+      }
       *batch = made;
       return {};
     }
@@ -188,6 +196,9 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
   weft_batch* batch = nullptr;
   WEFT_RETURN_IF_ERROR(find_room(producer, lock, chosen, metadata_length, total, copied, piece_count, &batch));
   client::Arena& arena = *batch->batch->arena;
+  // Before the event is in: what follows throws nothing.
+  if (batch->pieces.capacity() < batch->pieces.size() + piece_count)
+    batch->pieces.reserve(batch->pieces.size() * 2 + piece_count);
   const uint32_t index = batch->count++;
   if (metadata_length > 0) std::memcpy(arena.metadata() + batch->metadata_bytes, metadata, metadata_length);
   batch->metadata_bytes += metadata_length;
@@ -204,7 +215,9 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
                     batch->extent_bytes >= kBatchExtentBytesSent;
   if (partition < 0 && (full || partition_count > 1))
     producer->next_partition = (producer->next_partition + 1) % partition_count;
-  return full ? submit_one_locked(producer, chosen, batch) : Status();
+  if (!full) return {};
+  const Status submitted = submit_one_locked(producer, chosen, batch);
+  return submitted.code() == Code::OUT_OF_MEMORY ? Status() : submitted;  // the event is in, and waits
 }
 }  // namespace
 
@@ -212,8 +225,9 @@ Status submit_open_locked(weft_producer* producer) {
   Status first_error;
   while (!producer->open.empty()) {
     const auto [partition, batch] = *producer->open.begin();
-    // It leaves producer->open in any case.
+    // It leaves producer->open, unless there is no memory.
     const Status submitted = submit_one_locked(producer, partition, batch);
+    if (submitted.code() == Code::OUT_OF_MEMORY) return submitted;
     if (first_error.ok()) first_error = submitted;
   }
   return first_error;
@@ -238,7 +252,7 @@ using namespace weft::library;
 extern "C" {
 
 int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region, uint64_t at,
-              uint64_t length, uint64_t* receipt) {
+              uint64_t length, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
   if (region == nullptr) {
     if (length > 0)
@@ -255,16 +269,18 @@ int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_l
   const weft_piece piece{region->memory + at, length, region};
   return report(push(producer, -1, metadata, metadata_length, &piece, 1, receipt));
 }
+WEFT_CATCH
 
 int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
-                     const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) {
+                     const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
   if (pieces == nullptr && piece_count > 0) return report(weft::Code::INVALID_ARGUMENT, "pieces is NULL");
   return report(
       push(producer, partition < 0 ? -1 : partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
+WEFT_CATCH
 
-int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id) {
+int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id) try {
   WEFT_CHECK_HANDLE(producer);
   const uint64_t number = receipt >> kReceiptIndexBits;
   const uint64_t index = receipt & ((1u << kReceiptIndexBits) - 1);
@@ -273,7 +289,7 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
   if (number == 0 || number > producer->last_number) return report(weft::Code::INVALID_ARGUMENT, "no such receipt");
   // A batch that could not be sent is told by its own receipts and by weft_flush.
   const weft::Status submitted = submit_open_locked(producer);
-  static_cast<void>(submitted.ok());
+  if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
   while (true) {
     const auto found = producer->outcomes.find(number);
     if (found != producer->outcomes.end()) {
@@ -291,13 +307,14 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
     }
   }
 }
+WEFT_CATCH
 
-int weft_flush(weft_producer* producer, int64_t timeout_ms) {
+int weft_flush(weft_producer* producer, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(producer);
   const uint64_t deadline_ns = deadline_after(timeout_ms);
   std::unique_lock lock(producer->mutex);
-  const weft::Status submitted = submit_open_locked(producer);  // failures are in first_error
-  static_cast<void>(submitted.ok());
+  const weft::Status submitted = submit_open_locked(producer);  // other failures are in first_error
+  if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
   while (producer->outstanding > 0) {
     if (!wait_until(producer->changed, lock, deadline_ns)) {
       return report(weft::Code::TIMED_OUT,
@@ -308,5 +325,6 @@ int weft_flush(weft_producer* producer, int64_t timeout_ms) {
   const weft::Status error = std::exchange(producer->first_error, weft::Status());
   return report(error);
 }
+WEFT_CATCH
 
 }  // extern "C"

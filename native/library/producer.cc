@@ -29,8 +29,10 @@ void on_linger(fabric::Timer* timer) {
   auto* producer = static_cast<weft_producer*>(timer->owner);
   const std::lock_guard lock(producer->mutex);
   producer->linger_armed = false;
-  const Status submitted = submit_open_locked(producer);  // failures are in first_error
-  static_cast<void>(submitted.ok());
+  const Status submitted = submit_open_locked(producer);  // other failures are in first_error
+  if (submitted.code() != Code::OUT_OF_MEMORY) return;
+  producer->linger_armed = true;
+  producer->job->lane->arm(timer, producer->linger_ms * kNsPerMs);
 }
 
 void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
@@ -83,7 +85,7 @@ using weft::Status;
 extern "C" {
 
 int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
-                       weft_producer** producer) {
+                       weft_producer** producer) try {
   WEFT_CHECK_HANDLE(job);
   if (producer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "producer is NULL");
   *producer = nullptr;
@@ -106,8 +108,9 @@ int weft_producer_open(weft_job* job, const char* topic, const weft_producer_opt
   });
   return report(waiter.wait(-1, "opening the producer"));  // has its own deadline
 }
+WEFT_CATCH
 
-int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) {
+int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
   uint32_t linger_ms = 0;
   Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
@@ -119,13 +122,15 @@ int weft_producer_open_async(weft_topic* topic, const weft_producer_options* opt
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_producer_close(weft_producer* producer, int64_t timeout_ms) {
+int weft_producer_close(weft_producer* producer, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(producer);
   return close_producer(producer, timeout_ms);
 }
+WEFT_CATCH
 
-int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
+int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
   WEFT_CHECK_HANDLE(producer);
   weft_job* job = producer->job;
   {
@@ -148,5 +153,6 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -13,7 +13,7 @@ using weft::Status;
 
 extern "C" {
 
-int weft_log_verify(const char* data, void (*report_one)(void* context, const char* json), void* context) {
+int weft_log_verify(const char* data, void (*report_one)(void* context, const char* json), void* context) try {
   if (data == nullptr || report_one == nullptr) return report(weft::Code::INVALID_ARGUMENT, "data or report is NULL");
   return report(weft::log::verify_data_directory(weft::log::FileSystem::real(), data,
                                                  [&](const weft::log::PartitionVerification& verification) {
@@ -21,14 +21,16 @@ int weft_log_verify(const char* data, void (*report_one)(void* context, const ch
                                                    return true;
                                                  }));
 }
+WEFT_CATCH
 
-int weft_doctor(char** json) {
+int weft_doctor(char** json) try {
   if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
   Result<std::unique_ptr<weft::fabric::Lane>> lane = weft::fabric::Lane::open({});
   if (!lane.ok()) return report(lane.status());
   *json = copy_text(doctor_json(lane.value()->describe()));
   return WEFT_OK;
 }
+WEFT_CATCH
 
 void weft_prepare_exit(void) { weft::fabric::begin_exit(5000); }
 

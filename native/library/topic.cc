@@ -44,7 +44,7 @@ using weft::Status;
 
 extern "C" {
 
-int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) {
+int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) try {
   WEFT_CHECK_HANDLE(job);
   if (topic == nullptr) return report(weft::Code::INVALID_ARGUMENT, "topic is NULL");
   *topic = nullptr;
@@ -53,8 +53,9 @@ int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) {
   *topic = make_topic(job, record.take());
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) {
+int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) try {
   WEFT_CHECK_HANDLE(job);
   const Status checked = name == nullptr ? Status(weft::Code::INVALID_ARGUMENT, "the topic's name is NULL")
                                          : weft::wire::check_name("topic", name);
@@ -65,6 +66,7 @@ int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) {
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
 void weft_topic_close(weft_topic* topic) {
   if (!is_handle(topic)) return;
@@ -76,7 +78,7 @@ void weft_topic_close(weft_topic* topic) {
   delete topic;
 }
 
-int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) {
+int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) try {
   WEFT_CHECK_HANDLE(topic);
   if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
   const weft::client::TopicRecord& record = *topic->record;
@@ -94,6 +96,7 @@ int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) {
   *facts = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
 static Status query(weft_topic* topic, uint32_t partition,
                     std::function<void(Result<weft::client::PartitionFacts>)> done) {
@@ -107,7 +110,7 @@ static Status query(weft_topic* topic, uint32_t partition,
   return {};
 }
 
-int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag) {
+int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
   weft_job* job = topic->job;
   return report(query(topic, partition, [job, tag](Result<weft::client::PartitionFacts> facts) {
@@ -121,8 +124,9 @@ int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t t
     job->completions.push(completion);
   }));
 }
+WEFT_CATCH
 
-int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end) {
+int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end) try {
   WEFT_CHECK_HANDLE(topic);
   Waiter waiter;
   weft::client::PartitionFacts found;
@@ -136,5 +140,6 @@ int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_
   if (status.ok() && visible_end != nullptr) *visible_end = found.visible_end;
   return report(status);
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -6,7 +6,8 @@
  * begin with their size (WEFT_..._DEFAULT fills it), so that they may grow. Times are in milliseconds, int64;
  * WEFT_FOREVER waits without limit, 0 does not wait. Handles may be used from any thread; a producer or consumer
  * serialises its callers. Closing one while another thread uses it is an error of the program. Calls are local unless
- * they say collective. The library prints nothing. Calls ending in _async return at once; their outcome is a
+ * they say collective. The library prints nothing, and throws nothing: a call that cannot have the memory it needs
+ * returns WEFT_OUT_OF_MEMORY. Calls ending in _async return at once; their outcome is a
  * weft_completion (weft_poll) with the caller's tag.
  */
 #ifndef WEFTLINE_WEFTLINE_H
