@@ -130,7 +130,7 @@ extern "C" {
 
 int weft_batch_open(weft_producer* producer, weft_batch** batch) try {
   WEFT_CHECK_HANDLE(producer);
-  if (batch == nullptr) return report(weft::Code::INVALID_ARGUMENT, "batch is NULL");
+  WEFT_CHECK_ARGUMENT(batch);
   const std::lock_guard lock(producer->mutex);
   return report(open_batch_locked(producer, batch));
 }
@@ -138,7 +138,7 @@ WEFT_CATCH
 
 int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) try {
   WEFT_CHECK_HANDLE(batch);
-  if (memory == nullptr) return report(weft::Code::INVALID_ARGUMENT, "memory is NULL");
+  WEFT_CHECK_ARGUMENT(memory);
   const std::lock_guard lock(batch->producer->mutex);
   if (!batch->with_caller) return report(weft::Code::WRONG_HANDLE, "the batch was submitted or cancelled before");
   weft::client::Arena& arena = *batch->batch->arena;

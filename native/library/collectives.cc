@@ -32,8 +32,6 @@ int adopt(const weft_mpi_table& table, weft_mpi_comm* comm, weft_communicator** 
 
 template <typename Start>
 int start(weft_communicator* communicator, weft_collective** collective, Start begin) {
-  WEFT_CHECK_HANDLE(communicator);
-  if (collective == nullptr) return report(weft::Code::INVALID_ARGUMENT, "collective is NULL");
   const weft_mpi_table& table = *communicator->table;
   weft_mpi_request* request = nullptr;
   const int code = begin(table, communicator->comm, &request);
@@ -47,7 +45,7 @@ extern "C" {
 
 int weft_communicator_world(weft_job* job, weft_communicator** communicator) try {
   WEFT_CHECK_HANDLE(job);
-  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  WEFT_CHECK_ARGUMENT(communicator);
   if (job->place.world == nullptr)
     return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
   weft_mpi_comm* comm = nullptr;
@@ -59,7 +57,7 @@ WEFT_CATCH
 
 int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator) try {
   WEFT_CHECK_HANDLE(parent);
-  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  WEFT_CHECK_ARGUMENT(communicator);
   weft_mpi_comm* comm = nullptr;
   const int code = parent->table->comm_split(parent->comm, color, key, &comm);
   if (code != WEFT_MPI_OK) return report_mpi(*parent->table, code);
@@ -91,6 +89,8 @@ int weft_communicator_free(weft_communicator* communicator) try {
 WEFT_CATCH
 
 int weft_barrier_start(weft_communicator* communicator, weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.ibarrier(comm, request);
@@ -100,6 +100,8 @@ WEFT_CATCH
 
 int weft_broadcast_start(weft_communicator* communicator, void* bytes, uint64_t length, int32_t root,
                          weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.ibcast(comm, bytes, length, root, request);
@@ -109,6 +111,8 @@ WEFT_CATCH
 
 int weft_allgather_start(weft_communicator* communicator, const void* from, uint64_t length, void* into,
                          weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.iallgather(comm, from, length, into, request);
@@ -117,8 +121,8 @@ int weft_allgather_start(weft_communicator* communicator, const void* from, uint
 WEFT_CATCH
 
 int weft_collective_test(weft_collective* collective, int* done) try {
-  if (collective == nullptr || done == nullptr)
-    return report(weft::Code::INVALID_ARGUMENT, "collective or done is NULL");
+  WEFT_CHECK_ARGUMENT(collective);
+  WEFT_CHECK_ARGUMENT(done);
   int32_t ended = 0;
   const int code = collective->table->test(collective->request, &ended);
   const weft::Status status = weft::mpi_status(*collective->table, code);

@@ -185,7 +185,7 @@ extern "C" {
 int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
                        weft_consumer** consumer) try {
   WEFT_CHECK_HANDLE(job);
-  if (consumer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "consumer is NULL");
+  WEFT_CHECK_ARGUMENT(consumer);
   *consumer = nullptr;
   auto record = find_topic_and_wait(job, topic);
   if (!record.ok()) return report(record.status());
@@ -239,7 +239,8 @@ WEFT_CATCH
 
 int weft_consumer_poll(weft_consumer* consumer, weft_frame* frame, int* found) try {
   WEFT_CHECK_HANDLE(consumer);
-  if (frame == nullptr || found == nullptr) return report(weft::Code::INVALID_ARGUMENT, "frame or found is NULL");
+  WEFT_CHECK_ARGUMENT(frame);
+  WEFT_CHECK_ARGUMENT(found);
   bool has = false;
   const Status status = poll_frame(consumer, frame, &has);
   *found = has ? 1 : 0;

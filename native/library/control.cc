@@ -11,7 +11,7 @@ extern "C" {
 int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
                        uint64_t tag) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   job->client->control(slot, std::string(json, length), limit_ms, [job, tag](Result<std::string> reply) {
@@ -28,7 +28,7 @@ WEFT_CATCH
 int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
                  char** reply) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   if (!job->client) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no control plane");
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   auto waiter = std::make_shared<Waiter>();
@@ -45,7 +45,7 @@ WEFT_CATCH
 
 int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(job);
-  if (name == nullptr) return report(weft::Code::INVALID_ARGUMENT, "name is NULL");
+  WEFT_CHECK_ARGUMENT(name);
   const Status checked = weft::wire::check_name("topic", name);
   if (!checked.ok()) return report(checked);
   Result<std::string> request = topic_create_request(name, config);

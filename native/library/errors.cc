@@ -16,7 +16,13 @@ static thread_local bool no_memory_for_words = false;
 
 int report(const Status& status) {
   if (status.ok()) return WEFT_OK;
-  last_error = status.text();
+  std::string words = status.text();
+  const CodeInfo* info = code_info(status.code());
+  if (info != nullptr && info->next[0] != '\0' && words.find("; ") == std::string::npos) {
+    words += "; ";
+    words += info->next;
+  }
+  last_error = std::move(words);
   no_memory_for_words = false;
   return static_cast<int>(status.code());
 }
@@ -75,6 +81,11 @@ const char* kind_name(Kind kind) {
 int wrong_handle(Kind expected) {
   return report(Code::WRONG_HANDLE,
                 join_text("a ", kind_name(expected), " was expected; the handle is NULL, of another kind, or closed"));
+}
+
+int null_argument(const char* call, const char* argument) {
+  return report(Code::INVALID_ARGUMENT,
+                join_text(call, " was given NULL for '", argument, "'; give the address of what it asks for"));
 }
 
 char* copy_text(std::string_view text) {

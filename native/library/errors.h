@@ -9,7 +9,8 @@
 
 namespace weft::library {
 
-// Keeps the words for weft_error_text and returns the number.
+// Keeps the words for weft_error_text and returns the number. A message tells the next step behind a semicolon; where
+// it has none, the table's is added.
 int report(const Status& status);
 int report(Code code, std::string message);
 
@@ -33,6 +34,7 @@ enum class Kind : uint32_t {
 };
 const char* kind_name(Kind kind);
 int wrong_handle(Kind expected);
+int null_argument(const char* call, const char* argument);
 
 template <typename Handle>
 bool is_handle(const Handle* handle) {
@@ -58,6 +60,14 @@ Status read_options(const Options* given, const Options& defaults, Options* into
 char* copy_text(std::string_view text);
 
 }  // namespace weft::library
+
+// In the entry itself: the message names it.
+#define WEFT_CHECK_ARGUMENT(argument)                             \
+  do {                                                            \
+    if ((argument) == nullptr) [[unlikely]] {                     \
+      return ::weft::library::null_argument(__func__, #argument); \
+    }                                                             \
+  } while (false)
 
 #define WEFT_CATCH                           \
   catch (...) {                              \

@@ -124,7 +124,8 @@ Status connect_slots(weft_job* job) {
   const std::vector<uint32_t> slots = job->slots->slots();
   if (slots.size() < job->settings.slots_expected) {
     return Status(Code::NO_SERVER,
-                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected));
+                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected,
+                            "; start the others, or lower slots_expected"));
   }
   // Shared: when there is no memory for a later one, the earlier ones are under way and still answer.
   const auto waiters = std::make_shared<std::vector<Waiter>>(slots.size());

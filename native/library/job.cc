@@ -76,7 +76,8 @@ Status Waiter::wait(int64_t timeout_ms, const char* what) {
   std::unique_lock lock(mutex_);
   while (!set_) {
     if (!wait_until(changed_, lock, deadline_ns)) {
-      return Status(Code::TIMED_OUT, join_text(what, " did not end within ", timeout_ms, " ms; it goes on"));
+      return Status(Code::TIMED_OUT, join_text(what, " did not end within ", timeout_ms,
+                                               " ms; it goes on: wait longer next time, or look at the server"));
     }
   }
   return status_;
@@ -197,7 +198,7 @@ WEFT_CATCH
 
 int weft_job_describe(const weft_job* job, weft_job_facts* facts) try {
   WEFT_CHECK_HANDLE(job);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   weft_job_facts all{};
   all.size = sizeof all;
   const MpiPlace& place = job->place;
@@ -229,7 +230,7 @@ int64_t weft_job_group_communicator(const weft_job* job) try {
 
 int weft_job_counters(const weft_job* job, char** json) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   *json = copy_text(counters_json(*job));
   return WEFT_OK;
 }

@@ -156,7 +156,6 @@ namespace {
 // `begin` on a fresh job; on an error the job is gone again.
 template <typename Begin>
 int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
-  if (job == nullptr) return report(weft::Code::INVALID_ARGUMENT, "job is NULL");
   *job = nullptr;
   weft::Result<JobSettings> settings = read_settings(options);
   auto* made = new weft_job;
@@ -186,6 +185,7 @@ int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
 extern "C" {
 
 int weft_join_begin(int64_t world, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job,
                   [world](weft_job* made, const Status& refusal) { return begin_join(made, world, refusal); });
 }
@@ -198,6 +198,7 @@ int weft_join_finish(weft_job* job, weft_server* server, const char* failure) tr
 WEFT_CATCH
 
 int weft_join(int64_t world, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job, [world](weft_job* made, Status refusal) {
     if (refusal.ok() && made->settings.server) {
       refusal = Status(weft::Code::INVALID_ARGUMENT,
@@ -210,6 +211,7 @@ int weft_join(int64_t world, const weft_join_options* options, weft_job** job) t
 WEFT_CATCH
 
 int weft_attach(const char* group, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job, [group](weft_job* made, const Status& refusal) {
     WEFT_RETURN_IF_ERROR(refusal);
     made->role = "client";

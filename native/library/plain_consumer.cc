@@ -10,7 +10,8 @@ using weft::Status;
 
 namespace {
 // Makes `consumer->frame` hold an event that was not given out; waits for it.
-Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
+Status next_frame(weft_consumer* consumer, int64_t timeout_ms) {
+  const uint64_t deadline_ns = deadline_after(timeout_ms);
   while (true) {
     {
       const std::lock_guard lock(consumer->mutex);
@@ -21,8 +22,11 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
     if (found) return {};
     std::unique_lock lock(consumer->mutex);
     while (!consumer->frames_came) {
-      if (!wait_until(consumer->changed, lock, deadline_ns))
-        return Status(weft::Code::TIMED_OUT, "no event came in time; nothing was lost");
+      if (!wait_until(consumer->changed, lock, deadline_ns)) {
+        return Status(weft::Code::TIMED_OUT,
+                      weft::join_text("no event of topic '", consumer->consumer->topic().name, "' came within ",
+                                      timeout_ms, " ms; nothing was lost: pull again"));
+      }
     }
   }
 }
@@ -30,7 +34,7 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
 
 extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) try {
   WEFT_CHECK_HANDLE(consumer);
-  if (event == nullptr) return report(weft::Code::INVALID_ARGUMENT, "event is NULL");
+  WEFT_CHECK_ARGUMENT(event);
   const std::lock_guard pulling(consumer->pull_mutex);
   if (consumer->holds_frame && consumer->next_event == consumer->frame.count) {
     consumer->holds_frame = false;
@@ -38,7 +42,7 @@ extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event
     if (!released.ok()) return report(released);
   }
   if (!consumer->holds_frame) {
-    const Status came = next_frame(consumer, deadline_after(timeout_ms));
+    const Status came = next_frame(consumer, timeout_ms);
     if (!came.ok()) return report(came);
     consumer->holds_frame = true;
     consumer->next_event = consumer->frame.skip;

@@ -127,7 +127,10 @@ void add_data(weft_batch* batch, const weft_piece* pieces, uint32_t piece_count,
 Status check_event(const weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
                    const weft_piece* pieces, uint32_t piece_count, uint64_t* total, uint64_t* copied) {
   const client::TopicRecord& topic = producer->producer->topic();
-  if (metadata == nullptr && metadata_length > 0) return Status(Code::INVALID_ARGUMENT, "metadata is NULL");
+  if (metadata == nullptr && metadata_length > 0) {
+    return Status(Code::INVALID_ARGUMENT, join_text("metadata of ", metadata_length, " bytes for topic '", topic.name,
+                                                    "' is NULL; give its address, or the length 0"));
+  }
   if (metadata_length > wire::kMetadataBytesMax) {
     return Status(Code::EVENT_TOO_LARGE,
                   join_text("metadata of ", metadata_length, " bytes is over the limit of ", wire::kMetadataBytesMax,
@@ -135,7 +138,7 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
   }
   if (partition >= 0 && static_cast<size_t>(partition) >= topic.slots.size()) {
     return Status(Code::PARTITION_RANGE, join_text("topic '", topic.name, "' has ", topic.slots.size(),
-                                                   " partitions; there is no partition ", partition));
+                                                   " partitions and no partition ", partition));
   }
   if (piece_count > wire::kBatchSegmentsMax) {
     return Status(Code::LIMIT,
@@ -179,7 +182,7 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
                             "', which holds ", limit, "; raise the topic's memory limit or use disk storage"));
   }
   if (topic.info.serializer == wire::Serializer::kJson) {
-    return check_json({static_cast<const char*>(metadata), metadata_length});
+    return check_json(topic.name, {static_cast<const char*>(metadata), metadata_length});
   }
   return {};
 }
@@ -274,7 +277,7 @@ WEFT_CATCH
 int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
                      const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
-  if (pieces == nullptr && piece_count > 0) return report(weft::Code::INVALID_ARGUMENT, "pieces is NULL");
+  if (piece_count > 0) WEFT_CHECK_ARGUMENT(pieces);
   return report(
       push(producer, partition < 0 ? -1 : partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
@@ -286,7 +289,12 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
   const uint64_t index = receipt & ((1u << kReceiptIndexBits) - 1);
   const uint64_t deadline_ns = deadline_after(timeout_ms);
   std::unique_lock lock(producer->mutex);
-  if (number == 0 || number > producer->last_number) return report(weft::Code::INVALID_ARGUMENT, "no such receipt");
+  const std::string& topic = producer->producer->topic().name;
+  if (number == 0 || number > producer->last_number) {
+    return report(weft::Code::INVALID_ARGUMENT,
+                  weft::join_text("receipt ", receipt, " is not of this producer of topic '", topic,
+                                  "'; give a number that weft_push wrote for it"));
+  }
   // A batch that could not be sent is told by its own receipts and by weft_flush.
   const weft::Status submitted = submit_open_locked(producer);
   if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
@@ -302,8 +310,9 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
                                                        " batches; wait for receipts sooner"));
     }
     if (!wait_until(producer->changed, lock, deadline_ns)) {
-      return report(weft::Code::TIMED_OUT, weft::join_text("the event was not acknowledged within ", timeout_ms,
-                                                           " ms; it is still under way"));
+      return report(weft::Code::TIMED_OUT,
+                    weft::join_text("the event of topic '", topic, "' was not acknowledged within ", timeout_ms,
+                                    " ms; it is still under way: wait again"));
     }
   }
 }
@@ -317,9 +326,10 @@ int weft_flush(weft_producer* producer, int64_t timeout_ms) try {
   if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
   while (producer->outstanding > 0) {
     if (!wait_until(producer->changed, lock, deadline_ns)) {
-      return report(weft::Code::TIMED_OUT,
-                    weft::join_text(producer->outstanding, " batches were not acknowledged within ", timeout_ms,
-                                    " ms; they are still under way"));
+      return report(
+          weft::Code::TIMED_OUT,
+          weft::join_text(producer->outstanding, " batches of topic '", producer->producer->topic().name,
+                          "' were not acknowledged within ", timeout_ms, " ms; they are still under way: flush again"));
     }
   }
   const weft::Status error = std::exchange(producer->first_error, weft::Status());

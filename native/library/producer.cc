@@ -87,7 +87,7 @@ extern "C" {
 int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
                        weft_producer** producer) try {
   WEFT_CHECK_HANDLE(job);
-  if (producer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "producer is NULL");
+  WEFT_CHECK_ARGUMENT(producer);
   *producer = nullptr;
   auto record = find_topic_and_wait(job, topic);
   if (!record.ok()) return report(record.status());

@@ -166,7 +166,7 @@ extern "C" {
 
 int weft_server_start(weft_job* job, const weft_server_options* options, weft_server** server) try {
   WEFT_CHECK_HANDLE(job);
-  if (server == nullptr) return report(weft::Code::INVALID_ARGUMENT, "server is NULL");
+  WEFT_CHECK_ARGUMENT(server);
   *server = nullptr;
   if (!job->settings.server)
     return report(weft::Code::INVALID_ARGUMENT, "this rank joined as a client; join with the role server");
@@ -214,7 +214,7 @@ WEFT_CATCH
 
 int weft_server_describe(const weft_server* server, weft_server_facts* facts) try {
   WEFT_CHECK_HANDLE(server);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   weft_server_facts all{};
   all.size = sizeof all;
   all.slot = server->slot;

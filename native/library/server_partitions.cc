@@ -88,7 +88,7 @@ WEFT_CATCH
 
 int weft_server_topic_remove(weft_server* server, const char* name) try {
   WEFT_CHECK_HANDLE(server);
-  if (name == nullptr) return report(weft::Code::INVALID_ARGUMENT, "name is NULL");
+  WEFT_CHECK_ARGUMENT(name);
   server->broker->remove_topic(name);
   return WEFT_OK;
 }
@@ -126,7 +126,7 @@ WEFT_CATCH
 
 int weft_server_partition_describe(weft_server* server, const uint8_t uuid[16], uint32_t partition, char** json) try {
   WEFT_CHECK_HANDLE(server);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   Result<std::string> text = server->broker->describe_partition(read_uuid(uuid), partition);
   if (!text.ok()) return report(text.status());
   *json = copy_text(text.value());

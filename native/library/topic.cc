@@ -46,7 +46,7 @@ extern "C" {
 
 int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) try {
   WEFT_CHECK_HANDLE(job);
-  if (topic == nullptr) return report(weft::Code::INVALID_ARGUMENT, "topic is NULL");
+  WEFT_CHECK_ARGUMENT(topic);
   *topic = nullptr;
   TopicResult record = find_topic_and_wait(job, name);
   if (!record.ok()) return report(record.status());
@@ -80,7 +80,7 @@ void weft_topic_close(weft_topic* topic) {
 
 int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) try {
   WEFT_CHECK_HANDLE(topic);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   const weft::client::TopicRecord& record = *topic->record;
   weft_topic_facts all{};
   all.size = sizeof all;
@@ -103,7 +103,7 @@ static Status query(weft_topic* topic, uint32_t partition,
   const weft::client::TopicRecord& record = *topic->record;
   if (partition >= record.slots.size()) {
     return Status(weft::Code::PARTITION_RANGE, weft::join_text("topic '", record.name, "' has ", record.slots.size(),
-                                                               " partitions; there is no partition ", partition));
+                                                               " partitions and no partition ", partition));
   }
   if (!topic->job->client) return Status(weft::Code::UNSUPPORTED, "a job in echo mode has no partitions");
   topic->job->client->query(record.info.topic, partition, record.slots[partition], std::move(done));

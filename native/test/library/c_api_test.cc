@@ -157,6 +157,44 @@ TEST(CApiInput, BadInputGetsItsCode) {
   EXPECT_EQ(weft_attach((folder.path() + "/absent").c_str(), nullptr, &nobody), WEFT_GROUP_MISSING);
 }
 
+// Code, object, cause, next step: of calls that fail in ways that a program meets.
+TEST(CApiWords, NameTheObjectAndTheNextStep) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"quakes", 2}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "quakes", nullptr, &producer));
+  weft_consumer* consumer = open_consumer(client.job, "quakes", "reader");
+  weft_event event;
+  const auto expect_words = [&](int code, int expected, const std::vector<const char*>& words) {
+    const std::string text = weft_error_text(client.job);
+    EXPECT_EQ(code, expected) << text;
+    EXPECT_EQ(text.rfind(weft_code_name(expected), 0), 0u) << text;
+    for (const char* word : words) EXPECT_NE(text.find(word), std::string::npos) << "'" << word << "' in: " << text;
+  };
+  expect_words(weft_producer_open(client.job, "quakes", nullptr, nullptr), WEFT_INVALID_ARGUMENT,
+               {"weft_producer_open", "'producer'", "; give "});
+  expect_words(weft_batch_open(producer, nullptr), WEFT_INVALID_ARGUMENT, {"weft_batch_open", "'batch'", "; give "});
+  expect_words(weft_control(client.job, 0, nullptr, 0, 1000, nullptr), WEFT_INVALID_ARGUMENT,
+               {"weft_control", "'json'", "; give "});
+  expect_words(weft_topic_create(client.job, nullptr, nullptr, 1000), WEFT_INVALID_ARGUMENT,
+               {"weft_topic_create", "'name'", "; give "});
+  expect_words(weft_barrier_start(nullptr, nullptr), WEFT_WRONG_HANDLE, {"weft_communicator", "; "});
+  expect_words(weft_receipt_wait(producer, 77, 0, nullptr), WEFT_INVALID_ARGUMENT,
+               {"receipt 77", "'quakes'", "; give a number"});
+  expect_words(weft_pull(consumer, 5, &event), WEFT_TIMED_OUT, {"'quakes'", "5 ms", "pull again"});
+  expect_words(weft_push(producer, "{no", 3, nullptr, 0, 0, nullptr), WEFT_METADATA_INVALID,
+               {"'quakes'", "{no", "; correct it"});
+  // No next step of its own: the table's.
+  expect_words(weft_push_pieces(producer, 2, "1", 1, nullptr, 0, nullptr), WEFT_PARTITION_RANGE,
+               {"'quakes'", "partition 2", weft_code_next(WEFT_PARTITION_RANGE)});
+  expect_words(weft_commit(consumer, 9, 0, kTimeoutMs), WEFT_PARTITION_RANGE, {"'quakes'", "partition 9", "; "});
+  weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+  options.slots_expected = 2;
+  weft_job* job = nullptr;
+  expect_words(weft_attach(server.group().c_str(), &options, &job), WEFT_NO_SERVER, {"slots_expected is 2", "; start"});
+}
+
 TEST(CApiJoin, AWorldOfOneWithoutAServerSaysSo) {
   weft_job* job = nullptr;
   EXPECT_EQ(weft_join(WEFT_COMM_WORLD, nullptr, &job), WEFT_NO_SERVER);

@@ -149,6 +149,24 @@ INSTANTIATE_TEST_SUITE_P(Milliseconds, LongWaits,
                          ::testing::Values(2148, INT64_C(1) << 31, (INT64_C(1) << 32) + 5, INT64_MAX / 1'000'000 + 1,
                                            INT64_MAX));
 
+TEST(WaitsThatTimeOut, NameTheTopicAndLoseNothing) {
+  TemporaryFolder folder;
+  ServerChild server(folder.path() + "/data", 1, 0, 1);
+  server.start();
+  Client client(server.group());
+  weft_producer* producer = client.producer("t");
+  server.stop();
+  uint64_t receipt = 0;
+  ASSERT_WEFT_OK(weft_push(producer, "1", 1, nullptr, 0, 0, &receipt));
+  EXPECT_EQ(weft_flush(producer, 20), WEFT_TIMED_OUT);
+  EXPECT_NE(std::string(weft_error_text(nullptr)).find("1 batches of topic 't'"), std::string::npos)
+      << weft_error_text(nullptr);
+  EXPECT_EQ(weft_receipt_wait(producer, receipt, 20, nullptr), WEFT_TIMED_OUT);
+  EXPECT_NE(std::string(weft_error_text(nullptr)).find("topic 't'"), std::string::npos) << weft_error_text(nullptr);
+  server.go_on();
+  ASSERT_WEFT_OK(weft_receipt_wait(producer, receipt, kTimeoutMs, nullptr));
+}
+
 TEST(PullThatTimesOut, SwallowsNothing) {
   TemporaryFolder folder;
   Server server(folder.path(), {{"t", 2}});
