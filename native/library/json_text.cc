@@ -134,6 +134,15 @@ Status check_json(std::string_view topic, std::string_view text) {
                           ": '", text.substr(0, 60), "'; correct it, or create the topic with the serializer raw"));
 }
 
+std::string partition_selector_of(std::string_view description) {
+  rapidjson::Document parsed;
+  parsed.Parse(description.data(), description.size());
+  if (parsed.HasParseError() || !parsed.IsObject()) return {};
+  const auto member = parsed.FindMember("partitionSelector");
+  if (member == parsed.MemberEnd() || !member->value.IsString()) return {};
+  return {member->value.GetString(), member->value.GetStringLength()};
+}
+
 Result<std::string> topic_create_request(std::string_view name, const char* config) {
   rapidjson::Document parsed;
   parsed.Parse(config == nullptr ? "{}" : config);

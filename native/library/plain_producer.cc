@@ -3,6 +3,7 @@
 // turns.
 #include <cstring>
 
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "library/json_text.h"
 #include "library/producer.h"
@@ -187,6 +188,32 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
   return {};
 }
 
+// For an event pushed without a partition, as the topic's selector has it; under the lock.
+Status choose_partition_locked(const weft_producer* producer, uint32_t* partition) {
+  const client::TopicRecord& topic = producer->producer->topic();
+  const std::string& selector = producer->selector;
+  const auto demand = [&](Code code, std::string_view why, std::string_view next) {
+    return Status(code, join_text("topic '", topic.name, "' has the partition selector '", selector, "', ", why,
+                                  "; push with weft_push_pieces and ", next));
+  };
+  if (selector.empty() || selector == "round-robin") {
+    *partition = producer->next_partition;
+    return {};
+  }
+  if (selector == "producer-rank") {
+    *partition = static_cast<uint32_t>(producer->job->place.rank) % static_cast<uint32_t>(topic.slots.size());
+    return {};
+  }
+  if (selector == "explicit") {
+    return demand(Code::INVALID_ARGUMENT, "which demands a partition with each event", "the partition");
+  }
+  if (selector == "key-hash") {
+    return demand(Code::INVALID_ARGUMENT, "which demands a key with each event",
+                  "the partition that weft_partition_of_key gives");
+  }
+  return demand(Code::UNSUPPORTED, "which needs a function of the program", "the partition that yours chooses");
+}
+
 Status push(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
             const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) {
   uint64_t total = 0;
@@ -195,7 +222,8 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
       check_event(producer, partition, metadata, metadata_length, pieces, piece_count, &total, &copied));
   std::unique_lock lock(producer->mutex);
   const uint32_t partition_count = static_cast<uint32_t>(producer->producer->topic().slots.size());
-  const uint32_t chosen = partition >= 0 ? static_cast<uint32_t>(partition) : producer->next_partition;
+  uint32_t chosen = static_cast<uint32_t>(partition);
+  if (partition < 0) WEFT_RETURN_IF_ERROR(choose_partition_locked(producer, &chosen));
   weft_batch* batch = nullptr;
   WEFT_RETURN_IF_ERROR(find_room(producer, lock, chosen, metadata_length, total, copied, piece_count, &batch));
   client::Arena& arena = *batch->batch->arena;
@@ -282,6 +310,15 @@ int weft_push_pieces(weft_producer* producer, int32_t partition, const void* met
       push(producer, partition < 0 ? -1 : partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
 WEFT_CATCH
+
+int weft_partition_of_key(const weft_producer* producer, const void* key, uint64_t length, int32_t* partition) {
+  WEFT_CHECK_HANDLE(producer);
+  WEFT_CHECK_ARGUMENT(partition);
+  if (length > 0) WEFT_CHECK_ARGUMENT(key);
+  const auto count = static_cast<uint32_t>(producer->producer->topic().slots.size());
+  *partition = static_cast<int32_t>(weft::crc32c({static_cast<const std::byte*>(key), length}) % count);
+  return WEFT_OK;
+}
 
 int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id) try {
   WEFT_CHECK_HANDLE(producer);

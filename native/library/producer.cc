@@ -1,6 +1,7 @@
 #include "library/producer.h"
 
 #include "library/echo.h"
+#include "library/json_text.h"
 #include "library/topic.h"
 
 namespace weft::library {
@@ -47,15 +48,17 @@ void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
 }  // namespace
 
 weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms) {
-  auto* made = new weft_producer;
+  auto owned = std::make_unique<weft_producer>();
+  weft_producer* const made = owned.get();
   made->job = job;
   made->producer = std::move(producer);
   made->linger_ms = linger_ms;
+  made->selector = partition_selector_of(made->producer->topic().json);
   made->linger.owner = made;
   made->linger.fire = on_linger;
   const std::lock_guard lock(job->mutex);
   job->producers.insert(made);
-  return made;
+  return owned.release();
 }
 
 int close_producer(weft_producer* producer, int64_t timeout_ms) {

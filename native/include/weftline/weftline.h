@@ -236,9 +236,10 @@ typedef struct weft_event_id {
 } weft_event_id;
 
 /* One event: metadata (JSON text or raw bytes, as the topic says; copied) and `length` bytes of data at `at` in the
- * region (not copied: the server reads it) or, with region NULL, none. partition -1 in weft_push_to: round robin.
- * `receipt` (may be NULL): a number for weft_receipt_wait. Blocks while all batches are in flight (at most
- * delivery_timeout_ms, then WEFT_BUSY). */
+ * region (not copied: the server reads it) or, with region NULL, none. The partition is what the topic's selector
+ * says: round-robin and producer-rank here; the others want weft_push_pieces with a partition (WEFT_INVALID_ARGUMENT
+ * for explicit and key-hash, WEFT_UNSUPPORTED for custom and same-node). `receipt` (may be NULL): a number for
+ * weft_receipt_wait. Blocks while all batches are in flight (at most delivery_timeout_ms, then WEFT_BUSY). */
 WEFT_API int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region,
                        uint64_t at, uint64_t length, uint64_t* receipt);
 typedef struct weft_piece {
@@ -246,10 +247,13 @@ typedef struct weft_piece {
   uint64_t length;
   weft_region* region; /* that holds the address; NULL: registered for this use */
 } weft_piece;
-/* Data as a list of pieces, joined in order into one event's data. */
+/* Data as a list of pieces, joined in order into one event's data. `partition` -1: as in weft_push; any other is taken
+ * whatever the topic's selector is. */
 WEFT_API int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata,
                               uint64_t metadata_length, const weft_piece* pieces, uint32_t piece_count,
                               uint64_t* receipt);
+/* The partition of a key, as TypeScript's key-hash chooses it: CRC32C of its bytes modulo the number of partitions. */
+WEFT_API int weft_partition_of_key(const weft_producer* producer, const void* key, uint64_t length, int32_t* partition);
 WEFT_API int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id);
 /* Sends what is open and waits until all is acknowledged at the topic's durability; the first failed batch's code,
  * once. */

@@ -14,6 +14,7 @@ namespace {
 
 using weft_test::Server;
 using weft_test::TemporaryFolder;
+using weft_test::TopicPlan;
 
 constexpr int64_t kTimeoutMs = 20'000;
 
@@ -155,6 +156,48 @@ TEST(CApiInput, BadInputGetsItsCode) {
   EXPECT_EQ(weft_flush(reinterpret_cast<weft_producer*>(consumer), 0), WEFT_WRONG_HANDLE);
   weft_job* nobody = nullptr;
   EXPECT_EQ(weft_attach((folder.path() + "/absent").c_str(), nullptr, &nobody), WEFT_GROUP_MISSING);
+}
+
+// An event without a partition goes where the topic's selector says, or is refused: never round robin instead.
+TEST(CApiPartitions, AreWhatTheTopicsSelectorSays) {
+  const auto topic = [](const char* selector) {
+    return TopicPlan{selector, 3, 0, 1, 1, 0, 0, std::string(R"({"partitionSelector":")") + selector + "\"}"};
+  };
+  TemporaryFolder folder;
+  Server server(folder.path(), {topic("round-robin"), topic("producer-rank"), topic("explicit"), topic("key-hash"),
+                                topic("same-node"), topic("custom")});
+  Client client(server.group());
+  const auto partitions_of = [&](const char* name, int32_t partition) {
+    weft_producer* producer = nullptr;
+    EXPECT_WEFT_OK(weft_producer_open(client.job, name, nullptr, &producer));
+    std::vector<uint32_t> partitions;
+    for (int i = 0; i < 3; ++i) {
+      uint64_t receipt = 0;
+      weft_event_id id;
+      EXPECT_WEFT_OK(weft_push_pieces(producer, partition, "1", 1, nullptr, 0, &receipt)) << name;
+      EXPECT_WEFT_OK(weft_receipt_wait(producer, receipt, kTimeoutMs, &id));
+      partitions.push_back(id.partition);
+    }
+    EXPECT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+    return partitions;
+  };
+  EXPECT_EQ(partitions_of("round-robin", -1), (std::vector<uint32_t>{0, 1, 2}));
+  EXPECT_EQ(partitions_of("producer-rank", -1), (std::vector<uint32_t>{0, 0, 0}));
+  for (const char* name : {"explicit", "key-hash", "same-node", "custom"}) {
+    weft_producer* producer = nullptr;
+    ASSERT_WEFT_OK(weft_producer_open(client.job, name, nullptr, &producer));
+    const bool needs_function = name[0] == 's' || name[0] == 'c';
+    EXPECT_EQ(weft_push(producer, "1", 1, nullptr, 0, 0, nullptr),
+              needs_function ? WEFT_UNSUPPORTED : WEFT_INVALID_ARGUMENT);
+    const std::string text = weft_error_text(client.job);
+    EXPECT_NE(text.find(name), std::string::npos) << text;
+    EXPECT_NE(text.find("; push with weft_push_pieces"), std::string::npos) << text;
+    EXPECT_EQ(partitions_of(name, 2), (std::vector<uint32_t>{2, 2, 2}));
+    int32_t partition = -1;
+    // CRC32C's check value, 0xE3069283, is 3808858755.
+    ASSERT_WEFT_OK(weft_partition_of_key(producer, "123456789", 9, &partition));
+    EXPECT_EQ(partition, static_cast<int32_t>(3808858755u % 3));
+  }
 }
 
 // Code, object, cause, next step: of calls that fail in ways that a program meets.

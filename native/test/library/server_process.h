@@ -41,6 +41,7 @@ struct TopicPlan {
   uint32_t serializer = 0;
   uint32_t flags = 0;
   uint64_t memory_data_bytes = 0;
+  std::string json = "{}";
 };
 
 class Server {
@@ -81,7 +82,7 @@ class Server {
     topic.serializer = plan.serializer;
     topic.flags = plan.flags;
     topic.event_data_bytes_max = plan.memory_data_bytes;
-    topic.json = "{}";
+    topic.json = plan.json.c_str();
     EXPECT_WEFT_OK(weft_server_topic_put(server, &topic));
     for (uint32_t i = 0; i < plan.partitions; ++i) {
       weft_server_partition partition{};
