@@ -143,6 +143,18 @@ std::string partition_selector_of(std::string_view description) {
   return {member->value.GetString(), member->value.GetStringLength()};
 }
 
+std::string topic_describe_request(std::string_view name) {
+  rapidjson::StringBuffer buffer;
+  Writer writer(buffer);
+  writer.StartObject();
+  writer.Key("op");
+  writer.String("topic.describe");
+  writer.Key("name");
+  writer.String(name.data(), static_cast<rapidjson::SizeType>(name.size()));
+  writer.EndObject();
+  return {buffer.GetString(), buffer.GetSize()};
+}
+
 Result<std::string> topic_create_request(std::string_view name, const char* config) {
   rapidjson::Document parsed;
   parsed.Parse(config == nullptr ? "{}" : config);

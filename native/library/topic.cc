@@ -1,6 +1,7 @@
 #include "library/topic.h"
 
 #include "library/echo.h"
+#include "library/json_text.h"
 
 namespace weft::library {
 
@@ -14,9 +15,8 @@ void find_topic(weft_job* job, const std::string& name, std::function<void(Topic
   });
 }
 
-TopicResult find_topic_and_wait(weft_job* job, const char* name) {
-  if (name == nullptr) return Status(Code::INVALID_ARGUMENT, "the topic's name is NULL");
-  WEFT_RETURN_IF_ERROR(wire::check_name("topic", name));
+namespace {
+TopicResult look_up_and_wait(weft_job* job, const char* name) {
   Waiter waiter;
   std::shared_ptr<const client::TopicRecord> found;
   find_topic(job, name, [&](TopicResult record) {
@@ -24,6 +24,23 @@ TopicResult find_topic_and_wait(weft_job* job, const char* name) {
     waiter.set(record.status());
   });
   WEFT_RETURN_IF_ERROR(waiter.wait(-1, "the look-up"));  // has its own deadline
+  return found;
+}
+}  // namespace
+
+TopicResult find_topic_and_wait(weft_job* job, const char* name) {
+  if (name == nullptr) return Status(Code::INVALID_ARGUMENT, "the topic's name is NULL; give the name of a topic");
+  WEFT_RETURN_IF_ERROR(wire::check_name("topic", name));
+  TopicResult found = look_up_and_wait(job, name);
+  if (found.ok() || found.status().code() != Code::TOPIC_UNKNOWN || !job->client) return found;
+  // With several slots clients are in before slot 0 has created the topics of its configuration: its control plane
+  // answers once they are there. Where there is none, it says so after the time limit, or names the topics there are.
+  Waiter waiter;
+  job->client->control(0, topic_describe_request(name), job->settings.timeout_ms,
+                       [&waiter](Result<std::string> reply) { waiter.set(reply.status()); });
+  const Status answered = waiter.wait(-1, "the control request");  // has its own deadline
+  if (answered.ok()) return look_up_and_wait(job, name);
+  if (answered.code() == Code::TOPIC_UNKNOWN) return answered;
   return found;
 }
 

@@ -174,6 +174,8 @@ WEFT_API int weft_control(weft_job* job, uint32_t slot, const char* json, uint64
 /* Creates a topic. `config`: JSON such as {"partitions":2,"durability":"synced"}; NULL for defaults. WEFT_TOPIC_EXISTS.
  */
 WEFT_API int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms);
+/* Looks the topic up. WEFT_TOPIC_UNKNOWN, after slot 0 has created what its configuration names (at most timeout_ms of
+ * the join). weft_topic_open_async asks once: it does not wait for slot 0. */
 WEFT_API int weft_topic_open(weft_job* job, const char* name, weft_topic** topic);
 WEFT_API int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag);
 WEFT_API void weft_topic_close(weft_topic* topic);

@@ -12,6 +12,7 @@
 
 namespace {
 
+using weft_test::ControlPlane;
 using weft_test::Server;
 using weft_test::TemporaryFolder;
 using weft_test::TopicPlan;
@@ -130,6 +131,9 @@ TEST(CApiConsumer, ContinuesAfterItsCommittedEventAcrossARestart) {
 TEST(CApiInput, BadInputGetsItsCode) {
   TemporaryFolder folder;
   Server server(folder.path(), {{"t"}, {"small", 1, 1, 0, 0, 0, 1u << 20}, {"js", 1, 0, 1, 0, 1}});
+  const ControlPlane control(server, [](const std::string&) -> std::pair<int, std::string> {
+    return {WEFT_TOPIC_UNKNOWN, "there is no topic 'nowhere'"};
+  });
   Client client(server.group());
   weft_producer* producer = nullptr;
   EXPECT_EQ(weft_producer_open(client.job, "nowhere", nullptr, &producer), WEFT_TOPIC_UNKNOWN);
@@ -198,6 +202,31 @@ TEST(CApiPartitions, AreWhatTheTopicsSelectorSays) {
     ASSERT_WEFT_OK(weft_partition_of_key(producer, "123456789", 9, &partition));
     EXPECT_EQ(partition, static_cast<int32_t>(3808858755u % 3));
   }
+}
+
+// Slot 0 lets clients in while it still creates the topics of its configuration.
+TEST(CApiTopic, ThatSlot0StillCreatesIsWaitedFor) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {});
+  Client client(server.group());
+  std::vector<std::string> asked;
+  const ControlPlane control(server, [&](const std::string& request) -> std::pair<int, std::string> {
+    asked.push_back(request);
+    if (request.find("late") == std::string::npos)
+      return {WEFT_TOPIC_UNKNOWN, "there is no such topic; there are: late"};
+    server.add({"late"});
+    return {WEFT_OK, "{}"};
+  });
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "late", nullptr, &producer));
+  ASSERT_WEFT_OK(weft_push(producer, "1", 1, nullptr, 0, 0, nullptr));
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  weft_topic* topic = nullptr;
+  EXPECT_EQ(weft_topic_open(client.job, "never", &topic), WEFT_TOPIC_UNKNOWN);
+  EXPECT_NE(std::string(weft_error_text(client.job)).find("there are: late"), std::string::npos)
+      << weft_error_text(client.job);
+  EXPECT_EQ(asked, (std::vector<std::string>{R"({"op":"topic.describe","name":"late"})",
+                                             R"({"op":"topic.describe","name":"never"})"}));
 }
 
 // Code, object, cause, next step: of calls that fail in ways that a program meets.
