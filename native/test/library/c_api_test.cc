@@ -1,8 +1,11 @@
 // The whole way of an event through the C API: a server hosted in this process, clients attached to it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -227,6 +230,93 @@ TEST(CApiTopic, ThatSlot0StillCreatesIsWaitedFor) {
       << weft_error_text(client.job);
   EXPECT_EQ(asked, (std::vector<std::string>{R"({"op":"topic.describe","name":"late"})",
                                              R"({"op":"topic.describe","name":"never"})"}));
+}
+
+TEST(CApiControl, RequestsReachTheControlPlaneAndItsAnswersTheCaller) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {});
+  Client client(server.group());
+  std::string last;  // read only after the answer
+  {
+    const ControlPlane control(server, [&](const std::string& request) -> std::pair<int, std::string> {
+      last = request;
+      if (request.find("ping") != std::string::npos) return {WEFT_OK, R"({"slot":0})"};
+      if (request.find("taken") != std::string::npos) return {WEFT_TOPIC_EXISTS, "topic 'taken' is there; open it"};
+      server.add({"made", 2});
+      return {WEFT_OK, "{}"};
+    });
+    char* reply = nullptr;
+    ASSERT_WEFT_OK(weft_control(client.job, 0, R"({"op":"ping"})", 13, kTimeoutMs, &reply));
+    EXPECT_EQ(last, R"({"op":"ping"})");
+    EXPECT_EQ(std::string(reply), R"({"slot":0})");
+    weft_free(reply);
+    EXPECT_EQ(weft_topic_create(client.job, "taken", nullptr, kTimeoutMs), WEFT_TOPIC_EXISTS);
+    EXPECT_NE(std::string(weft_error_text(client.job)).find("'taken'"), std::string::npos);
+    EXPECT_EQ(last, R"({"op":"topic.create","name":"taken","config":{}})");
+    ASSERT_WEFT_OK(weft_topic_create(client.job, "made", R"({"partitions":2})", kTimeoutMs));
+    EXPECT_EQ(last, R"({"op":"topic.create","name":"made","config":{"partitions":2}})");
+    weft_topic* topic = nullptr;
+    ASSERT_WEFT_OK(weft_topic_open(client.job, "made", &topic));
+    weft_topic_facts facts;
+    ASSERT_WEFT_OK(weft_topic_describe(topic, &facts));
+    EXPECT_EQ(facts.partition_count, 2u);
+    weft_topic_close(topic);
+  }
+  EXPECT_EQ(weft_topic_create(client.job, "made", "[1]", kTimeoutMs), WEFT_CONFIG_INVALID);
+  EXPECT_EQ(weft_topic_create(client.job, "../made", nullptr, kTimeoutMs), WEFT_INVALID_ARGUMENT);
+  const std::string large(64 * 1024, ' ');
+  EXPECT_EQ(weft_control(client.job, 0, large.data(), large.size(), kTimeoutMs, nullptr), WEFT_LIMIT);
+  // Nobody answers any more.
+  EXPECT_EQ(weft_control(client.job, 0, "{}", 2, 200, nullptr), WEFT_TIMED_OUT);
+}
+
+// Stopped in the middle of large batches: what it has is finished, and what was acknowledged is there afterwards.
+TEST(CApiServer, StopsWithBatchesUnderWayAndKeepsWhatItAcknowledged) {
+  constexpr uint64_t kBytes = 8 << 20;
+  TemporaryFolder folder;
+  auto server = std::make_unique<Server>(folder.path(), std::vector<TopicPlan>{{"t", 1, 0, 2}});
+  std::vector<uint64_t> acknowledged;
+  {
+    weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+    options.delivery_timeout_ms = 2000;
+    weft_job* job = nullptr;
+    ASSERT_WEFT_OK(weft_attach(server->group().c_str(), &options, &job));
+    weft_producer* producer = nullptr;
+    ASSERT_WEFT_OK(weft_producer_open(job, "t", nullptr, &producer));
+    weft_region* region = nullptr;
+    ASSERT_WEFT_OK(weft_region_allocate(job, kBytes, &region));
+    std::memset(weft_region_memory(region), 7, kBytes);
+    std::vector<uint64_t> receipts(4);
+    for (uint64_t& receipt : receipts) ASSERT_WEFT_OK(weft_push(producer, "1", 1, region, 0, kBytes, &receipt));
+    ASSERT_WEFT_OK(weft_receipt_wait(producer, receipts[0], kTimeoutMs, nullptr));
+    // The others are under way.
+    EXPECT_WEFT_OK(weft_server_stop(server->server, kTimeoutMs));
+    EXPECT_WEFT_OK(weft_server_stop(server->server, kTimeoutMs));
+    for (const uint64_t receipt : receipts) {
+      weft_event_id id;
+      if (weft_receipt_wait(producer, receipt, kTimeoutMs, &id) == WEFT_OK) acknowledged.push_back(id.offset);
+    }
+    const int closed = weft_close(job);
+    EXPECT_TRUE(closed == WEFT_OK || acknowledged.size() < receipts.size()) << weft_error_text(nullptr);
+  }
+  ASSERT_FALSE(acknowledged.empty());
+  EXPECT_FALSE(std::filesystem::exists(folder.path() + "/group/slot-0")) << "its group file was left behind";
+  server.reset();
+  server = std::make_unique<Server>(folder.path(), std::vector<TopicPlan>{{"t", 1, 0, 2}});
+  Client client(server->group());
+  weft_consumer* consumer = open_consumer(client.job, "t");
+  std::vector<char> got(kBytes);
+  for (size_t i = 0; i < acknowledged.size(); ++i) {
+    EXPECT_EQ(acknowledged[i], i);
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    ASSERT_EQ(event.offset, i);
+    const weft_run all{0, kBytes, 0, nullptr};
+    const weft_selection selection{i, 0, &all, 1};
+    std::fill(got.begin(), got.end(), '\0');
+    ASSERT_WEFT_OK(weft_data_fetch(consumer, 0, &selection, 1, got.data(), got.size(), nullptr));
+    EXPECT_EQ(std::count(got.begin(), got.end(), 7), static_cast<ptrdiff_t>(kBytes));
+  }
 }
 
 // Code, object, cause, next step: of calls that fail in ways that a program meets.
