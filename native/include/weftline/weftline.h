@@ -396,11 +396,13 @@ typedef struct weft_event {
   uint32_t reserved;
   uint64_t time_ns;        /* the producer's */
   uint64_t append_time_ns; /* the server's */
-  const uint8_t* metadata; /* valid until the next weft_pull on this consumer */
+  const uint8_t* metadata; /* valid until the next weft_pull on this consumer, by any thread, whatever it returns */
   uint64_t metadata_length;
   uint64_t data_length;
 } weft_event;
-/* The next event of any partition; WEFT_TIMED_OUT loses nothing. */
+/* The next event of any partition; WEFT_TIMED_OUT loses nothing. Threads take turns, and the time limit covers the wait
+ * for one's turn. Threads that share a consumer copy the metadata before any of them pulls again: simpler is a consumer
+ * for each. */
 WEFT_API int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event);
 
 #ifdef __cplusplus
