@@ -10,14 +10,6 @@
 
 enum { SIDE = 64, BOX = 8 };
 
-#define TRY(call)                                                       \
-  do {                                                                  \
-    if ((call) != WEFT_OK) {                                            \
-      fprintf(stderr, "example_consumer: %s\n", weft_error_text(NULL)); \
-      return EXIT_FAILURE;                                              \
-    }                                                                   \
-  } while (0)
-
 int main(int argc, char** argv) {
   const char* topic = argc > 1 ? argv[1] : "heat";
   const long events = argc > 2 ? strtol(argv[2], NULL, 10) : 10;
@@ -26,11 +18,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   weft_job* job = NULL;
-  TRY(weft_attach(NULL, NULL, &job));
+  WEFT_TRY(weft_attach(NULL, NULL, &job));
   weft_consumer_options options = WEFT_CONSUMER_OPTIONS_DEFAULT;
   options.name = argc > 3 ? argv[3] : NULL;
   weft_consumer* in = NULL;
-  TRY(weft_consumer_open(job, topic, &options, &in));
+  WEFT_TRY(weft_consumer_open(job, topic, &options, &in));
 
   /* The box as runs of bytes: made once, used for every event. */
   const uint64_t shape[2] = {SIDE, SIDE};
@@ -38,7 +30,7 @@ int main(int argc, char** argv) {
   const uint64_t size[2] = {BOX, BOX};
   weft_run run;
   weft_run_level level;
-  TRY(weft_box(2, shape, origin, size, sizeof(double), &run, &level));
+  WEFT_TRY(weft_box(2, shape, origin, size, sizeof(double), &run, &level));
 
   for (long got = 0; got < events; ++got) {
     weft_event event;
@@ -48,17 +40,17 @@ int main(int argc, char** argv) {
               events);
       return 3;
     }
-    TRY(code);
+    WEFT_TRY(code);
     double box[BOX * BOX];
     const weft_selection selection = {.offset = event.offset, .destination_at = 0, .runs = &run, .run_count = 1};
-    TRY(weft_data_fetch(in, event.partition, &selection, 1, box, sizeof box, NULL));
+    WEFT_TRY(weft_data_fetch(in, event.partition, &selection, 1, box, sizeof box, NULL));
     double mean = 0;
     for (int cell = 0; cell < BOX * BOX; ++cell) mean += box[cell] / (BOX * BOX);
     printf("%" PRIu32 ":%" PRIu64 " %.*s mean %.1f\n", event.partition, event.offset, (int)event.metadata_length,
            (const char*)event.metadata, mean);
-    if (options.name != NULL) TRY(weft_commit(in, event.partition, event.offset + 1, WEFT_FOREVER));
+    if (options.name != NULL) WEFT_TRY(weft_commit(in, event.partition, event.offset + 1, WEFT_FOREVER));
   }
-  TRY(weft_consumer_close(in));
-  TRY(weft_close(job));
+  WEFT_TRY(weft_consumer_close(in));
+  WEFT_TRY(weft_close(job));
   return EXIT_SUCCESS;
 }

@@ -10,15 +10,6 @@
 
 enum { CELLS = 4096 };
 
-/* Says what failed and ends the program: what was not acknowledged is the caller's to send again. */
-#define TRY(call)                                                       \
-  do {                                                                  \
-    if ((call) != WEFT_OK) {                                            \
-      fprintf(stderr, "example_producer: %s\n", weft_error_text(NULL)); \
-      return EXIT_FAILURE;                                              \
-    }                                                                   \
-  } while (0)
-
 int main(int argc, char** argv) {
   const char* topic = argc > 1 ? argv[1] : "heat";
   const long events = argc > 2 ? strtol(argv[2], NULL, 10) : 10;
@@ -29,28 +20,28 @@ int main(int argc, char** argv) {
   static double field[CELLS];
 
   weft_job* job = NULL;
-  TRY(weft_attach(NULL, NULL, &job)); /* NULL: the group directory of WEFTLINE_GROUP, default options */
+  WEFT_TRY(weft_attach(NULL, NULL, &job)); /* NULL: the group directory of WEFTLINE_GROUP, default options */
   weft_producer* out = NULL;
-  TRY(weft_producer_open(job, topic, NULL, &out));
+  WEFT_TRY(weft_producer_open(job, topic, NULL, &out));
   weft_region* region = NULL;
-  TRY(weft_region_register(job, field, sizeof field, &region));
+  WEFT_TRY(weft_region_register(job, field, sizeof field, &region));
 
   uint64_t receipt = 0;
   for (long step = 0; step < events; ++step) {
-    TRY(weft_region_wait(region, WEFT_FOREVER)); /* the server has read the last one: it may be overwritten */
+    WEFT_TRY(weft_region_wait(region, WEFT_FOREVER)); /* the server has read the last one: it may be overwritten */
     for (int cell = 0; cell < CELLS; ++cell) field[cell] = (double)(step * CELLS + cell);
     char metadata[64];
     const int length = snprintf(metadata, sizeof metadata, "{\"step\":%ld,\"cells\":%d}", step, CELLS);
-    TRY(weft_push(out, metadata, (uint64_t)length, region, 0, sizeof field, &receipt));
+    WEFT_TRY(weft_push(out, metadata, (uint64_t)length, region, 0, sizeof field, &receipt));
   }
-  TRY(weft_flush(out, WEFT_FOREVER));
+  WEFT_TRY(weft_flush(out, WEFT_FOREVER));
 
   weft_event_id id;
-  TRY(weft_receipt_wait(out, receipt, 0, &id));
+  WEFT_TRY(weft_receipt_wait(out, receipt, 0, &id));
   printf("%ld events pushed; the last is offset %" PRIu64 " of partition %" PRIu32 "\n", events, id.offset,
          id.partition);
-  TRY(weft_producer_close(out, WEFT_FOREVER));
-  TRY(weft_region_release(region));
-  TRY(weft_close(job));
+  WEFT_TRY(weft_producer_close(out, WEFT_FOREVER));
+  WEFT_TRY(weft_region_release(region));
+  WEFT_TRY(weft_close(job));
   return EXIT_SUCCESS;
 }

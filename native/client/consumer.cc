@@ -34,7 +34,7 @@ Status check_options(const TopicRecord& topic, ConsumerOptions& options) {
   for (const uint32_t partition : options.partitions) {
     if (partition < count) continue;
     return Status(Code::PARTITION_RANGE,
-                  join_text("topic '", topic.name, "' has ", count, " partitions; there is no partition ", partition));
+                  join_text("topic '", topic.name, "' has ", count, " partitions and no partition ", partition));
   }
   std::sort(options.partitions.begin(), options.partitions.end());
   options.partitions.erase(std::unique(options.partitions.begin(), options.partitions.end()), options.partitions.end());
@@ -121,14 +121,18 @@ Status Consumer::release(uint32_t partition, uint64_t frame) {
   return {};
 }
 
+std::string Consumer::not_read(uint32_t partition) const {
+  return join_text("the consumer does not read partition ", partition, " of topic '", topic_->name,
+                   "'; open one that does");
+}
+
 Result<StreamPosition> Consumer::position(uint32_t partition) {
   // Nothing is stored: it begins with the first batch that comes.
   const std::vector<uint32_t>& read = options_.partitions;
   if (options_.echo && std::find(read.begin(), read.end(), partition) != read.end()) return StreamPosition{};
   ConsumerStream* found = stream(partition);
   if (found == nullptr) {
-    return Status(Code::PARTITION_RANGE,
-                  join_text("the consumer does not read partition ", partition, " of topic '", topic_->name, "'"));
+    return Status(Code::PARTITION_RANGE, not_read(partition));
   }
   const std::lock_guard lock(mutex_);
   return found->position();
@@ -143,7 +147,7 @@ void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, co
   client_.run([self = self_.lock(), partition, fetch] {
     ConsumerStream* found = self->stream(partition);
     if (found != nullptr) return found->fetch(fetch);
-    fetch->done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)), {});
+    fetch->done(Status(Code::PARTITION_RANGE, self->not_read(partition)), {});
   });
 }
 
@@ -155,7 +159,7 @@ void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(co
   client_.run([self = self_.lock(), partition, offset, done = std::move(done)] {
     ConsumerStream* found = self->stream(partition);
     if (found != nullptr) return found->commit(offset, done);
-    done(Status(Code::PARTITION_RANGE, join_text("the consumer does not read partition ", partition)));
+    done(Status(Code::PARTITION_RANGE, self->not_read(partition)));
   });
 }
 

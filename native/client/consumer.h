@@ -93,6 +93,8 @@ class Consumer {
   ConsumerStream* stream(uint32_t partition);
 
   Client& client_;
+  std::string not_read(uint32_t partition) const;
+
   std::shared_ptr<const TopicRecord> topic_;
   ConsumerOptions options_;
   std::function<void()> on_frames_;

@@ -168,7 +168,7 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
                         uint64_t base_time_ns, std::span<const BatchPiece> pieces) {
   if (partition >= topic_->slots.size()) {
     return batch_error(Code::PARTITION_RANGE, join_text("topic '", topic_->name, "' has ", topic_->slots.size(),
-                                                        " partitions; there is no partition ", partition));
+                                                        " partitions and no partition ", partition));
   }
   if (pieces.size() > wire::kBatchSegmentsMax) {
     return batch_error(Code::LIMIT, join_text("a batch of ", pieces.size(), " pieces of data is over the limit of ",

@@ -52,12 +52,16 @@ void record_outcome_locked(weft_producer* producer, uint64_t number, weft_produc
 Status open_batch_locked(weft_producer* producer, weft_batch** batch) {
   Result<client::Batch*> taken = producer->producer->take();
   if (!taken.ok()) return taken.status();
-  std::unique_ptr<weft_batch>& handle = producer->batches[taken.value()];
-  if (!handle) {
-    handle = std::make_unique<weft_batch>();
-    handle->producer = producer;
-    handle->batch = taken.value();
+  try {
+    auto made = std::make_unique<weft_batch>();
+    made->producer = producer;
+    made->batch = taken.value();
+    producer->batches.try_emplace(taken.value(), std::move(made));
+  } catch (...) {
+    producer->producer->give_back(taken.value());
+    throw;
   }
+  const std::unique_ptr<weft_batch>& handle = producer->batches.find(taken.value())->second;
   // Each time: a batch that was lost is freed, and a new one may lie at its address.
   taken.value()->owner = handle.get();
   taken.value()->done = on_done;
@@ -72,7 +76,7 @@ Status open_batch_locked(weft_producer* producer, weft_batch** batch) {
 
 Status submit_locked(weft_producer* producer, weft_batch* handle, uint32_t partition, uint32_t count,
                      uint64_t metadata_bytes, uint64_t base_time_ns, const weft_batch_piece* pieces,
-                     uint32_t piece_count) {
+                     uint32_t piece_count) try {
   std::vector<client::BatchPiece> all;
   all.reserve(piece_count);
   for (uint32_t i = 0; i < piece_count; ++i) {
@@ -91,13 +95,20 @@ Status submit_locked(weft_producer* producer, weft_batch* handle, uint32_t parti
     all.push_back({static_cast<const std::byte*>(piece.address), piece.length, piece.extent_at, registration});
   }
   handle->regions.clear();
+  handle->regions.reserve(piece_count);
   for (uint32_t i = 0; i < piece_count; ++i) {
     if (pieces[i].region == nullptr) continue;
     begin_use(pieces[i].region);
     handle->regions.push_back(pieces[i].region);
   }
-  const Status submitted =
-      producer->producer->submit(handle->batch, partition, count, metadata_bytes, base_time_ns, all);
+  Status submitted;
+  try {
+    submitted = producer->producer->submit(handle->batch, partition, count, metadata_bytes, base_time_ns, all);
+  } catch (...) {
+    // It throws only before the batch is on its way.
+    handle->batch->registered_here.clear();
+    submitted = caught_status();
+  }
   if (!submitted.ok()) {
     for (weft_region* region : handle->regions) end_use(region);
     handle->regions.clear();
@@ -106,6 +117,8 @@ Status submit_locked(weft_producer* producer, weft_batch* handle, uint32_t parti
   handle->with_caller = false;
   ++producer->outstanding;
   return {};
+} catch (...) {
+  return caught_status();
 }
 
 }  // namespace weft::library
@@ -115,16 +128,17 @@ using weft::Status;
 
 extern "C" {
 
-int weft_batch_open(weft_producer* producer, weft_batch** batch) {
+int weft_batch_open(weft_producer* producer, weft_batch** batch) try {
   WEFT_CHECK_HANDLE(producer);
-  if (batch == nullptr) return report(weft::Code::INVALID_ARGUMENT, "batch is NULL");
+  WEFT_CHECK_ARGUMENT(batch);
   const std::lock_guard lock(producer->mutex);
   return report(open_batch_locked(producer, batch));
 }
+WEFT_CATCH
 
-int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) {
+int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) try {
   WEFT_CHECK_HANDLE(batch);
-  if (memory == nullptr) return report(weft::Code::INVALID_ARGUMENT, "memory is NULL");
+  WEFT_CHECK_ARGUMENT(memory);
   const std::lock_guard lock(batch->producer->mutex);
   if (!batch->with_caller) return report(weft::Code::WRONG_HANDLE, "the batch was submitted or cancelled before");
   weft::client::Arena& arena = *batch->batch->arena;
@@ -141,8 +155,9 @@ int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory) {
   *memory = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_batch_cancel(weft_batch* batch) {
+int weft_batch_cancel(weft_batch* batch) try {
   WEFT_CHECK_HANDLE(batch);
   const std::lock_guard lock(batch->producer->mutex);
   if (batch->plain || !std::exchange(batch->with_caller, false))
@@ -151,9 +166,10 @@ int weft_batch_cancel(weft_batch* batch) {
   batch->producer->changed.notify_all();
   return WEFT_OK;
 }
+WEFT_CATCH
 
 int weft_batch_submit(weft_batch* batch, uint32_t partition, uint32_t count, uint64_t metadata_bytes,
-                      uint64_t base_time_ns, const weft_batch_piece* pieces, uint32_t piece_count, uint64_t tag) {
+                      uint64_t base_time_ns, const weft_batch_piece* pieces, uint32_t piece_count, uint64_t tag) try {
   WEFT_CHECK_HANDLE(batch);
   const std::lock_guard lock(batch->producer->mutex);
   if (!batch->with_caller || batch->plain)
@@ -162,5 +178,6 @@ int weft_batch_submit(weft_batch* batch, uint32_t partition, uint32_t count, uin
   return report(
       submit_locked(batch->producer, batch, partition, count, metadata_bytes, base_time_ns, pieces, piece_count));
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -35,8 +35,6 @@ int adopt(const weft_mpi_table& table, weft_mpi_comm* comm, weft_communicator** 
 
 template <typename Start>
 int start(weft_communicator* communicator, weft_collective** collective, Start begin) {
-  WEFT_CHECK_HANDLE(communicator);
-  if (collective == nullptr) return report(weft::Code::INVALID_ARGUMENT, "collective is NULL");
   const weft_mpi_table& table = *communicator->table;
   weft_mpi_request* request = nullptr;
   const int code = begin(table, communicator->comm, &request);
@@ -48,9 +46,9 @@ int start(weft_communicator* communicator, weft_collective** collective, Start b
 
 extern "C" {
 
-int weft_communicator_world(weft_job* job, weft_communicator** communicator) {
+int weft_communicator_world(weft_job* job, weft_communicator** communicator) try {
   WEFT_CHECK_HANDLE(job);
-  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  WEFT_CHECK_ARGUMENT(communicator);
   if (job->place.world == nullptr)
     return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
   weft_mpi_comm* comm = nullptr;
@@ -58,18 +56,20 @@ int weft_communicator_world(weft_job* job, weft_communicator** communicator) {
   if (code != WEFT_MPI_OK) return report_mpi(job->place.table(), code);
   return adopt(job->place.table(), comm, communicator);
 }
+WEFT_CATCH
 
-int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator) {
+int weft_communicator_split(weft_communicator* parent, int color, int key, weft_communicator** communicator) try {
   WEFT_CHECK_HANDLE(parent);
-  if (communicator == nullptr) return report(weft::Code::INVALID_ARGUMENT, "communicator is NULL");
+  WEFT_CHECK_ARGUMENT(communicator);
   weft_mpi_comm* comm = nullptr;
   const int code = parent->table->comm_split(parent->comm, color, key, &comm);
   if (code != WEFT_MPI_OK) return report_mpi(*parent->table, code);
   return adopt(*parent->table, comm, communicator);
 }
+WEFT_CATCH
 
 int weft_communicator_split_start(weft_communicator* parent, int color, int key, weft_communicator** communicator,
-                                  weft_collective** collective) {
+                                  weft_collective** collective) try {
   WEFT_CHECK_HANDLE(parent);
   if (communicator == nullptr || collective == nullptr)
     return report(weft::Code::INVALID_ARGUMENT, "communicator or collective is NULL");
@@ -82,8 +82,9 @@ int weft_communicator_split_start(weft_communicator* parent, int color, int key,
   *collective = made.release();
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size) {
+int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size) try {
   WEFT_CHECK_HANDLE(communicator);
   const weft_mpi_table& table = *communicator->table;
   int32_t values[2] = {0, 1};
@@ -94,8 +95,9 @@ int weft_communicator_size(const weft_communicator* communicator, int32_t* rank,
   if (size != nullptr) *size = values[1];
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_communicator_free(weft_communicator* communicator) {
+int weft_communicator_free(weft_communicator* communicator) try {
   WEFT_CHECK_HANDLE(communicator);
   const int code = communicator->table->comm_free(communicator->comm);
   if (code != WEFT_MPI_OK) return report_mpi(*communicator->table, code);
@@ -103,33 +105,43 @@ int weft_communicator_free(weft_communicator* communicator) {
   delete communicator;
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_barrier_start(weft_communicator* communicator, weft_collective** collective) {
+int weft_barrier_start(weft_communicator* communicator, weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.ibarrier(comm, request);
                });
 }
+WEFT_CATCH
 
 int weft_broadcast_start(weft_communicator* communicator, void* bytes, uint64_t length, int32_t root,
-                         weft_collective** collective) {
+                         weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.ibcast(comm, bytes, length, root, request);
                });
 }
+WEFT_CATCH
 
 int weft_allgather_start(weft_communicator* communicator, const void* from, uint64_t length, void* into,
-                         weft_collective** collective) {
+                         weft_collective** collective) try {
+  WEFT_CHECK_HANDLE(communicator);
+  WEFT_CHECK_ARGUMENT(collective);
   return start(communicator, collective,
                [=](const weft_mpi_table& table, weft_mpi_comm* comm, weft_mpi_request** request) {
                  return table.iallgather(comm, from, length, into, request);
                });
 }
+WEFT_CATCH
 
-int weft_collective_test(weft_collective* collective, int* done) {
-  if (collective == nullptr || done == nullptr)
-    return report(weft::Code::INVALID_ARGUMENT, "collective or done is NULL");
+int weft_collective_test(weft_collective* collective, int* done) try {
+  WEFT_CHECK_ARGUMENT(collective);
+  WEFT_CHECK_ARGUMENT(done);
   int32_t ended = 0;
   const int code = collective->table->test(collective->request, &ended);
   const weft::Status status = weft::mpi_status(*collective->table, code);
@@ -142,5 +154,6 @@ int weft_collective_test(weft_collective* collective, int* done) {
   }
   return report(status);
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -79,10 +79,11 @@ uint32_t weft_poll(weft_job* job, weft_completion* completions, uint32_t count) 
   return job->completions.take(completions, count);
 }
 
-int weft_set_wake(weft_job* job, void (*wake)(void* context), void* context) {
+int weft_set_wake(weft_job* job, void (*wake)(void* context), void* context) try {
   WEFT_CHECK_HANDLE(job);
   job->completions.set_wake(wake, context);
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

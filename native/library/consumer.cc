@@ -42,7 +42,8 @@ void on_frames(weft_consumer* consumer) {
 
 void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ConsumerOptions options,
                    uint64_t tag, bool announces, std::function<void(Result<weft_consumer*>)> done) {
-  auto* made = new weft_consumer;
+  auto owned = std::make_unique<weft_consumer>();  // until the opening has begun, which calls back in any case
+  weft_consumer* const made = owned.get();
   made->job = job;
   made->tag = tag;
   made->announces = announces;
@@ -63,6 +64,7 @@ void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
         }
         done(made);
       });
+  static_cast<void>(owned.release());
 }
 
 void forget(weft_consumer* consumer) {
@@ -181,9 +183,9 @@ using weft::Status;
 extern "C" {
 
 int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
-                       weft_consumer** consumer) {
+                       weft_consumer** consumer) try {
   WEFT_CHECK_HANDLE(job);
-  if (consumer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "consumer is NULL");
+  WEFT_CHECK_ARGUMENT(consumer);
   *consumer = nullptr;
   auto record = find_topic_and_wait(job, topic);
   if (!record.ok()) return report(record.status());
@@ -196,8 +198,9 @@ int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_opt
   });
   return report(waiter.wait(-1, "opening the consumer"));  // has its own deadline
 }
+WEFT_CATCH
 
-int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag) {
+int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
   Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
   if (!read.ok()) return report(read.status());
@@ -208,8 +211,9 @@ int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* opt
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_consumer_close(weft_consumer* consumer) {
+int weft_consumer_close(weft_consumer* consumer) try {
   if (consumer == nullptr) return WEFT_OK;
   WEFT_CHECK_HANDLE(consumer);
   forget(consumer);
@@ -219,8 +223,9 @@ int weft_consumer_close(weft_consumer* consumer) {
   delete consumer;
   return report(closed);
 }
+WEFT_CATCH
 
-int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) {
+int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
   forget(consumer);
   weft_job* job = consumer->job;
@@ -230,23 +235,27 @@ int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) {
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_consumer_poll(weft_consumer* consumer, weft_frame* frame, int* found) {
+int weft_consumer_poll(weft_consumer* consumer, weft_frame* frame, int* found) try {
   WEFT_CHECK_HANDLE(consumer);
-  if (frame == nullptr || found == nullptr) return report(weft::Code::INVALID_ARGUMENT, "frame or found is NULL");
+  WEFT_CHECK_ARGUMENT(frame);
+  WEFT_CHECK_ARGUMENT(found);
   bool has = false;
   const Status status = poll_frame(consumer, frame, &has);
   *found = has ? 1 : 0;
   return report(status);
 }
+WEFT_CATCH
 
-int weft_frame_release(weft_consumer* consumer, uint32_t partition, uint64_t id) {
+int weft_frame_release(weft_consumer* consumer, uint32_t partition, uint64_t id) try {
   WEFT_CHECK_HANDLE(consumer);
   return report(consumer->consumer->release(partition, id));
 }
+WEFT_CATCH
 
 int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, uint64_t* start_offset, int* had_cursor,
-                           uint64_t* visible_end) {
+                           uint64_t* visible_end) try {
   WEFT_CHECK_HANDLE(consumer);
   Result<weft::client::StreamPosition> position = consumer->consumer->position(partition);
   if (!position.ok()) return report(position.status());
@@ -255,9 +264,10 @@ int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, ui
   if (visible_end != nullptr) *visible_end = position.value().visible_end;
   return WEFT_OK;
 }
+WEFT_CATCH
 
 int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
-                          void* destination, uint64_t length, weft_region* region, uint64_t tag) {
+                          void* destination, uint64_t length, weft_region* region, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
   weft_job* job = consumer->job;
   return report(begin_fetch(consumer, partition, selections, count, destination, length, region,
@@ -273,9 +283,10 @@ int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const wef
                                   completion, status.ok() ? std::string_view() : std::string_view(status.message()));
                             }));
 }
+WEFT_CATCH
 
 int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
-                    void* destination, uint64_t length, weft_region* region) {
+                    void* destination, uint64_t length, weft_region* region) try {
   WEFT_CHECK_HANDLE(consumer);
   Waiter waiter;
   const Status begun =
@@ -284,8 +295,9 @@ int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_sele
   if (!begun.ok()) return report(begun);
   return report(waiter.wait(-1, "the fetch"));
 }
+WEFT_CATCH
 
-int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offset, uint64_t tag) {
+int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offset, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
   weft_job* job = consumer->job;
   consumer->consumer->commit(partition, offset, [job, tag](const Status& status) {
@@ -293,12 +305,14 @@ int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offs
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_commit(weft_consumer* consumer, uint32_t partition, uint64_t offset, int64_t timeout_ms) {
+int weft_commit(weft_consumer* consumer, uint32_t partition, uint64_t offset, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(consumer);
   auto waiter = std::make_shared<Waiter>();
   consumer->consumer->commit(partition, offset, [waiter](const Status& status) { waiter->set(status); });
   return report(waiter->wait(timeout_ms, "the commit"));
 }
+WEFT_CATCH
 
 }  // extern "C"

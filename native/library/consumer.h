@@ -15,8 +15,8 @@ struct weft_consumer {
   bool announces = false;  // opened asynchronously: says WEFT_COMPLETION_FRAMES
 
   // The plain interface's.
-  std::mutex pull_mutex;  // one weft_pull at a time
-  std::mutex mutex;       // guards `frames_came`
+  std::mutex mutex;      // guards the next two
+  bool pulling = false;  // one weft_pull at a time; what follows `frames_came` is its
   std::condition_variable changed;
   bool frames_came = false;
   bool holds_frame = false;

@@ -17,9 +17,9 @@ Status no_control_plane() {
 extern "C" {
 
 int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
-                       uint64_t tag) {
+                       uint64_t tag) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   if (job->echo) return report(no_control_plane());
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   job->client->control(slot, std::string(json, length), limit_ms, [job, tag](Result<std::string> reply) {
@@ -31,10 +31,12 @@ int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t 
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms, char** reply) {
+int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
+                 char** reply) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   if (job->echo) return report(no_control_plane());
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
   auto waiter = std::make_shared<Waiter>();
@@ -47,15 +49,17 @@ int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length
   if (status.ok() && reply != nullptr) *reply = copy_text(*text);
   return report(status);
 }
+WEFT_CATCH
 
-int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms) {
+int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(job);
-  if (name == nullptr) return report(weft::Code::INVALID_ARGUMENT, "name is NULL");
+  WEFT_CHECK_ARGUMENT(name);
   const Status checked = weft::wire::check_name("topic", name);
   if (!checked.ok()) return report(checked);
   Result<std::string> request = topic_create_request(name, config);
   if (!request.ok()) return report(request.status());
   return weft_control(job, 0, request.value().data(), request.value().size(), timeout_ms, nullptr);
 }
+WEFT_CATCH
 
 }  // extern "C"

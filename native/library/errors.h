@@ -9,9 +9,16 @@
 
 namespace weft::library {
 
-// Keeps the words for weft_error_text and returns the number.
+// Keeps the words for weft_error_text and returns the number. A message tells the next step behind a semicolon; where
+// it has none, the table's is added.
 int report(const Status& status);
 int report(Code code, std::string message);
+
+// What is being caught, as a status: WEFT_OUT_OF_MEMORY where memory could not be had, else WEFT_INTERNAL. Only in a
+// handler.
+Status caught_status();
+// No exception crosses the C API, whose callers cannot catch one: each entry that could throw ends in WEFT_CATCH.
+int report_caught() noexcept;
 
 // Every handle begins with one of these, so that a wrong or closed handle is refused instead of followed.
 enum class Kind : uint32_t {
@@ -27,6 +34,7 @@ enum class Kind : uint32_t {
 };
 const char* kind_name(Kind kind);
 int wrong_handle(Kind expected);
+int null_argument(const char* call, const char* argument);
 
 template <typename Handle>
 bool is_handle(const Handle* handle) {
@@ -52,6 +60,19 @@ Status read_options(const Options* given, const Options& defaults, Options* into
 char* copy_text(std::string_view text);
 
 }  // namespace weft::library
+
+// In the entry itself: the message names it.
+#define WEFT_CHECK_ARGUMENT(argument)                             \
+  do {                                                            \
+    if ((argument) == nullptr) [[unlikely]] {                     \
+      return ::weft::library::null_argument(__func__, #argument); \
+    }                                                             \
+  } while (false)
+
+#define WEFT_CATCH                           \
+  catch (...) {                              \
+    return ::weft::library::report_caught(); \
+  }
 
 #define WEFT_CHECK_HANDLE(handle)                                                           \
   do {                                                                                      \

@@ -124,17 +124,19 @@ Status connect_slots(weft_job* job) {
   const std::vector<uint32_t> slots = job->slots->slots();
   if (slots.size() < job->settings.slots_expected) {
     return Status(Code::NO_SERVER,
-                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected));
+                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected,
+                            "; start the others, or lower slots_expected"));
   }
-  std::vector<Waiter> waiters(slots.size());
+  // Shared: when there is no memory for a later one, the earlier ones are under way and still answer.
+  const auto waiters = std::make_shared<std::vector<Waiter>>(slots.size());
   for (size_t i = 0; i < slots.size(); ++i) {
     job->client->connect(slots[i], job->settings.timeout_ms,
-                         [&waiters, i](const Status& status) { waiters[i].set(status); });
+                         [waiters, i](const Status& status) { (*waiters)[i].set(status); });
   }
   Status first_error;
   size_t answering = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
-    const Status status = waiters[i].wait(-1, "connecting");  // the request has its own deadline
+    const Status status = (*waiters)[i].wait(-1, "connecting");  // the request has its own deadline
     // An answer, whatever it says about the made-up partition, shows that the slot is there.
     const bool answered = status.ok() || status.code() == Code::TOPIC_UNKNOWN || status.code() == Code::PARTITION_RANGE;
     answering += answered ? 1 : 0;

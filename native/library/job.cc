@@ -76,7 +76,8 @@ Status Waiter::wait(int64_t timeout_ms, const char* what) {
   std::unique_lock lock(mutex_);
   while (!set_) {
     if (!wait_until(changed_, lock, deadline_ns)) {
-      return Status(Code::TIMED_OUT, join_text(what, " did not end within ", timeout_ms, " ms; it goes on"));
+      return Status(Code::TIMED_OUT, join_text(what, " did not end within ", timeout_ms,
+                                               " ms; it goes on: wait longer next time, or look at the server"));
     }
   }
   return status_;
@@ -171,7 +172,7 @@ using namespace weft::library;
 
 extern "C" {
 
-int weft_close(weft_job* job) {
+int weft_close(weft_job* job) try {
   if (job == nullptr) return WEFT_OK;
   WEFT_CHECK_HANDLE(job);
   close_open_handles(job);
@@ -202,10 +203,11 @@ int weft_close(weft_job* job) {
   delete job;
   return report(first_error);
 }
+WEFT_CATCH
 
-int weft_job_describe(const weft_job* job, weft_job_facts* facts) {
+int weft_job_describe(const weft_job* job, weft_job_facts* facts) try {
   WEFT_CHECK_HANDLE(job);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   weft_job_facts all{};
   all.size = sizeof all;
   const MpiPlace& place = job->place;
@@ -224,19 +226,23 @@ int weft_job_describe(const weft_job* job, weft_job_facts* facts) {
   *facts = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int64_t weft_job_group_communicator(const weft_job* job) {
+int64_t weft_job_group_communicator(const weft_job* job) try {
   if (!is_handle(job) || job->place.group == nullptr) return -1;
   int32_t handle = -1;
   const int code = job->place.table().comm_to_fortran(job->place.group, &handle);
   return code == WEFT_MPI_OK ? handle : -1;
+} catch (...) {
+  return -1;
 }
 
-int weft_job_counters(const weft_job* job, char** json) {
+int weft_job_counters(const weft_job* job, char** json) try {
   WEFT_CHECK_HANDLE(job);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   *json = copy_text(counters_json(*job));
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -156,12 +156,16 @@ namespace {
 // `begin` on a fresh job; on an error the job is gone again.
 template <typename Begin>
 int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
-  if (job == nullptr) return report(weft::Code::INVALID_ARGUMENT, "job is NULL");
   *job = nullptr;
   weft::Result<JobSettings> settings = read_settings(options);
   auto* made = new weft_job;
-  if (settings.ok()) made->settings = settings.take();
-  const Status status = begin(made, settings.status());
+  Status status;
+  try {
+    if (settings.ok()) made->settings = settings.take();
+    status = begin(made, settings.status());
+  } catch (...) {
+    status = caught_status();
+  }
   if (!status.ok()) {
     // Never a collective on an error path: the other ranks may not be there.
     const bool alone = made->place.mpi == nullptr || std::string_view(made->place.table().family) == "none";
@@ -180,17 +184,21 @@ int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
 
 extern "C" {
 
-int weft_join_begin(int64_t world, const weft_join_options* options, weft_job** job) {
+int weft_join_begin(int64_t world, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job,
                   [world](weft_job* made, const Status& refusal) { return begin_join(made, world, refusal); });
 }
+WEFT_CATCH
 
-int weft_join_finish(weft_job* job, weft_server* server, const char* failure) {
+int weft_join_finish(weft_job* job, weft_server* server, const char* failure) try {
   WEFT_CHECK_HANDLE(job);
   return report(finish_join(job, server, failure));
 }
+WEFT_CATCH
 
-int weft_join(int64_t world, const weft_join_options* options, weft_job** job) {
+int weft_join(int64_t world, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job, [world](weft_job* made, Status refusal) {
     if (refusal.ok() && made->settings.server) {
       refusal = Status(weft::Code::INVALID_ARGUMENT,
@@ -200,8 +208,10 @@ int weft_join(int64_t world, const weft_join_options* options, weft_job** job) {
     return begun.ok() ? finish_join(made, nullptr, nullptr) : begun;
   });
 }
+WEFT_CATCH
 
-int weft_attach(const char* group, const weft_join_options* options, weft_job** job) {
+int weft_attach(const char* group, const weft_join_options* options, weft_job** job) try {
+  WEFT_CHECK_ARGUMENT(job);
   return make_job(options, job, [group](weft_job* made, const Status& refusal) {
     WEFT_RETURN_IF_ERROR(refusal);
     made->role = "client";
@@ -221,5 +231,6 @@ int weft_attach(const char* group, const weft_join_options* options, weft_job** 
     return connect_slots(made);
   });
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -121,7 +121,7 @@ std::string counters_json(const weft_job& job) {
   return {buffer.GetString(), buffer.GetSize()};
 }
 
-Status check_json(std::string_view text) {
+Status check_json(std::string_view topic, std::string_view text) {
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::BaseReaderHandler<> nothing;
   rapidjson::Reader reader;
@@ -129,8 +129,30 @@ Status check_json(std::string_view text) {
       reader.Parse<rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag>(stream, nothing);
   if (!parsed.IsError()) return {};
   return Status(Code::METADATA_INVALID,
-                join_text("the metadata is not JSON: ", rapidjson::GetParseError_En(parsed.Code()), " At byte ",
-                          parsed.Offset(), " of ", text.size(), ": '", text.substr(0, 60), "'"));
+                join_text("the metadata of an event of topic '", topic, "' is not JSON: ",
+                          rapidjson::GetParseError_En(parsed.Code()), " At byte ", parsed.Offset(), " of ", text.size(),
+                          ": '", text.substr(0, 60), "'; correct it, or create the topic with the serializer raw"));
+}
+
+std::string partition_selector_of(std::string_view description) {
+  rapidjson::Document parsed;
+  parsed.Parse(description.data(), description.size());
+  if (parsed.HasParseError() || !parsed.IsObject()) return {};
+  const auto member = parsed.FindMember("partitionSelector");
+  if (member == parsed.MemberEnd() || !member->value.IsString()) return {};
+  return {member->value.GetString(), member->value.GetStringLength()};
+}
+
+std::string topic_describe_request(std::string_view name) {
+  rapidjson::StringBuffer buffer;
+  Writer writer(buffer);
+  writer.StartObject();
+  writer.Key("op");
+  writer.String("topic.describe");
+  writer.Key("name");
+  writer.String(name.data(), static_cast<rapidjson::SizeType>(name.size()));
+  writer.EndObject();
+  return {buffer.GetString(), buffer.GetSize()};
 }
 
 Result<std::string> topic_create_request(std::string_view name, const char* config) {

@@ -13,8 +13,12 @@
 namespace weft::library {
 
 std::string counters_json(const weft_job& job);
-// WEFT_METADATA_INVALID with the position and the reason.
-Status check_json(std::string_view text);
+// WEFT_METADATA_INVALID with the topic, the position and the reason.
+Status check_json(std::string_view topic, std::string_view text);
+// The member partitionSelector of a topic's description; "" where there is none.
+std::string partition_selector_of(std::string_view description);
+// {"op":"topic.describe","name":…}
+std::string topic_describe_request(std::string_view name);
 // {"op":"topic.create","name":…,"config":…}; WEFT_CONFIG_INVALID when the config is not a JSON object.
 Result<std::string> topic_create_request(std::string_view name, const char* config);
 // {"transports":[…lines…]}

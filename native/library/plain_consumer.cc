@@ -9,8 +9,33 @@ using namespace weft::library;
 using weft::Status;
 
 namespace {
+// One caller's turn. Not a mutex: whoever waits for it has a time limit of its own, and the one inside may have none.
+class PullTurn {
+ public:
+  PullTurn(weft_consumer* consumer, uint64_t deadline_ns) : consumer_(consumer) {
+    std::unique_lock lock(consumer->mutex);
+    while (consumer->pulling) {
+      if (!wait_until(consumer->changed, lock, deadline_ns)) return;
+    }
+    consumer->pulling = has_ = true;
+  }
+  ~PullTurn() {
+    if (!has_) return;
+    const std::lock_guard lock(consumer_->mutex);
+    consumer_->pulling = false;
+    consumer_->changed.notify_all();
+  }
+  PullTurn(const PullTurn&) = delete;
+  PullTurn& operator=(const PullTurn&) = delete;
+  bool has() const { return has_; }
+
+ private:
+  weft_consumer* const consumer_;
+  bool has_ = false;
+};
+
 // Makes `consumer->frame` hold an event that was not given out; waits for it.
-Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
+Status next_frame(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout_ms) {
   while (true) {
     {
       const std::lock_guard lock(consumer->mutex);
@@ -21,24 +46,34 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns) {
     if (found) return {};
     std::unique_lock lock(consumer->mutex);
     while (!consumer->frames_came) {
-      if (!wait_until(consumer->changed, lock, deadline_ns))
-        return Status(weft::Code::TIMED_OUT, "no event came in time; nothing was lost");
+      if (!wait_until(consumer->changed, lock, deadline_ns)) {
+        return Status(weft::Code::TIMED_OUT,
+                      weft::join_text("no event of topic '", consumer->consumer->topic().name, "' came within ",
+                                      timeout_ms, " ms; nothing was lost: pull again"));
+      }
     }
   }
 }
 }  // namespace
 
-extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) {
+extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) try {
   WEFT_CHECK_HANDLE(consumer);
-  if (event == nullptr) return report(weft::Code::INVALID_ARGUMENT, "event is NULL");
-  const std::lock_guard pulling(consumer->pull_mutex);
+  WEFT_CHECK_ARGUMENT(event);
+  const uint64_t deadline_ns = deadline_after(timeout_ms);
+  const PullTurn turn(consumer, deadline_ns);
+  if (!turn.has()) {
+    return report(weft::Code::TIMED_OUT,
+                  weft::join_text("another thread's weft_pull of topic '", consumer->consumer->topic().name,
+                                  "' did not end within ", timeout_ms,
+                                  " ms; nothing was lost: pull again, or give each thread a consumer"));
+  }
   if (consumer->holds_frame && consumer->next_event == consumer->frame.count) {
     consumer->holds_frame = false;
     const Status released = consumer->consumer->release(consumer->frame.partition, consumer->frame.id);
     if (!released.ok()) return report(released);
   }
   if (!consumer->holds_frame) {
-    const Status came = next_frame(consumer, deadline_after(timeout_ms));
+    const Status came = next_frame(consumer, deadline_ns, timeout_ms);
     if (!came.ok()) return report(came);
     consumer->holds_frame = true;
     consumer->next_event = consumer->frame.skip;
@@ -59,3 +94,4 @@ extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event
   *event = all;
   return WEFT_OK;
 }
+WEFT_CATCH

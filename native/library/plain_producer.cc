@@ -3,6 +3,7 @@
 // turns.
 #include <cstring>
 
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "library/json_text.h"
 #include "library/producer.h"
@@ -14,10 +15,12 @@ namespace {
 constexpr uint32_t kReceiptIndexBits = 16;
 
 Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch* batch) {
-  producer->open.erase(partition);
   const Status submitted = submit_locked(producer, batch, partition, batch->count, batch->metadata_bytes,
                                          batch->base_time_ns, batch->has_data ? batch->pieces.data() : nullptr,
                                          batch->has_data ? static_cast<uint32_t>(batch->pieces.size()) : 0);
+  // Without memory it stays open: the timer, the next event or the flush tries again.
+  if (submitted.code() == Code::OUT_OF_MEMORY) return submitted;
+  producer->open.erase(partition);
   if (submitted.ok()) return {};
   // Its events are lost to the caller: said by their receipts and by the flush.
   record_outcome_locked(producer, batch->number, {submitted, partition, 0, 0});
@@ -30,9 +33,9 @@ Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch
 
 void begin_linger_locked(weft_producer* producer) {
   if (producer->linger_armed) return;
-  producer->linger_armed = true;
   weft_job* job = producer->job;
   job->client->run([job, producer] { job->lane->arm(&producer->linger, producer->linger_ms * kNsPerMs); });
+  producer->linger_armed = true;
 }
 
 // The open batch of the partition with room for the event, making a new one if need be; waits while all are in flight.
@@ -68,8 +71,14 @@ Status find_room(weft_producer* producer, std::unique_lock<std::mutex>& lock, ui
       made->has_data = false;
       made->pieces.clear();
       made->base_time_ns = Clock::system().realtime_ns();
-      producer->open[partition] = made;
-      begin_linger_locked(producer);
+      try {
+        begin_linger_locked(producer);
+        producer->open[partition] = made;
+      } catch (...) {
+        made->with_caller = false;
+        producer->producer->give_back(made->batch);
+        throw;
+      }
       *batch = made;
       return {};
     }
@@ -119,7 +128,10 @@ void add_data(weft_batch* batch, const weft_piece* pieces, uint32_t piece_count,
 Status check_event(const weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
                    const weft_piece* pieces, uint32_t piece_count, uint64_t* total, uint64_t* copied) {
   const client::TopicRecord& topic = producer->producer->topic();
-  if (metadata == nullptr && metadata_length > 0) return Status(Code::INVALID_ARGUMENT, "metadata is NULL");
+  if (metadata == nullptr && metadata_length > 0) {
+    return Status(Code::INVALID_ARGUMENT, join_text("metadata of ", metadata_length, " bytes for topic '", topic.name,
+                                                    "' is NULL; give its address, or the length 0"));
+  }
   if (metadata_length > wire::kMetadataBytesMax) {
     return Status(Code::EVENT_TOO_LARGE,
                   join_text("metadata of ", metadata_length, " bytes is over the limit of ", wire::kMetadataBytesMax,
@@ -127,7 +139,7 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
   }
   if (partition >= 0 && static_cast<size_t>(partition) >= topic.slots.size()) {
     return Status(Code::PARTITION_RANGE, join_text("topic '", topic.name, "' has ", topic.slots.size(),
-                                                   " partitions; there is no partition ", partition));
+                                                   " partitions and no partition ", partition));
   }
   if (piece_count > wire::kBatchSegmentsMax) {
     return Status(Code::LIMIT,
@@ -171,9 +183,35 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
                             "', which holds ", limit, "; raise the topic's memory limit or use disk storage"));
   }
   if (topic.info.serializer == wire::Serializer::kJson) {
-    return check_json({static_cast<const char*>(metadata), metadata_length});
+    return check_json(topic.name, {static_cast<const char*>(metadata), metadata_length});
   }
   return {};
+}
+
+// For an event pushed without a partition, as the topic's selector has it; under the lock.
+Status choose_partition_locked(const weft_producer* producer, uint32_t* partition) {
+  const client::TopicRecord& topic = producer->producer->topic();
+  const std::string& selector = producer->selector;
+  const auto demand = [&](Code code, std::string_view why, std::string_view next) {
+    return Status(code, join_text("topic '", topic.name, "' has the partition selector '", selector, "', ", why,
+                                  "; push with weft_push_pieces and ", next));
+  };
+  if (selector.empty() || selector == "round-robin") {
+    *partition = producer->next_partition;
+    return {};
+  }
+  if (selector == "producer-rank") {
+    *partition = static_cast<uint32_t>(producer->job->place.rank) % static_cast<uint32_t>(topic.slots.size());
+    return {};
+  }
+  if (selector == "explicit") {
+    return demand(Code::INVALID_ARGUMENT, "which demands a partition with each event", "the partition");
+  }
+  if (selector == "key-hash") {
+    return demand(Code::INVALID_ARGUMENT, "which demands a key with each event",
+                  "the partition that weft_partition_of_key gives");
+  }
+  return demand(Code::UNSUPPORTED, "which needs a function of the program", "the partition that yours chooses");
 }
 
 Status push(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
@@ -184,10 +222,14 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
       check_event(producer, partition, metadata, metadata_length, pieces, piece_count, &total, &copied));
   std::unique_lock lock(producer->mutex);
   const uint32_t partition_count = static_cast<uint32_t>(producer->producer->topic().slots.size());
-  const uint32_t chosen = partition >= 0 ? static_cast<uint32_t>(partition) : producer->next_partition;
+  uint32_t chosen = static_cast<uint32_t>(partition);
+  if (partition < 0) WEFT_RETURN_IF_ERROR(choose_partition_locked(producer, &chosen));
   weft_batch* batch = nullptr;
   WEFT_RETURN_IF_ERROR(find_room(producer, lock, chosen, metadata_length, total, copied, piece_count, &batch));
   client::Arena& arena = *batch->batch->arena;
+  // Before the event is in: what follows throws nothing.
+  if (batch->pieces.capacity() < batch->pieces.size() + piece_count)
+    batch->pieces.reserve(batch->pieces.size() * 2 + piece_count);
   const uint32_t index = batch->count++;
   if (metadata_length > 0) std::memcpy(arena.metadata() + batch->metadata_bytes, metadata, metadata_length);
   batch->metadata_bytes += metadata_length;
@@ -204,7 +246,9 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
                     batch->extent_bytes >= kBatchExtentBytesSent;
   if (partition < 0 && (full || partition_count > 1))
     producer->next_partition = (producer->next_partition + 1) % partition_count;
-  return full ? submit_one_locked(producer, chosen, batch) : Status();
+  if (!full) return {};
+  const Status submitted = submit_one_locked(producer, chosen, batch);
+  return submitted.code() == Code::OUT_OF_MEMORY ? Status() : submitted;  // the event is in, and waits
 }
 }  // namespace
 
@@ -212,8 +256,9 @@ Status submit_open_locked(weft_producer* producer) {
   Status first_error;
   while (!producer->open.empty()) {
     const auto [partition, batch] = *producer->open.begin();
-    // It leaves producer->open in any case.
+    // It leaves producer->open, unless there is no memory.
     const Status submitted = submit_one_locked(producer, partition, batch);
+    if (submitted.code() == Code::OUT_OF_MEMORY) return submitted;
     if (first_error.ok()) first_error = submitted;
   }
   return first_error;
@@ -238,7 +283,7 @@ using namespace weft::library;
 extern "C" {
 
 int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region, uint64_t at,
-              uint64_t length, uint64_t* receipt) {
+              uint64_t length, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
   if (region == nullptr) {
     if (length > 0)
@@ -255,25 +300,41 @@ int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_l
   const weft_piece piece{region->memory + at, length, region};
   return report(push(producer, -1, metadata, metadata_length, &piece, 1, receipt));
 }
+WEFT_CATCH
 
 int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
-                     const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) {
+                     const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
-  if (pieces == nullptr && piece_count > 0) return report(weft::Code::INVALID_ARGUMENT, "pieces is NULL");
+  if (piece_count > 0) WEFT_CHECK_ARGUMENT(pieces);
   return report(
       push(producer, partition < 0 ? -1 : partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
+WEFT_CATCH
 
-int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id) {
+int weft_partition_of_key(const weft_producer* producer, const void* key, uint64_t length, int32_t* partition) {
+  WEFT_CHECK_HANDLE(producer);
+  WEFT_CHECK_ARGUMENT(partition);
+  if (length > 0) WEFT_CHECK_ARGUMENT(key);
+  const auto count = static_cast<uint32_t>(producer->producer->topic().slots.size());
+  *partition = static_cast<int32_t>(weft::crc32c({static_cast<const std::byte*>(key), length}) % count);
+  return WEFT_OK;
+}
+
+int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id) try {
   WEFT_CHECK_HANDLE(producer);
   const uint64_t number = receipt >> kReceiptIndexBits;
   const uint64_t index = receipt & ((1u << kReceiptIndexBits) - 1);
   const uint64_t deadline_ns = deadline_after(timeout_ms);
   std::unique_lock lock(producer->mutex);
-  if (number == 0 || number > producer->last_number) return report(weft::Code::INVALID_ARGUMENT, "no such receipt");
+  const std::string& topic = producer->producer->topic().name;
+  if (number == 0 || number > producer->last_number) {
+    return report(weft::Code::INVALID_ARGUMENT,
+                  weft::join_text("receipt ", receipt, " is not of this producer of topic '", topic,
+                                  "'; give a number that weft_push wrote for it"));
+  }
   // A batch that could not be sent is told by its own receipts and by weft_flush.
   const weft::Status submitted = submit_open_locked(producer);
-  static_cast<void>(submitted.ok());
+  if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
   while (true) {
     const auto found = producer->outcomes.find(number);
     if (found != producer->outcomes.end()) {
@@ -286,27 +347,31 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
                                                        " batches; wait for receipts sooner"));
     }
     if (!wait_until(producer->changed, lock, deadline_ns)) {
-      return report(weft::Code::TIMED_OUT, weft::join_text("the event was not acknowledged within ", timeout_ms,
-                                                           " ms; it is still under way"));
+      return report(weft::Code::TIMED_OUT,
+                    weft::join_text("the event of topic '", topic, "' was not acknowledged within ", timeout_ms,
+                                    " ms; it is still under way: wait again"));
     }
   }
 }
+WEFT_CATCH
 
-int weft_flush(weft_producer* producer, int64_t timeout_ms) {
+int weft_flush(weft_producer* producer, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(producer);
   const uint64_t deadline_ns = deadline_after(timeout_ms);
   std::unique_lock lock(producer->mutex);
-  const weft::Status submitted = submit_open_locked(producer);  // failures are in first_error
-  static_cast<void>(submitted.ok());
+  const weft::Status submitted = submit_open_locked(producer);  // other failures are in first_error
+  if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
   while (producer->outstanding > 0) {
     if (!wait_until(producer->changed, lock, deadline_ns)) {
-      return report(weft::Code::TIMED_OUT,
-                    weft::join_text(producer->outstanding, " batches were not acknowledged within ", timeout_ms,
-                                    " ms; they are still under way"));
+      return report(
+          weft::Code::TIMED_OUT,
+          weft::join_text(producer->outstanding, " batches of topic '", producer->producer->topic().name,
+                          "' were not acknowledged within ", timeout_ms, " ms; they are still under way: flush again"));
     }
   }
   const weft::Status error = std::exchange(producer->first_error, weft::Status());
   return report(error);
 }
+WEFT_CATCH
 
 }  // extern "C"

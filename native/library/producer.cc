@@ -1,6 +1,7 @@
 #include "library/producer.h"
 
 #include "library/echo.h"
+#include "library/json_text.h"
 #include "library/topic.h"
 
 namespace weft::library {
@@ -29,8 +30,10 @@ void on_linger(fabric::Timer* timer) {
   auto* producer = static_cast<weft_producer*>(timer->owner);
   const std::lock_guard lock(producer->mutex);
   producer->linger_armed = false;
-  const Status submitted = submit_open_locked(producer);  // failures are in first_error
-  static_cast<void>(submitted.ok());
+  const Status submitted = submit_open_locked(producer);  // other failures are in first_error
+  if (submitted.code() != Code::OUT_OF_MEMORY) return;
+  producer->linger_armed = true;
+  producer->job->lane->arm(timer, producer->linger_ms * kNsPerMs);
 }
 
 void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
@@ -45,15 +48,17 @@ void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
 }  // namespace
 
 weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms) {
-  auto* made = new weft_producer;
+  auto owned = std::make_unique<weft_producer>();
+  weft_producer* const made = owned.get();
   made->job = job;
   made->producer = std::move(producer);
   made->linger_ms = linger_ms;
+  made->selector = partition_selector_of(made->producer->topic().json);
   made->linger.owner = made;
   made->linger.fire = on_linger;
   const std::lock_guard lock(job->mutex);
   job->producers.insert(made);
-  return made;
+  return owned.release();
 }
 
 int close_producer(weft_producer* producer, int64_t timeout_ms) {
@@ -83,9 +88,9 @@ using weft::Status;
 extern "C" {
 
 int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
-                       weft_producer** producer) {
+                       weft_producer** producer) try {
   WEFT_CHECK_HANDLE(job);
-  if (producer == nullptr) return report(weft::Code::INVALID_ARGUMENT, "producer is NULL");
+  WEFT_CHECK_ARGUMENT(producer);
   *producer = nullptr;
   auto record = find_topic_and_wait(job, topic);
   if (!record.ok()) return report(record.status());
@@ -106,8 +111,9 @@ int weft_producer_open(weft_job* job, const char* topic, const weft_producer_opt
   });
   return report(waiter.wait(-1, "opening the producer"));  // has its own deadline
 }
+WEFT_CATCH
 
-int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) {
+int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
   uint32_t linger_ms = 0;
   Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
@@ -119,13 +125,15 @@ int weft_producer_open_async(weft_topic* topic, const weft_producer_options* opt
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_producer_close(weft_producer* producer, int64_t timeout_ms) {
+int weft_producer_close(weft_producer* producer, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(producer);
   return close_producer(producer, timeout_ms);
 }
+WEFT_CATCH
 
-int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
+int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
   WEFT_CHECK_HANDLE(producer);
   weft_job* job = producer->job;
   {
@@ -148,5 +156,6 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) {
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

@@ -35,6 +35,7 @@ struct weft_producer {
   weft_job* job = nullptr;
   std::shared_ptr<weft::client::Producer> producer;
   uint32_t linger_ms = 2;
+  std::string selector;  // of the topic, for events pushed without a partition; "" is round-robin
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;

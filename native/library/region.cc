@@ -43,15 +43,15 @@ int make_region(weft_job* job, void* memory, uint64_t length, bool owned, weft_r
     if (owned) munmap(memory, length);
     return report(registration.status());
   }
-  auto* made = new weft_region;
+  auto made = std::make_unique<weft_region>();
   made->job = job;
   made->memory = static_cast<std::byte*>(memory);
   made->length = length;
   made->owned = owned;
   made->registration = registration.take();
   const std::lock_guard lock(job->mutex);
-  job->regions.insert(made);
-  *region = made;
+  job->regions.insert(made.get());
+  *region = made.release();
   return WEFT_OK;
 }
 }  // namespace
@@ -67,15 +67,16 @@ using namespace weft::library;
 
 extern "C" {
 
-int weft_region_register(weft_job* job, void* memory, uint64_t length, weft_region** region) {
+int weft_region_register(weft_job* job, void* memory, uint64_t length, weft_region** region) try {
   WEFT_CHECK_HANDLE(job);
   if (memory == nullptr || length == 0 || region == nullptr) {
     return report(weft::Code::INVALID_ARGUMENT, "memory and region must not be NULL, length not 0");
   }
   return make_region(job, memory, length, false, region);
 }
+WEFT_CATCH
 
-int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region) {
+int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region) try {
   WEFT_CHECK_HANDLE(job);
   if (length == 0 || region == nullptr)
     return report(weft::Code::INVALID_ARGUMENT, "length must not be 0, region not NULL");
@@ -85,13 +86,19 @@ int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region) {
     return report(weft::Code::OUT_OF_MEMORY,
                   weft::join_text("mapping ", length, " bytes failed: ", weft::errno_text(errno)));
   }
-  return make_region(job, memory, length, true, region);
+  try {
+    return make_region(job, memory, length, true, region);
+  } catch (...) {
+    munmap(memory, length);
+    throw;
+  }
 }
+WEFT_CATCH
 
 void* weft_region_memory(const weft_region* region) { return is_handle(region) ? region->memory : nullptr; }
 uint64_t weft_region_length(const weft_region* region) { return is_handle(region) ? region->length : 0; }
 
-int weft_region_wait(weft_region* region, int64_t timeout_ms) {
+int weft_region_wait(weft_region* region, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(region);
   const weft::Status submitted = submit_open_batches_with(region);
   if (!submitted.ok()) return report(submitted);
@@ -105,8 +112,9 @@ int weft_region_wait(weft_region* region, int64_t timeout_ms) {
   }
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_region_release(weft_region* region) {
+int weft_region_release(weft_region* region) try {
   WEFT_CHECK_HANDLE(region);
   const weft::Status submitted = submit_open_batches_with(region);
   if (!submitted.ok()) return report(submitted);
@@ -125,5 +133,6 @@ int weft_region_release(weft_region* region) {
   destroy(region);
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

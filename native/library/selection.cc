@@ -45,7 +45,7 @@ Result<std::string> encode_selection(const weft_selection& selection, uint64_t d
 using namespace weft::library;
 
 extern "C" int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64_t* origin, const uint64_t* box_size,
-                        uint64_t item_bytes, weft_run* run, weft_run_level* levels) {
+                        uint64_t item_bytes, weft_run* run, weft_run_level* levels) try {
   const auto bad = [](std::string why) {
     return report(weft::Code::SELECTION_OUTSIDE, weft::join_text("the box is not in its array: ", why));
   };
@@ -79,3 +79,4 @@ extern "C" int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64
   run->start = start;
   return WEFT_OK;
 }
+WEFT_CATCH

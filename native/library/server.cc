@@ -167,9 +167,9 @@ using weft::Status;
 
 extern "C" {
 
-int weft_server_start(weft_job* job, const weft_server_options* options, weft_server** server) {
+int weft_server_start(weft_job* job, const weft_server_options* options, weft_server** server) try {
   WEFT_CHECK_HANDLE(job);
-  if (server == nullptr) return report(weft::Code::INVALID_ARGUMENT, "server is NULL");
+  WEFT_CHECK_ARGUMENT(server);
   *server = nullptr;
   if (!job->settings.server)
     return report(weft::Code::INVALID_ARGUMENT, "this rank joined as a client; join with the role server");
@@ -179,24 +179,30 @@ int weft_server_start(weft_job* job, const weft_server_options* options, weft_se
   weft_server_options all;
   const Status read = read_options(options, defaults, &all);
   if (!read.ok()) return report(read);
-  auto* made = new weft_server;
+  auto owned = std::make_unique<weft_server>();
+  weft_server* const made = owned.get();
   made->job = job;
-  const Status started = start(made, all);
-  if (!started.ok()) {
-    // Once the broker is the lane's handler it lives until the lane ends, in weft_close.
-    if (job->server != made) delete made;
-    return report(started);
+  Status started;
+  try {
+    started = start(made, all);
+  } catch (...) {
+    started = caught_status();
   }
+  // Once the broker is the lane's handler it lives until the lane ends, in weft_close.
+  if (job->server == made) static_cast<void>(owned.release());
+  if (!started.ok()) return report(started);
   *server = made;
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_stop(weft_server* server, int64_t timeout_ms) {
+int weft_server_stop(weft_server* server, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(server);
   return report(end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms));
 }
+WEFT_CATCH
 
-int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag) {
+int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag) try {
   WEFT_CHECK_HANDLE(server);
   // A thread of its own: it ends with file I/O, and neither the caller nor the progress thread may wait for that.
   // Joined in weft_close.
@@ -207,10 +213,11 @@ int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_describe(const weft_server* server, weft_server_facts* facts) {
+int weft_server_describe(const weft_server* server, weft_server_facts* facts) try {
   WEFT_CHECK_HANDLE(server);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   weft_server_facts all{};
   all.size = sizeof all;
   all.slot = server->slot;
@@ -221,5 +228,6 @@ int weft_server_describe(const weft_server* server, weft_server_facts* facts) {
   *facts = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

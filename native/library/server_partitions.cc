@@ -62,7 +62,7 @@ using weft::Status;
 
 extern "C" {
 
-int weft_server_topic_put(weft_server* server, const weft_server_topic* topic) {
+int weft_server_topic_put(weft_server* server, const weft_server_topic* topic) try {
   WEFT_CHECK_HANDLE(server);
   const weft_server_topic defaults{};
   weft_server_topic all;
@@ -85,15 +85,17 @@ int weft_server_topic_put(weft_server* server, const weft_server_topic* topic) {
   server->broker->put_topic(std::move(entry));
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_topic_remove(weft_server* server, const char* name) {
+int weft_server_topic_remove(weft_server* server, const char* name) try {
   WEFT_CHECK_HANDLE(server);
-  if (name == nullptr) return report(weft::Code::INVALID_ARGUMENT, "name is NULL");
+  WEFT_CHECK_ARGUMENT(name);
   server->broker->remove_topic(name);
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_partition_open_async(weft_server* server, const weft_server_partition* partition, uint64_t tag) {
+int weft_server_partition_open_async(weft_server* server, const weft_server_partition* partition, uint64_t tag) try {
   WEFT_CHECK_HANDLE(server);
   Result<weft::broker::PartitionSpec> spec = read_spec(server, partition);
   if (!spec.ok()) return report(spec.status());
@@ -110,9 +112,10 @@ int weft_server_partition_open_async(weft_server* server, const weft_server_part
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
 int weft_server_partition_close_async(weft_server* server, const uint8_t uuid[16], uint32_t partition, int remove,
-                                      uint64_t tag) {
+                                      uint64_t tag) try {
   WEFT_CHECK_HANDLE(server);
   weft_job* job = server->job;
   server->broker->close_partition(read_uuid(uuid), partition, remove != 0, [job, tag](Status closed) {
@@ -120,21 +123,24 @@ int weft_server_partition_close_async(weft_server* server, const uint8_t uuid[16
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_partition_describe(weft_server* server, const uint8_t uuid[16], uint32_t partition, char** json) {
+int weft_server_partition_describe(weft_server* server, const uint8_t uuid[16], uint32_t partition, char** json) try {
   WEFT_CHECK_HANDLE(server);
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+  WEFT_CHECK_ARGUMENT(json);
   Result<std::string> text = server->broker->describe_partition(read_uuid(uuid), partition);
   if (!text.ok()) return report(text.status());
   *json = copy_text(text.value());
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_server_control_reply(weft_server* server, uint64_t tag, int32_t code, const char* text, uint64_t length) {
+int weft_server_control_reply(weft_server* server, uint64_t tag, int32_t code, const char* text, uint64_t length) try {
   WEFT_CHECK_HANDLE(server);
   server->broker->control_reply(tag, static_cast<weft::Code>(code),
                                 text == nullptr ? std::string() : std::string(text, length));
   return WEFT_OK;
 }
+WEFT_CATCH
 
 }  // extern "C"

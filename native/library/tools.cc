@@ -13,22 +13,25 @@ using weft::Status;
 
 extern "C" {
 
-int weft_log_verify(const char* data, void (*report_one)(void* context, const char* json), void* context) {
-  if (data == nullptr || report_one == nullptr) return report(weft::Code::INVALID_ARGUMENT, "data or report is NULL");
+int weft_log_verify(const char* data, void (*report_one)(void* context, const char* json), void* context) try {
+  WEFT_CHECK_ARGUMENT(data);
+  WEFT_CHECK_ARGUMENT(report_one);
   return report(weft::log::verify_data_directory(weft::log::FileSystem::real(), data,
                                                  [&](const weft::log::PartitionVerification& verification) {
                                                    report_one(context, verification_json(verification).c_str());
                                                    return true;
                                                  }));
 }
+WEFT_CATCH
 
-int weft_doctor(char** json) {
-  if (json == nullptr) return report(weft::Code::INVALID_ARGUMENT, "json is NULL");
+int weft_doctor(char** json) try {
+  WEFT_CHECK_ARGUMENT(json);
   Result<std::unique_ptr<weft::fabric::Lane>> lane = weft::fabric::Lane::open({});
   if (!lane.ok()) return report(lane.status());
   *json = copy_text(doctor_json(lane.value()->describe()));
   return WEFT_OK;
 }
+WEFT_CATCH
 
 void weft_prepare_exit(void) { weft::fabric::begin_exit(5000); }
 

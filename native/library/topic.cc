@@ -1,6 +1,7 @@
 #include "library/topic.h"
 
 #include "library/echo.h"
+#include "library/json_text.h"
 
 namespace weft::library {
 
@@ -14,9 +15,8 @@ void find_topic(weft_job* job, const std::string& name, std::function<void(Topic
   });
 }
 
-TopicResult find_topic_and_wait(weft_job* job, const char* name) {
-  if (name == nullptr) return Status(Code::INVALID_ARGUMENT, "the topic's name is NULL");
-  WEFT_RETURN_IF_ERROR(wire::check_name("topic", name));
+namespace {
+TopicResult look_up_and_wait(weft_job* job, const char* name) {
   Waiter waiter;
   std::shared_ptr<const client::TopicRecord> found;
   find_topic(job, name, [&](TopicResult record) {
@@ -24,6 +24,23 @@ TopicResult find_topic_and_wait(weft_job* job, const char* name) {
     waiter.set(record.status());
   });
   WEFT_RETURN_IF_ERROR(waiter.wait(-1, "the look-up"));  // has its own deadline
+  return found;
+}
+}  // namespace
+
+TopicResult find_topic_and_wait(weft_job* job, const char* name) {
+  if (name == nullptr) return Status(Code::INVALID_ARGUMENT, "the topic's name is NULL; give the name of a topic");
+  WEFT_RETURN_IF_ERROR(wire::check_name("topic", name));
+  TopicResult found = look_up_and_wait(job, name);
+  if (found.ok() || found.status().code() != Code::TOPIC_UNKNOWN || !job->client) return found;
+  // With several slots clients are in before slot 0 has created the topics of its configuration: its control plane
+  // answers once they are there. Where there is none, it says so after the time limit, or names the topics there are.
+  Waiter waiter;
+  job->client->control(0, topic_describe_request(name), job->settings.timeout_ms,
+                       [&waiter](Result<std::string> reply) { waiter.set(reply.status()); });
+  const Status answered = waiter.wait(-1, "the control request");  // has its own deadline
+  if (answered.ok()) return look_up_and_wait(job, name);
+  if (answered.code() == Code::TOPIC_UNKNOWN) return answered;
   return found;
 }
 
@@ -44,17 +61,18 @@ using weft::Status;
 
 extern "C" {
 
-int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) {
+int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) try {
   WEFT_CHECK_HANDLE(job);
-  if (topic == nullptr) return report(weft::Code::INVALID_ARGUMENT, "topic is NULL");
+  WEFT_CHECK_ARGUMENT(topic);
   *topic = nullptr;
   TopicResult record = find_topic_and_wait(job, name);
   if (!record.ok()) return report(record.status());
   *topic = make_topic(job, record.take());
   return WEFT_OK;
 }
+WEFT_CATCH
 
-int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) {
+int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) try {
   WEFT_CHECK_HANDLE(job);
   const Status checked = name == nullptr ? Status(weft::Code::INVALID_ARGUMENT, "the topic's name is NULL")
                                          : weft::wire::check_name("topic", name);
@@ -65,6 +83,7 @@ int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) {
   });
   return WEFT_OK;
 }
+WEFT_CATCH
 
 void weft_topic_close(weft_topic* topic) {
   if (!is_handle(topic)) return;
@@ -76,9 +95,9 @@ void weft_topic_close(weft_topic* topic) {
   delete topic;
 }
 
-int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) {
+int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) try {
   WEFT_CHECK_HANDLE(topic);
-  if (facts == nullptr) return report(weft::Code::INVALID_ARGUMENT, "facts is NULL");
+  WEFT_CHECK_ARGUMENT(facts);
   const weft::client::TopicRecord& record = *topic->record;
   weft_topic_facts all{};
   all.size = sizeof all;
@@ -94,20 +113,21 @@ int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts) {
   *facts = all;
   return WEFT_OK;
 }
+WEFT_CATCH
 
 static Status query(weft_topic* topic, uint32_t partition,
                     std::function<void(Result<weft::client::PartitionFacts>)> done) {
   const weft::client::TopicRecord& record = *topic->record;
   if (partition >= record.slots.size()) {
     return Status(weft::Code::PARTITION_RANGE, weft::join_text("topic '", record.name, "' has ", record.slots.size(),
-                                                               " partitions; there is no partition ", partition));
+                                                               " partitions and no partition ", partition));
   }
   if (!topic->job->client) return Status(weft::Code::UNSUPPORTED, "a job in echo mode has no partitions");
   topic->job->client->query(record.info.topic, partition, record.slots[partition], std::move(done));
   return {};
 }
 
-int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag) {
+int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
   weft_job* job = topic->job;
   return report(query(topic, partition, [job, tag](Result<weft::client::PartitionFacts> facts) {
@@ -121,8 +141,9 @@ int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t t
     job->completions.push(completion);
   }));
 }
+WEFT_CATCH
 
-int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end) {
+int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end) try {
   WEFT_CHECK_HANDLE(topic);
   Waiter waiter;
   weft::client::PartitionFacts found;
@@ -136,5 +157,6 @@ int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_
   if (status.ok() && visible_end != nullptr) *visible_end = found.visible_end;
   return report(status);
 }
+WEFT_CATCH
 
 }  // extern "C"

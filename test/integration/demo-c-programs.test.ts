@@ -48,7 +48,7 @@ test("an error says what, why and what to do, and ends with a status", async () 
   const server = await place.serve(["--data", "./weft"]);
   const unknown = run("producer", ["nowhere", "1"], server.facts.group);
   expect(unknown.status).toBe(1);
-  expect(unknown.words).toMatch(/^example_producer: WEFT_TOPIC_UNKNOWN: .*nowhere/);
+  expect(unknown.words).toMatch(/^WEFT_TOPIC_UNKNOWN: .*nowhere/);
   const missing = run("consumer", ["heat", "1"], place.path("absent"));
   expect(missing.status).toBe(1);
   expect(missing.words).toMatch(/WEFT_GROUP_MISSING/);

@@ -6,7 +6,8 @@
  * begin with their size (WEFT_..._DEFAULT fills it), so that they may grow. Times are in milliseconds, int64;
  * WEFT_FOREVER waits without limit, 0 does not wait. Handles may be used from any thread; a producer or consumer
  * serialises its callers. Closing one while another thread uses it is an error of the program. Calls are local unless
- * they say collective. The library prints nothing. Calls ending in _async return at once; their outcome is a
+ * they say collective. The library prints nothing, and throws nothing: a call that cannot have the memory it needs
+ * returns WEFT_OUT_OF_MEMORY. Calls ending in _async return at once; their outcome is a
  * weft_completion (weft_poll) with the caller's tag.
  */
 #ifndef WEFTLINE_WEFTLINE_H
@@ -51,6 +52,14 @@ WEFT_API const char* weft_code_meaning(int code);
 WEFT_API const char* weft_code_next(int code);
 WEFT_API int weft_code_can_retry(int code);
 WEFT_API uint32_t weft_abi_version(void);
+/* For small programs: the call, or its words on stderr and exit(1). It includes nothing: use stdio.h and stdlib.h. */
+#define WEFT_TRY(call)                                \
+  do {                                                \
+    if ((call) != WEFT_OK) {                          \
+      fprintf(stderr, "%s\n", weft_error_text(NULL)); \
+      exit(1);                                        \
+    }                                                 \
+  } while (0)
 
 /* ---- job ------------------------------------------------------------------------------------------------------- */
 
@@ -79,7 +88,8 @@ WEFT_API int weft_join(int64_t world, const weft_join_options* options, weft_job
 WEFT_API int weft_attach(const char* group, const weft_join_options* options, weft_job** job);
 /* Leaves. After weft_join it is collective over its communicator, with a deadline (WEFT_RANK_LOST: others did not
  * come); MPI is finalized only on ranks where Weftline initialised it. Open producers and consumers of the job are
- * closed. NULL is fine. */
+ * closed. Time limits: 30 s for the flush of each producer, 60 s to stop a hosted server, 10 s for MPI to be finalized.
+ * NULL is fine. */
 WEFT_API int weft_close(weft_job* job);
 
 typedef struct weft_job_facts {
@@ -97,6 +107,7 @@ typedef struct weft_job_facts {
   const char* group; /* group directory, "" if none */
   uint8_t job_id[16];
 } weft_job_facts;
+/* Fills `facts`; its texts are valid while the job is open. Any thread. */
 WEFT_API int weft_job_describe(const weft_job* job, weft_job_facts* facts);
 /* The communicator of all ranks that joined under the same name, for the program's own use: MPI_Comm_f2c of it. It is
  * freed by weft_close. -1 in a world of one without MPI. */
@@ -110,6 +121,7 @@ WEFT_API void weft_free(void* memory);
  * buffers stay the caller's and must live until then. All on the thread that joined. */
 typedef struct weft_communicator weft_communicator;
 typedef struct weft_collective weft_collective;
+/* A communicator of all ranks of the join, of its own. Collective, blocking. WEFT_UNSUPPORTED after weft_attach. */
 WEFT_API int weft_communicator_world(weft_job* job, weft_communicator** communicator);
 /* Collective over `parent`; blocking for as long as the others take to call it. color < 0: not a member (NULL is
  * returned). */
@@ -118,9 +130,13 @@ WEFT_API int weft_communicator_split(weft_communicator* parent, int color, int k
  */
 WEFT_API int weft_communicator_split_start(weft_communicator* parent, int color, int key,
                                            weft_communicator** communicator, weft_collective** collective);
+/* This process's rank in it and how many there are; either may be NULL. Local. */
 WEFT_API int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size);
+/* Collective: after all collectives on it have ended. */
 WEFT_API int weft_communicator_free(weft_communicator* communicator);
+/* Complete once every rank has started it. */
 WEFT_API int weft_barrier_start(weft_communicator* communicator, weft_collective** collective);
+/* `length` bytes of rank `root` into `bytes` of all others; the same length and root on every rank. */
 WEFT_API int weft_broadcast_start(weft_communicator* communicator, void* bytes, uint64_t length, int32_t root,
                                   weft_collective** collective);
 /* `from` of `length` bytes on every rank, into `into` of size * length bytes. */
@@ -171,14 +187,19 @@ WEFT_API int weft_set_wake(weft_job* job, void (*wake)(void* context), void* con
 /* A request to the control plane of a slot (JSON in, JSON out; docs/formats/control.md). */
 WEFT_API int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
                                 uint64_t tag);
+/* Waits for the reply, at most timeout_ms (WEFT_FOREVER: the longest that the protocol knows, 49 days). `reply` (may be
+ * NULL): the JSON, for weft_free. The control plane's own codes; WEFT_LIMIT over 48 KiB. */
 WEFT_API int weft_control(weft_job* job, uint32_t slot, const char* json, uint64_t length, int64_t timeout_ms,
                           char** reply);
 
 /* Creates a topic. `config`: JSON such as {"partitions":2,"durability":"synced"}; NULL for defaults. WEFT_TOPIC_EXISTS.
  */
 WEFT_API int weft_topic_create(weft_job* job, const char* name, const char* config, int64_t timeout_ms);
+/* Looks the topic up. WEFT_TOPIC_UNKNOWN, after slot 0 has created what its configuration names (at most timeout_ms of
+ * the join). weft_topic_open_async asks once: it does not wait for slot 0. */
 WEFT_API int weft_topic_open(weft_job* job, const char* name, weft_topic** topic);
 WEFT_API int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag);
+/* Its producers and consumers stay open. NULL is fine. */
 WEFT_API void weft_topic_close(weft_topic* topic);
 typedef struct weft_topic_facts {
   uint32_t size;
@@ -192,8 +213,11 @@ typedef struct weft_topic_facts {
   const char* name;
   const char* json; /* the topic's whole description; valid while the handle is open */
 } weft_topic_facts;
+/* Fills `facts` from what the look-up said. Local. */
 WEFT_API int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts);
 WEFT_API int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag);
+/* The first offset that is stored and the one behind the last visible event, as its server says now; either may be
+ * NULL. At most timeout_ms of the join. WEFT_PARTITION_RANGE, WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end);
 
 /* ---- memory that the library may reference -------------------------------------------------------------------------
@@ -203,6 +227,7 @@ WEFT_API int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_
 WEFT_API int weft_region_register(weft_job* job, void* memory, uint64_t length, weft_region** region);
 /* Memory that the library owns, page aligned and registered. */
 WEFT_API int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region);
+/* Its first byte and its length in bytes; NULL and 0 when it is no region. */
 WEFT_API void* weft_region_memory(const weft_region* region);
 WEFT_API uint64_t weft_region_length(const weft_region* region);
 /* Waits until no event pushed from the region is under way (closes its open batch first). */
@@ -225,6 +250,8 @@ typedef struct weft_producer_options {
 #define WEFT_PRODUCER_OPTIONS_DEFAULT \
   { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 4, 2 }
 
+/* Opens all partitions of the topic; at most timeout_ms of the join. WEFT_TOPIC_UNKNOWN; WEFT_UNSUPPORTED when the
+ * topic demands JavaScript (unless it allows unvalidated events); WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
                                 weft_producer** producer);
 WEFT_API int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag);
@@ -239,9 +266,10 @@ typedef struct weft_event_id {
 } weft_event_id;
 
 /* One event: metadata (JSON text or raw bytes, as the topic says; copied) and `length` bytes of data at `at` in the
- * region (not copied: the server reads it) or, with region NULL, none. partition -1 in weft_push_to: round robin.
- * `receipt` (may be NULL): a number for weft_receipt_wait. Blocks while all batches are in flight (at most
- * delivery_timeout_ms, then WEFT_BUSY). */
+ * region (not copied: the server reads it) or, with region NULL, none. The partition is what the topic's selector
+ * says: round-robin and producer-rank here; the others want weft_push_pieces with a partition (WEFT_INVALID_ARGUMENT
+ * for explicit and key-hash, WEFT_UNSUPPORTED for custom and same-node). `receipt` (may be NULL): a number for
+ * weft_receipt_wait. Blocks while all batches are in flight (at most delivery_timeout_ms, then WEFT_BUSY). */
 WEFT_API int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region,
                        uint64_t at, uint64_t length, uint64_t* receipt);
 typedef struct weft_piece {
@@ -249,10 +277,15 @@ typedef struct weft_piece {
   uint64_t length;
   weft_region* region; /* that holds the address; NULL: registered for this use */
 } weft_piece;
-/* Data as a list of pieces, joined in order into one event's data. */
+/* Data as a list of pieces, joined in order into one event's data. `partition` -1: as in weft_push; any other is taken
+ * whatever the topic's selector is. */
 WEFT_API int weft_push_pieces(weft_producer* producer, int32_t partition, const void* metadata,
                               uint64_t metadata_length, const weft_piece* pieces, uint32_t piece_count,
                               uint64_t* receipt);
+/* The partition of a key, as TypeScript's key-hash chooses it: CRC32C of its bytes modulo the number of partitions. */
+WEFT_API int weft_partition_of_key(const weft_producer* producer, const void* key, uint64_t length, int32_t* partition);
+/* Waits until the event is acknowledged at the topic's durability; `id` (may be NULL): where it is. The batch's code
+ * when it was not stored; WEFT_TIMED_OUT: it is still under way; WEFT_LIMIT: forgotten, after 4,096 later batches. */
 WEFT_API int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout_ms, weft_event_id* id);
 /* Sends what is open and waits until all is acknowledged at the topic's durability; the first failed batch's code,
  * once. */
@@ -274,7 +307,9 @@ typedef struct weft_batch_memory {
 /* A free batch; WEFT_BUSY when all of the producer's are in flight. Belongs to the caller until submitted or cancelled.
  */
 WEFT_API int weft_batch_open(weft_producer* producer, weft_batch** batch);
+/* The memory to write into, valid until the batch is submitted or cancelled. */
 WEFT_API int weft_batch_describe(weft_batch* batch, weft_batch_memory* memory);
+/* Gives it back without sending it. */
 WEFT_API int weft_batch_cancel(weft_batch* batch);
 typedef struct weft_batch_piece {
   const void* address; /* in the batch's own `data`, in a region, or any memory that stays until the completion */
@@ -313,9 +348,13 @@ typedef struct weft_consumer_options {
 #define WEFT_CONSUMER_OPTIONS_DEFAULT \
   { sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304) }
 
+/* Opens a stream for each partition, and events begin to come; at most timeout_ms of the join. WEFT_TOPIC_UNKNOWN,
+ * WEFT_PARTITION_RANGE, WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
                                 weft_consumer** consumer);
 WEFT_API int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag);
+/* Ends its streams and frees it: frames and events of it end. What was not committed is read again by the next consumer
+ * of its name. NULL is fine. */
 WEFT_API int weft_consumer_close(weft_consumer* consumer);
 WEFT_API int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag);
 
@@ -393,11 +432,13 @@ typedef struct weft_event {
   uint32_t reserved;
   uint64_t time_ns;        /* the producer's */
   uint64_t append_time_ns; /* the server's */
-  const uint8_t* metadata; /* valid until the next weft_pull on this consumer */
+  const uint8_t* metadata; /* valid until the next weft_pull on this consumer, by any thread, whatever it returns */
   uint64_t metadata_length;
   uint64_t data_length;
 } weft_event;
-/* The next event of any partition; WEFT_TIMED_OUT loses nothing. */
+/* The next event of any partition; WEFT_TIMED_OUT loses nothing. Threads take turns, and the time limit covers the wait
+ * for one's turn. Threads that share a consumer copy the metadata before any of them pulls again: simpler is a consumer
+ * for each. */
 WEFT_API int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event);
 
 #ifdef __cplusplus

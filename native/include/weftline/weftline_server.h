@@ -50,6 +50,7 @@ typedef struct weft_server_facts {
   const char* data;
   const char* group;
 } weft_server_facts;
+/* Fills `facts`; its texts are valid while the job is open. Any thread. */
 WEFT_API int weft_server_describe(const weft_server* server, weft_server_facts* facts);
 
 /* Topics that clients may look up at this slot (slot 0 has all). Replaces an entry of the same name. */
@@ -63,7 +64,9 @@ typedef struct weft_server_topic {
   uint64_t event_data_bytes_max;
   const char* json;
 } weft_server_topic;
+/* Copies all of `topic`. WEFT_INVALID_ARGUMENT for modes that do not go together. */
 WEFT_API int weft_server_topic_put(weft_server* server, const weft_server_topic* topic);
+/* Clients no longer find it; its partitions stay until they are closed. */
 WEFT_API int weft_server_topic_remove(weft_server* server, const char* name);
 
 /* A partition of this slot. */

@@ -64,6 +64,31 @@ TEST_P(EachTransport, MessagesOfManySizesArriveWholeAndInOrder) {
   EXPECT_EQ(transport, GetParam());
 }
 
+// Lanes of one process live and end together: they send no heartbeats.
+class EachSilentTransport : public EachTransport {};
+INSTANTIATE_TEST_SUITE_P(Fabric, EachSilentTransport, testing::Values("tcp", "shm"), test_name);
+
+// An idle peer stays, since its lane says that it lives; one whose lane does not is lost at the limit.
+TEST_P(EachSilentTransport, AnIdlePeerStaysForItsHeartbeatsOnly) {
+  LaneOptions options = options_for(GetParam());
+  options.peer_timeout_ms = 600;
+  options.heartbeat_ms = 100;
+  server_ = std::make_unique<LaneHost>(options);
+  client_ = std::make_unique<LaneHost>(options);
+  start();
+  EXPECT_FALSE(client_->is_lost(peer_, 3000)) << client_->loss(peer_).reason.text();
+  EXPECT_TRUE(client_->send(peer_, "still there").ok());
+  ASSERT_TRUE(server_->wait([&] { return server_->messages_[back_].size() == 1; }));
+
+  client_ = std::make_unique<LaneHost>(options);
+  options.peer_timeout_ms = 60'000;
+  options.heartbeat_ms = 30'000;
+  server_ = std::make_unique<LaneHost>(options);
+  start();
+  EXPECT_TRUE(client_->is_lost(peer_));
+  EXPECT_EQ(client_->loss(peer_).reason.code(), Code::PEER_LOST) << client_->loss(peer_).reason.text();
+}
+
 TEST_P(EachTransport, MessageAboveTheLimitIsRefused) {
   start();
   EXPECT_EQ(client_->send(peer_, std::string(64 * 1024 + 1, 'x')).code(), Code::LIMIT);

@@ -1,8 +1,11 @@
 // The whole way of an event through the C API: a server hosted in this process, clients attached to it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -12,8 +15,10 @@
 
 namespace {
 
+using weft_test::ControlPlane;
 using weft_test::Server;
 using weft_test::TemporaryFolder;
+using weft_test::TopicPlan;
 
 constexpr int64_t kTimeoutMs = 20'000;
 
@@ -129,6 +134,9 @@ TEST(CApiConsumer, ContinuesAfterItsCommittedEventAcrossARestart) {
 TEST(CApiInput, BadInputGetsItsCode) {
   TemporaryFolder folder;
   Server server(folder.path(), {{"t"}, {"small", 1, 1, 0, 0, 0, 1u << 20}, {"js", 1, 0, 1, 0, 1}});
+  const ControlPlane control(server, [](const std::string&) -> std::pair<int, std::string> {
+    return {WEFT_TOPIC_UNKNOWN, "there is no topic 'nowhere'"};
+  });
   Client client(server.group());
   weft_producer* producer = nullptr;
   EXPECT_EQ(weft_producer_open(client.job, "nowhere", nullptr, &producer), WEFT_TOPIC_UNKNOWN);
@@ -155,6 +163,198 @@ TEST(CApiInput, BadInputGetsItsCode) {
   EXPECT_EQ(weft_flush(reinterpret_cast<weft_producer*>(consumer), 0), WEFT_WRONG_HANDLE);
   weft_job* nobody = nullptr;
   EXPECT_EQ(weft_attach((folder.path() + "/absent").c_str(), nullptr, &nobody), WEFT_GROUP_MISSING);
+}
+
+// An event without a partition goes where the topic's selector says, or is refused: never round robin instead.
+TEST(CApiPartitions, AreWhatTheTopicsSelectorSays) {
+  const auto topic = [](const char* selector) {
+    return TopicPlan{selector, 3, 0, 1, 1, 0, 0, std::string(R"({"partitionSelector":")") + selector + "\"}"};
+  };
+  TemporaryFolder folder;
+  Server server(folder.path(), {topic("round-robin"), topic("producer-rank"), topic("explicit"), topic("key-hash"),
+                                topic("same-node"), topic("custom")});
+  Client client(server.group());
+  const auto partitions_of = [&](const char* name, int32_t partition) {
+    weft_producer* producer = nullptr;
+    EXPECT_WEFT_OK(weft_producer_open(client.job, name, nullptr, &producer));
+    std::vector<uint32_t> partitions;
+    for (int i = 0; i < 3; ++i) {
+      uint64_t receipt = 0;
+      weft_event_id id;
+      EXPECT_WEFT_OK(weft_push_pieces(producer, partition, "1", 1, nullptr, 0, &receipt)) << name;
+      EXPECT_WEFT_OK(weft_receipt_wait(producer, receipt, kTimeoutMs, &id));
+      partitions.push_back(id.partition);
+    }
+    EXPECT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+    return partitions;
+  };
+  EXPECT_EQ(partitions_of("round-robin", -1), (std::vector<uint32_t>{0, 1, 2}));
+  EXPECT_EQ(partitions_of("producer-rank", -1), (std::vector<uint32_t>{0, 0, 0}));
+  for (const char* name : {"explicit", "key-hash", "same-node", "custom"}) {
+    weft_producer* producer = nullptr;
+    ASSERT_WEFT_OK(weft_producer_open(client.job, name, nullptr, &producer));
+    const bool needs_function = name[0] == 's' || name[0] == 'c';
+    EXPECT_EQ(weft_push(producer, "1", 1, nullptr, 0, 0, nullptr),
+              needs_function ? WEFT_UNSUPPORTED : WEFT_INVALID_ARGUMENT);
+    const std::string text = weft_error_text(client.job);
+    EXPECT_NE(text.find(name), std::string::npos) << text;
+    EXPECT_NE(text.find("; push with weft_push_pieces"), std::string::npos) << text;
+    EXPECT_EQ(partitions_of(name, 2), (std::vector<uint32_t>{2, 2, 2}));
+    int32_t partition = -1;
+    // CRC32C's check value, 0xE3069283, is 3808858755.
+    ASSERT_WEFT_OK(weft_partition_of_key(producer, "123456789", 9, &partition));
+    EXPECT_EQ(partition, static_cast<int32_t>(3808858755u % 3));
+  }
+}
+
+// Slot 0 lets clients in while it still creates the topics of its configuration.
+TEST(CApiTopic, ThatSlot0StillCreatesIsWaitedFor) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {});
+  Client client(server.group());
+  std::vector<std::string> asked;
+  const ControlPlane control(server, [&](const std::string& request) -> std::pair<int, std::string> {
+    asked.push_back(request);
+    if (request.find("late") == std::string::npos)
+      return {WEFT_TOPIC_UNKNOWN, "there is no such topic; there are: late"};
+    server.add({"late"});
+    return {WEFT_OK, "{}"};
+  });
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "late", nullptr, &producer));
+  ASSERT_WEFT_OK(weft_push(producer, "1", 1, nullptr, 0, 0, nullptr));
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  weft_topic* topic = nullptr;
+  EXPECT_EQ(weft_topic_open(client.job, "never", &topic), WEFT_TOPIC_UNKNOWN);
+  EXPECT_NE(std::string(weft_error_text(client.job)).find("there are: late"), std::string::npos)
+      << weft_error_text(client.job);
+  EXPECT_EQ(asked, (std::vector<std::string>{R"({"op":"topic.describe","name":"late"})",
+                                             R"({"op":"topic.describe","name":"never"})"}));
+}
+
+TEST(CApiControl, RequestsReachTheControlPlaneAndItsAnswersTheCaller) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {});
+  Client client(server.group());
+  std::string last;  // read only after the answer
+  {
+    const ControlPlane control(server, [&](const std::string& request) -> std::pair<int, std::string> {
+      last = request;
+      if (request.find("ping") != std::string::npos) return {WEFT_OK, R"({"slot":0})"};
+      if (request.find("taken") != std::string::npos) return {WEFT_TOPIC_EXISTS, "topic 'taken' is there; open it"};
+      server.add({"made", 2});
+      return {WEFT_OK, "{}"};
+    });
+    char* reply = nullptr;
+    ASSERT_WEFT_OK(weft_control(client.job, 0, R"({"op":"ping"})", 13, kTimeoutMs, &reply));
+    EXPECT_EQ(last, R"({"op":"ping"})");
+    EXPECT_EQ(std::string(reply), R"({"slot":0})");
+    weft_free(reply);
+    EXPECT_EQ(weft_topic_create(client.job, "taken", nullptr, kTimeoutMs), WEFT_TOPIC_EXISTS);
+    EXPECT_NE(std::string(weft_error_text(client.job)).find("'taken'"), std::string::npos);
+    EXPECT_EQ(last, R"({"op":"topic.create","name":"taken","config":{}})");
+    ASSERT_WEFT_OK(weft_topic_create(client.job, "made", R"({"partitions":2})", kTimeoutMs));
+    EXPECT_EQ(last, R"({"op":"topic.create","name":"made","config":{"partitions":2}})");
+    weft_topic* topic = nullptr;
+    ASSERT_WEFT_OK(weft_topic_open(client.job, "made", &topic));
+    weft_topic_facts facts;
+    ASSERT_WEFT_OK(weft_topic_describe(topic, &facts));
+    EXPECT_EQ(facts.partition_count, 2u);
+    weft_topic_close(topic);
+  }
+  EXPECT_EQ(weft_topic_create(client.job, "made", "[1]", kTimeoutMs), WEFT_CONFIG_INVALID);
+  EXPECT_EQ(weft_topic_create(client.job, "../made", nullptr, kTimeoutMs), WEFT_INVALID_ARGUMENT);
+  const std::string large(64 * 1024, ' ');
+  EXPECT_EQ(weft_control(client.job, 0, large.data(), large.size(), kTimeoutMs, nullptr), WEFT_LIMIT);
+  // Nobody answers any more.
+  EXPECT_EQ(weft_control(client.job, 0, "{}", 2, 200, nullptr), WEFT_TIMED_OUT);
+}
+
+// Stopped in the middle of large batches: what it has is finished, and what was acknowledged is there afterwards.
+TEST(CApiServer, StopsWithBatchesUnderWayAndKeepsWhatItAcknowledged) {
+  constexpr uint64_t kBytes = 8 << 20;
+  TemporaryFolder folder;
+  auto server = std::make_unique<Server>(folder.path(), std::vector<TopicPlan>{{"t", 1, 0, 2}});
+  std::vector<uint64_t> acknowledged;
+  {
+    weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+    options.delivery_timeout_ms = 2000;
+    weft_job* job = nullptr;
+    ASSERT_WEFT_OK(weft_attach(server->group().c_str(), &options, &job));
+    weft_producer* producer = nullptr;
+    ASSERT_WEFT_OK(weft_producer_open(job, "t", nullptr, &producer));
+    weft_region* region = nullptr;
+    ASSERT_WEFT_OK(weft_region_allocate(job, kBytes, &region));
+    std::memset(weft_region_memory(region), 7, kBytes);
+    std::vector<uint64_t> receipts(4);
+    for (uint64_t& receipt : receipts) ASSERT_WEFT_OK(weft_push(producer, "1", 1, region, 0, kBytes, &receipt));
+    ASSERT_WEFT_OK(weft_receipt_wait(producer, receipts[0], kTimeoutMs, nullptr));
+    // The others are under way.
+    EXPECT_WEFT_OK(weft_server_stop(server->server, kTimeoutMs));
+    EXPECT_WEFT_OK(weft_server_stop(server->server, kTimeoutMs));
+    for (const uint64_t receipt : receipts) {
+      weft_event_id id;
+      if (weft_receipt_wait(producer, receipt, kTimeoutMs, &id) == WEFT_OK) acknowledged.push_back(id.offset);
+    }
+    const int closed = weft_close(job);
+    EXPECT_TRUE(closed == WEFT_OK || acknowledged.size() < receipts.size()) << weft_error_text(nullptr);
+  }
+  ASSERT_FALSE(acknowledged.empty());
+  EXPECT_FALSE(std::filesystem::exists(folder.path() + "/group/slot-0")) << "its group file was left behind";
+  server.reset();
+  server = std::make_unique<Server>(folder.path(), std::vector<TopicPlan>{{"t", 1, 0, 2}});
+  Client client(server->group());
+  weft_consumer* consumer = open_consumer(client.job, "t");
+  std::vector<char> got(kBytes);
+  for (size_t i = 0; i < acknowledged.size(); ++i) {
+    EXPECT_EQ(acknowledged[i], i);
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    ASSERT_EQ(event.offset, i);
+    const weft_run all{0, kBytes, 0, nullptr};
+    const weft_selection selection{i, 0, &all, 1};
+    std::fill(got.begin(), got.end(), '\0');
+    ASSERT_WEFT_OK(weft_data_fetch(consumer, 0, &selection, 1, got.data(), got.size(), nullptr));
+    EXPECT_EQ(std::count(got.begin(), got.end(), 7), static_cast<ptrdiff_t>(kBytes));
+  }
+}
+
+// Code, object, cause, next step: of calls that fail in ways that a program meets.
+TEST(CApiWords, NameTheObjectAndTheNextStep) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"quakes", 2}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "quakes", nullptr, &producer));
+  weft_consumer* consumer = open_consumer(client.job, "quakes", "reader");
+  weft_event event;
+  const auto expect_words = [&](int code, int expected, const std::vector<const char*>& words) {
+    const std::string text = weft_error_text(client.job);
+    EXPECT_EQ(code, expected) << text;
+    EXPECT_EQ(text.rfind(weft_code_name(expected), 0), 0u) << text;
+    for (const char* word : words) EXPECT_NE(text.find(word), std::string::npos) << "'" << word << "' in: " << text;
+  };
+  expect_words(weft_producer_open(client.job, "quakes", nullptr, nullptr), WEFT_INVALID_ARGUMENT,
+               {"weft_producer_open", "'producer'", "; give "});
+  expect_words(weft_batch_open(producer, nullptr), WEFT_INVALID_ARGUMENT, {"weft_batch_open", "'batch'", "; give "});
+  expect_words(weft_control(client.job, 0, nullptr, 0, 1000, nullptr), WEFT_INVALID_ARGUMENT,
+               {"weft_control", "'json'", "; give "});
+  expect_words(weft_topic_create(client.job, nullptr, nullptr, 1000), WEFT_INVALID_ARGUMENT,
+               {"weft_topic_create", "'name'", "; give "});
+  expect_words(weft_barrier_start(nullptr, nullptr), WEFT_WRONG_HANDLE, {"weft_communicator", "; "});
+  expect_words(weft_receipt_wait(producer, 77, 0, nullptr), WEFT_INVALID_ARGUMENT,
+               {"receipt 77", "'quakes'", "; give a number"});
+  expect_words(weft_pull(consumer, 5, &event), WEFT_TIMED_OUT, {"'quakes'", "5 ms", "pull again"});
+  expect_words(weft_push(producer, "{no", 3, nullptr, 0, 0, nullptr), WEFT_METADATA_INVALID,
+               {"'quakes'", "{no", "; correct it"});
+  // No next step of its own: the table's.
+  expect_words(weft_push_pieces(producer, 2, "1", 1, nullptr, 0, nullptr), WEFT_PARTITION_RANGE,
+               {"'quakes'", "partition 2", weft_code_next(WEFT_PARTITION_RANGE)});
+  expect_words(weft_commit(consumer, 9, 0, kTimeoutMs), WEFT_PARTITION_RANGE, {"'quakes'", "partition 9", "; "});
+  weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+  options.slots_expected = 2;
+  weft_job* job = nullptr;
+  expect_words(weft_attach(server.group().c_str(), &options, &job), WEFT_NO_SERVER, {"slots_expected is 2", "; start"});
 }
 
 TEST(CApiJoin, AWorldOfOneWithoutAServerSaysSo) {

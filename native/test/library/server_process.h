@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,6 +43,7 @@ struct TopicPlan {
   uint32_t serializer = 0;
   uint32_t flags = 0;
   uint64_t memory_data_bytes = 0;
+  std::string json = "{}";
 };
 
 class Server {
@@ -67,7 +70,7 @@ class Server {
   weft_job* job = nullptr;
   weft_server* server = nullptr;
 
- private:
+  // Puts the topic, opens its partitions and waits for them. Also later, where nobody else takes completions.
   void add(const TopicPlan& plan) {
     weft_server_topic topic{};
     topic.size = sizeof topic;
@@ -81,7 +84,7 @@ class Server {
     topic.serializer = plan.serializer;
     topic.flags = plan.flags;
     topic.event_data_bytes_max = plan.memory_data_bytes;
-    topic.json = "{}";
+    topic.json = plan.json.c_str();
     EXPECT_WEFT_OK(weft_server_topic_put(server, &topic));
     for (uint32_t i = 0; i < plan.partitions; ++i) {
       weft_server_partition partition{};
@@ -97,6 +100,7 @@ class Server {
     }
   }
 
+ private:
   void wait_for(uint32_t kind, uint64_t tag) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (std::chrono::steady_clock::now() < deadline) {
@@ -113,6 +117,36 @@ class Server {
     }
     ADD_FAILURE() << "no completion of kind " << kind << " with tag " << tag;
   }
+};
+
+// Answers the control requests of a server in this process, on a thread of its own, as a host's control plane would.
+// While it lives nobody else may poll the server's job.
+class ControlPlane {
+ public:
+  using Answer = std::function<std::pair<int, std::string>(const std::string& request)>;
+  ControlPlane(Server& server, Answer answer)
+      : thread_([this, &server, answer = std::move(answer)] {
+          while (!ends_) {
+            weft_completion completion;
+            if (weft_poll(server.job, &completion, 1) == 0) {
+              std::this_thread::sleep_for(std::chrono::milliseconds(1));
+              continue;
+            }
+            const std::string text = completion.text == nullptr ? "" : completion.text;
+            weft_free(completion.text);
+            if (completion.kind != WEFT_COMPLETION_CONTROL_REQUEST) continue;
+            const auto [code, words] = answer(text);
+            EXPECT_WEFT_OK(weft_server_control_reply(server.server, completion.tag, code, words.data(), words.size()));
+          }
+        }) {}
+  ~ControlPlane() {
+    ends_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> ends_{false};
+  std::thread thread_;
 };
 
 }  // namespace weft_test

@@ -149,6 +149,56 @@ INSTANTIATE_TEST_SUITE_P(Milliseconds, LongWaits,
                          ::testing::Values(2148, INT64_C(1) << 31, (INT64_C(1) << 32) + 5, INT64_MAX / 1'000'000 + 1,
                                            INT64_MAX));
 
+TEST(WaitsThatTimeOut, NameTheTopicAndLoseNothing) {
+  TemporaryFolder folder;
+  ServerChild server(folder.path() + "/data", 1, 0, 1);
+  server.start();
+  Client client(server.group());
+  weft_producer* producer = client.producer("t");
+  server.stop();
+  uint64_t receipt = 0;
+  ASSERT_WEFT_OK(weft_push(producer, "1", 1, nullptr, 0, 0, &receipt));
+  EXPECT_EQ(weft_flush(producer, 20), WEFT_TIMED_OUT);
+  EXPECT_NE(std::string(weft_error_text(nullptr)).find("1 batches of topic 't'"), std::string::npos)
+      << weft_error_text(nullptr);
+  EXPECT_EQ(weft_receipt_wait(producer, receipt, 20, nullptr), WEFT_TIMED_OUT);
+  EXPECT_NE(std::string(weft_error_text(nullptr)).find("topic 't'"), std::string::npos) << weft_error_text(nullptr);
+  server.go_on();
+  ASSERT_WEFT_OK(weft_receipt_wait(producer, receipt, kTimeoutMs, nullptr));
+}
+
+// One thread waits without limit: the limits of the others count all the same.
+TEST(PullOfSeveralThreads, KeepsEachThreadsTimeLimit) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t", 1}});
+  Client client(server.group());
+  weft_consumer* consumer = client.consumer("t");
+  std::atomic<int> code{-1};
+  weft_event event{};
+  std::thread waiting([&] { code = weft_pull(consumer, WEFT_FOREVER, &event); });
+  std::thread others([&] {
+    // Until the first one is inside, a pull may still come before it, and says so in other words.
+    const bool refused = until([&] {
+      weft_event other;
+      EXPECT_EQ(weft_pull(consumer, 0, &other), WEFT_TIMED_OUT);
+      return std::string(weft_error_text(nullptr)).find("another thread's weft_pull of topic 't'") != std::string::npos;
+    });
+    EXPECT_TRUE(refused) << weft_error_text(nullptr);
+    weft_event other;
+    const auto began = weft_test::Clock::now();
+    EXPECT_EQ(weft_pull(consumer, 100, &other), WEFT_TIMED_OUT);
+    EXPECT_GE(weft_test::Clock::now() - began, weft_test::milliseconds(100));
+    EXPECT_EQ(code, -1) << "the one without limit returned";
+    weft_producer* producer = client.producer("t");
+    EXPECT_WEFT_OK(weft_push(producer, "17", 2, nullptr, 0, 0, nullptr));
+    EXPECT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  });
+  others.join();
+  waiting.join();
+  EXPECT_EQ(code, WEFT_OK);
+  EXPECT_EQ(weft_test::metadata_of(event), "17");
+}
+
 TEST(PullThatTimesOut, SwallowsNothing) {
   TemporaryFolder folder;
   Server server(folder.path(), {{"t", 2}});
