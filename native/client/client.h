@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "client/fetch_memory.h"
 #include "client/session.h"
 #include "fabric/fabric.h"
 #include "wire/handshake.h"
@@ -103,6 +104,7 @@ class Client : public fabric::Handler {
   ClientCounters counters() const;
   // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent.
   Status check_quarantine() const;
+  FetchMemoryPool& fetch_memory() { return fetch_memory_; }
 
   // ---- progress thread
   Session& session(uint32_t slot);
@@ -137,6 +139,7 @@ class Client : public fabric::Handler {
   std::unordered_map<fabric::PeerId, Session*> peers_;
   std::unordered_map<void*, std::function<bool(uint64_t)>> tickers_;
   std::vector<std::shared_ptr<void>> quarantined_;
+  FetchMemoryPool fetch_memory_{*this};
   fabric::Timer tick_;
   bool ticking_ = false;
   CountersOf<Counter> counters_;

@@ -182,9 +182,10 @@ int weft_close(weft_job* job) {
     close_open_handles(job);  // what was still being opened
   }
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
-  close_regions(job);
   end_server_threads(job->server);
   job->lane.reset();  // no callback after this
+  // Only now does nothing write any more: of a message that is half received, the rest comes whatever is registered.
+  close_regions(job);
   release_server(job->server);
   job->client.reset();
   const Status mpi = close_mpi(job->place);

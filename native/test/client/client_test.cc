@@ -455,6 +455,53 @@ TEST_F(ClientTest, AFetchThatTimedOutSaysThatItsMemoryIsNotSafe) {
   EXPECT_TRUE(close(consumer));
 }
 
+TEST_F(ClientTest, AFetchIntoPlainMemoryIsWrittenIntoOursAndCopied) {
+  std::shared_ptr<Consumer> consumer;
+  open_consumer(consumer, 1, true);
+  const wire::Selection selection{};
+  const std::string encoded(reinterpret_cast<const char*>(&selection), sizeof selection);
+  std::string into(8, '.');
+  auto* place = reinterpret_cast<std::byte*>(into.data());
+  Status status;
+  const auto fetch = [&] {
+    status = Status(Code::INTERNAL, "not ended");
+    const Status begun = consumer->fetch_and_copy(0, {encoded, encoded}, {{place + 5, 2}, {place, 3}},
+                                                  [&](const Status& ended, const FetchResult&) { status = ended; });
+    EXPECT_TRUE(begun.ok()) << begun.text();
+    lane_.run();
+  };
+  const auto write = [](std::byte* to, const char* text) { std::memcpy(to, text, 5); };
+  fetch();
+  std::byte* const memory = lane_.registered_last;
+  ASSERT_TRUE(memory < place || memory >= place + into.size()) << "the server is shown the caller's memory";
+  write(memory, "abcde");
+  answer(MessageType::kDataRequest, MessageType::kDataReply, wire::DataReply{});
+  EXPECT_TRUE(status.ok()) << status.text();
+  EXPECT_EQ(into, "cde..ab.");
+  // Asked again over the next connection, under the key that the earlier one knew: not used for another after that.
+  fetch();
+  EXPECT_EQ(lane_.registered_last, memory) << "memory that was answered for serves the next fetch";
+  lose_and_let_in(false);
+  consumer_opened(1);
+  write(memory, "ABCDE");
+  answer(MessageType::kDataRequest, MessageType::kDataReply, wire::DataReply{});
+  EXPECT_EQ(into, "CDE..AB.");
+  const int live = FakeRegion::live;
+  fetch();
+  EXPECT_EQ(FakeRegion::live, live + 1) << "it needs a key of its own";
+  std::byte* const unsafe = lane_.registered_last;
+  const uint64_t quarantined_bytes = client_->counters().memory_quarantined_bytes;
+  lane_.pass_ms(5200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
+  EXPECT_GT(client_->counters().memory_quarantined_bytes, quarantined_bytes);
+  write(unsafe, "12345");  // the server wakes up: the memory is still there, and still ours
+  EXPECT_EQ(into, "CDE..AB.");
+  fetch();
+  EXPECT_NE(lane_.registered_last, unsafe);
+  lane_.lose(true);
+  EXPECT_TRUE(close(consumer));
+}
+
 TEST_F(ClientTest, HugeTimeLimitsDoNotOverflow) {
   Status status(Code::INTERNAL, "not ended");
   client_->control(0, "{}", UINT64_MAX, [&](Result<std::string> reply) { status = reply.status(); });
