@@ -138,7 +138,12 @@ Napi::Value collective_test(const Napi::CallbackInfo& info) {
   if (!call.ok()) return info.Env().Undefined();
   int done = 0;
   int code = weft_collective_test(static_cast<weft_collective*>(collective->pointer), &done);
-  if (code != WEFT_OK) return call.fail(code);
+  if (code != WEFT_OK) {
+    // The library has forgotten the collective with the error; whether MPI has the memory, nobody can say.
+    collective->release(info.Env());
+    collective->pointer = nullptr;
+    return call.fail(code);
+  }
   if (done == 0) return Napi::Boolean::New(info.Env(), false);
   collective->pointer = nullptr;
   collective->sent.reset();
