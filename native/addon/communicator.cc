@@ -11,11 +11,18 @@ namespace {
 
 struct Collective : Handle {
   explicit Collective(weft_collective* collective) : Handle(Kind::kCollective, collective) {}
+  // Collected as garbage before it was complete: nobody will poll it again.
+  ~Collective() override {
+    if (pointer != nullptr) keep_memory();
+  }
   void release(Napi::Env) override {
-    // Not complete (it would be null then): MPI still owns the memory, so it stays.
+    keep_memory();
+    target.Reset();
+  }
+  // Not complete (`pointer` would be null then): MPI still owns the memory, so it stays.
+  void keep_memory() {
     (void)sent.release();
     (void)received.release();
-    target.Reset();
   }
   std::unique_ptr<std::vector<uint8_t>> sent;
   std::unique_ptr<std::vector<uint8_t>> received;
