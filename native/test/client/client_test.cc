@@ -1,6 +1,10 @@
 // Sessions, producers and consumers against a server that the test plays, message by message, on a lane without
 // threads: the orders of answers, losses and full queues that a real network brings about too seldom.
 #include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <condition_variable>
+#include <thread>
 
 #include "client/consumer.h"
 #include "client/producer.h"
@@ -240,6 +244,81 @@ TEST_F(ClientTest, OpeningAProducerEndsWhenTheSlotIsNotThere) {
   lane_.pass_ms(1200);  // nobody answers the connection
   lane_.run();
   EXPECT_TRUE(ended);
+}
+
+// Reading the group directory can hang for good, on a shared file system that is away.
+class HangingAddresses : public SlotDirectory {
+ public:
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool asked = false;
+    bool open = false;
+  };
+  explicit HangingAddresses(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  Result<std::string> find_address(uint32_t) override {
+    std::unique_lock lock(gate_->mutex);
+    gate_->asked = true;
+    gate_->changed.notify_all();
+    gate_->changed.wait(lock, [this] { return gate_->open; });
+    return std::string("there");
+  }
+
+ private:
+  const std::shared_ptr<Gate> gate_;
+};
+
+TEST_F(ClientTest, AResolverThatHangsDoesNotHoldUpTheEnd) {
+  auto gate = std::make_shared<HangingAddresses::Gate>();
+  auto directory = std::make_shared<HangingAddresses>(gate);
+  const std::weak_ptr<HangingAddresses> kept = directory;
+  auto client = std::make_unique<Client>(lane_, options_, std::move(directory));
+  client->look_up("t", [](const Result<TopicRecord>&) {});
+  lane_.run();
+  // The gate opens late enough to fail the test, not to hang it.
+  bool ended = false;
+  std::thread opener([&] {
+    std::unique_lock lock(gate->mutex);
+    gate->changed.wait_for(lock, std::chrono::seconds(20), [&] { return ended; });
+    gate->open = true;
+    gate->changed.notify_all();
+  });
+  {
+    std::unique_lock lock(gate->mutex);
+    ASSERT_TRUE(gate->changed.wait_for(lock, std::chrono::seconds(10), [&] { return gate->asked; }));
+  }
+  client.reset();
+  {
+    const std::lock_guard lock(gate->mutex);
+    EXPECT_FALSE(gate->open) << "the end waited for the resolver";
+    ended = true;
+    gate->changed.notify_all();
+  }
+  opener.join();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!kept.expired() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(kept.expired()) << "the resolver did not end";
+  lane_.run();  // it posted nothing for a client that is gone
+}
+
+// A limit on processes may leave no room for the resolver's thread.
+TEST_F(ClientTest, AResolverThatCannotStartIsAnErrorOfTheSession) {
+  pthread_attr_t before, impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&impossible, size_t{1} << 62), 0);
+  Status status;
+  client_->look_up("t", [&](Result<TopicRecord> record) { status = record.status(); });
+  ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+  lane_.run();
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_EQ(client_->session(0).last_error().code(), Code::LIMIT) << client_->session(0).last_error().text();
+  // The next try has room.
+  lane_.pass_ms(100);
+  let_in();
+  EXPECT_EQ(lane_.count(MessageType::kTopicLookup), 1u);
+  lane_.pass_ms(1200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
 }
 
 TEST_F(ClientTest, ARequestThatIsTooLongFailsAloneAndHoldsUpNobody) {
