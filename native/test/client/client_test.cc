@@ -461,6 +461,23 @@ TEST_F(ClientTest, RoomIsSaidWhenABatchCanBeTakenAgain) {
   if (waiter.taken != nullptr) producer_->give_back(waiter.taken);
 }
 
+// JavaScript keeps its views of a batch's memory: a late write into it ended the process.
+TEST_F(ClientTest, ABatchThatCannotBeRegisteredAgainStaysMappedAndIsTriedAgain) {
+  open_producer(1);
+  push('a');
+  std::byte* const memory = lane_.registered_last;
+  lane_.pass_ms(5100);
+  EXPECT_EQ(outcomes_['a'].status.code(), Code::DELIVERY_TIMED_OUT);
+  lane_.register_status = Status(Code::LIMIT, "too many registrations");
+  acknowledge(0, Code::OK, 1);
+  *memory = std::byte{1};
+  EXPECT_EQ(producer_->take().status().code(), Code::LIMIT);
+  lane_.register_status = {};
+  push('b');
+  EXPECT_EQ(lane_.registered_last, memory);
+  EXPECT_EQ(sent_batches(), "a0 b1");
+}
+
 TEST_F(ClientTest, AStreamThatFailedDoesNotCloseAnothersHandleOfALaterConnection) {
   std::shared_ptr<Consumer> failed, other;
   open_consumer(failed, 1, true);
