@@ -1,5 +1,6 @@
 // The whole way of an event through the C API: a server hosted in this process, clients attached to it.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <chrono>
 #include <cstring>
@@ -155,6 +156,21 @@ TEST(CApiInput, BadInputGetsItsCode) {
   EXPECT_EQ(weft_flush(reinterpret_cast<weft_producer*>(consumer), 0), WEFT_WRONG_HANDLE);
   weft_job* nobody = nullptr;
   EXPECT_EQ(weft_attach((folder.path() + "/absent").c_str(), nullptr, &nobody), WEFT_GROUP_MISSING);
+}
+
+// A limit on processes may leave no room for another thread, as a default stack size that none can have.
+TEST(CApiServer, AStopThatCannotStartItsThreadIsAnErrorAndCanBeAskedAgain) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t"}});
+  pthread_attr_t before, impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&impossible, size_t{1} << 62), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+  const int code = weft_server_stop_async(server.server, kTimeoutMs, 1);
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_EQ(code, WEFT_LIMIT) << weft_error_text(nullptr);
+  ASSERT_WEFT_OK(weft_server_stop_async(server.server, kTimeoutMs, 2));
 }
 
 TEST(CApiJoin, AWorldOfOneWithoutAServerSaysSo) {
