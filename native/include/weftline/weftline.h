@@ -63,7 +63,8 @@ typedef struct weft_join_options {
   const char* transports;   /* "tcp,shm": those only; NULL: WEFTLINE_TRANSPORTS, else automatic */
   const char* bind_address; /* numeric address of the interface; NULL: WEFTLINE_BIND, else automatic */
   int64_t timeout_ms;       /* for connecting to the servers; default 30,000 */
-  int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails; default 120,000 */
+  int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails (one with pieces in plain memory that
+                                  its server may be reading: up to 30 s later); default 120,000 */
   uint32_t slots_expected;     /* 0: all that the world or the group directory names */
   uint32_t reserved;
 } weft_join_options;

@@ -110,8 +110,8 @@ class ClientTest : public ::testing::Test {
     Status status;
     uint64_t first_offset = 0;
   };
-  // A batch of one event whose metadata is `name`.
-  void push(char name) {
+  // A batch of one event whose metadata is `name`, with data in plain memory.
+  void push(char name, std::span<const std::byte> data = {}) {
     Result<Batch*> taken = producer_->take();
     ASSERT_TRUE(taken.ok()) << taken.status().text();
     Batch* batch = taken.value();
@@ -129,7 +129,9 @@ class ClientTest : public ::testing::Test {
     };
     *reinterpret_cast<char*>(batch->arena->metadata()) = name;
     batch->arena->metadata_end()[0] = 1;
-    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {}).ok());
+    batch->arena->data_length()[0] = data.size();
+    const BatchPiece piece{data.data(), data.size(), 0, nullptr};
+    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {&piece, data.empty() ? 0u : 1u}).ok());
     lane_.run();
   }
   // "a0 b1": names and sequences of the batches sent since the last call.
@@ -418,6 +420,46 @@ TEST_F(ClientTest, ABatchThatWasReportedLateIsNotSentAgainFromItsOwnersMemory) {
   lane_.pass_ms(50);
   EXPECT_EQ(sent_batches(), "c0");
   EXPECT_EQ(outcomes_['a'].count, 1);
+}
+
+// A read that the server has under way goes on when its registration is closed, and would store what the caller writes
+// next.
+TEST_F(ClientTest, PlainMemoryIsItsOwnersAgainOnlyWhenTheServerHasAnsweredOrIsLost) {
+  open_producer();
+  std::vector<std::byte> data(64 * 1024);
+  const int live = FakeRegion::live;
+  const auto registered = [&] { return FakeRegion::live - live - 1; };  // beside the batch's own memory
+  const auto late = [&](char name) {
+    push(name, data);
+    lane_.pass_ms(5100);
+    EXPECT_EQ(outcomes_[name].count, 0) << name << " was given back while the server may read it";
+    EXPECT_EQ(registered(), 1);
+  };
+  late('a');
+  acknowledge(0, Code::OK, 1);
+  EXPECT_EQ(outcomes_['a'].count, 1);
+  EXPECT_TRUE(outcomes_['a'].status.ok()) << "what is known is better than a time limit";
+  outcomes_.clear();
+  late('b');
+  lane_.sent.clear();
+  acknowledge(1, Code::BUSY, 1);
+  EXPECT_EQ(outcomes_['b'].status.code(), Code::DELIVERY_TIMED_OUT);
+  lane_.pass_ms(200);
+  EXPECT_EQ(lane_.count(MessageType::kBatch), 0u) << "it was sent again from its owner's memory";
+  outcomes_.clear();
+  late('c');
+  lane_.lose(true);
+  lane_.pass_ms(100);
+  EXPECT_EQ(outcomes_['c'].status.code(), Code::DELIVERY_TIMED_OUT);
+  EXPECT_EQ(registered(), 0);
+  let_in();
+  producer_opened(1);
+  outcomes_.clear();
+  // One that is alive and does not answer has sent or dropped what it had to by now.
+  late('d');
+  lane_.pass_ms(31'000);
+  EXPECT_EQ(outcomes_['d'].status.code(), Code::DELIVERY_TIMED_OUT);
+  EXPECT_EQ(outcomes_['d'].count, 1);
 }
 
 TEST_F(ClientTest, AFencedProducerFailsEverythingAndLeavesNoTimer) {
