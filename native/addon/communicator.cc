@@ -11,11 +11,18 @@ namespace {
 
 struct Collective : Handle {
   explicit Collective(weft_collective* collective) : Handle(Kind::kCollective, collective) {}
+  // Collected as garbage before it was complete: nobody will poll it again.
+  ~Collective() override {
+    if (pointer != nullptr) keep_memory();
+  }
   void release(Napi::Env) override {
-    // Not complete (it would be null then): MPI still owns the memory, so it stays.
+    keep_memory();
+    target.Reset();
+  }
+  // Not complete (`pointer` would be null then): MPI still owns the memory, so it stays.
+  void keep_memory() {
     (void)sent.release();
     (void)received.release();
-    target.Reset();
   }
   std::unique_ptr<std::vector<uint8_t>> sent;
   std::unique_ptr<std::vector<uint8_t>> received;
@@ -139,7 +146,12 @@ Napi::Value collective_test(const Napi::CallbackInfo& info) {
   if (!call.ok()) return info.Env().Undefined();
   int done = 0;
   int code = weft_collective_test(static_cast<weft_collective*>(collective->pointer), &done);
-  if (code != WEFT_OK) return call.fail(code);
+  if (code != WEFT_OK) {
+    // The library has forgotten the collective with the error; whether MPI has the memory, nobody can say.
+    collective->release(info.Env());
+    collective->pointer = nullptr;
+    return call.fail(code);
+  }
   if (done == 0) return info.Env().Undefined();
   collective->pointer = nullptr;
   collective->sent.reset();

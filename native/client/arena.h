@@ -35,10 +35,12 @@ class Arena {
   std::byte* metadata() { return memory_ + metadata_at_; }
   std::byte* data() { return memory_ + data_at_; }
   const fabric::Region& region() const { return *region_; }
+  bool registered() const { return region_ != nullptr; }
 
   // Compacts the columns in front of the metadata and pads; the body for these many events.
   std::span<std::byte> make_body(uint32_t count, uint64_t metadata_bytes, bool has_data);
-  // Registers the memory anew, so that a peer that was given the old key cannot reach it any more.
+  // Registers the memory anew, so that a peer that was given the old key cannot reach it any more. On an error it has
+  // no key, until renew() works.
   Status renew(fabric::Lane& lane);
   // For memory that a lost peer may read for ever: its addresses are never used for anything else.
   void keep_mapped() { keeps_mapped_ = true; }

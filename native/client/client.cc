@@ -1,10 +1,15 @@
 #include "client/client.h"
 
 #include <algorithm>
+#include <chrono>
+#include <system_error>
 
 namespace weft::client {
 
 namespace {
+// So long the end of a job waits for a read of the group directory that hangs.
+constexpr std::chrono::seconds kResolverEnd{5};
+
 ClientOptions bounded(ClientOptions options) {
   options.request_timeout_ms = std::min(options.request_timeout_ms, kTimeoutMsMax);
   options.delivery_timeout_ms = std::min(options.delivery_timeout_ms, kTimeoutMsMax);
@@ -46,7 +51,8 @@ Client::Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDi
     : lane_(lane),
       options_(bounded(std::move(options))),
       clock_(options_.clock != nullptr ? *options_.clock : Clock::system()),
-      directory_(std::move(directory)) {
+      resolver_(std::make_shared<Resolver>()) {
+  resolver_->directory = std::move(directory);
   tick_.fire = on_tick;
   tick_.owner = this;
   lane_.set_handler(fabric::Channel::kClient, this);
@@ -55,14 +61,15 @@ Client::Client(fabric::Lane& lane, ClientOptions options, std::shared_ptr<SlotDi
 Client::~Client() { end_resolver(); }
 
 void Client::end_resolver() {
+  std::unique_lock lock(resolver_->mutex);
+  resolver_->ends = true;
   std::thread ended;
-  {
-    const std::lock_guard lock(resolver_mutex_);
-    resolver_ends_ = true;
-    ended.swap(resolver_);
-  }
-  resolver_wake_.notify_all();
-  if (ended.joinable()) ended.join();
+  ended.swap(resolver_thread_);
+  resolver_->changed.notify_all();
+  if (!ended.joinable()) return;
+  const bool finished = resolver_->changed.wait_for(lock, kResolverEnd, [this] { return resolver_->finished; });
+  lock.unlock();
+  finished ? ended.join() : ended.detach();
 }
 
 void Client::run(std::function<void()> work) {
@@ -271,27 +278,42 @@ void Client::quarantine(std::shared_ptr<void> memory, uint64_t bytes) {
 }
 
 void Client::resolve(uint32_t slot) {
+  std::string failure;
   {
-    const std::lock_guard lock(resolver_mutex_);
-    if (resolver_ends_) return;
-    resolver_queue_.push_back(slot);
-    if (!resolver_.joinable()) resolver_ = std::thread([this] { resolver_main(); });
+    const std::lock_guard lock(resolver_->mutex);
+    if (resolver_->ends) return;
+    try {
+      if (!resolver_thread_.joinable()) resolver_thread_ = std::thread(&Client::resolver_main, this, resolver_);
+      resolver_->queue.push_back(slot);
+    } catch (const std::system_error& error) {
+      failure = error.what();
+    }
   }
-  resolver_wake_.notify_one();
+  if (failure.empty()) return resolver_->changed.notify_all();
+  // Later, as every answer: the session asks again after its back-off.
+  run([this, slot, failure] {
+    session(slot).on_resolved(
+        Status(Code::LIMIT, join_text("the thread that reads the group directory could not be started: ", failure,
+                                      "; raise the limit of processes or threads")));
+  });
 }
 
-void Client::resolver_main() {
-  std::unique_lock lock(resolver_mutex_);
+void Client::resolver_main(std::shared_ptr<Resolver> resolver) {
+  std::unique_lock lock(resolver->mutex);
   while (true) {
-    resolver_wake_.wait(lock, [this] { return resolver_ends_ || !resolver_queue_.empty(); });
-    if (resolver_ends_) return;
-    const uint32_t slot = resolver_queue_.front();
-    resolver_queue_.pop_front();
+    resolver->changed.wait(lock, [&] { return resolver->ends || !resolver->queue.empty(); });
+    if (resolver->ends) break;
+    const uint32_t slot = resolver->queue.front();
+    resolver->queue.pop_front();
     lock.unlock();
-    auto address = std::make_shared<Result<std::string>>(directory_->find_address(slot));
-    run([this, slot, address] { session(slot).on_resolved(std::move(*address)); });
+    auto address = std::make_shared<Result<std::string>>(resolver->directory->find_address(slot));
     lock.lock();
+    // Under the lock: once the end has begun, this client and its lane may be gone.
+    if (resolver->ends) break;
+    run([this, slot, address] { session(slot).on_resolved(std::move(*address)); });
   }
+  resolver->finished = true;
+  resolver->changed.notify_all();
 }
 
 }  // namespace weft::client

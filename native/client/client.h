@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "client/fetch_memory.h"
 #include "client/session.h"
 #include "fabric/fabric.h"
 #include "wire/handshake.h"
@@ -98,11 +99,13 @@ class Client : public fabric::Handler {
   void control(uint32_t slot, std::string json, uint64_t timeout_ms, std::function<void(Result<std::string>)> done);
   void look_up(std::string topic, std::function<void(Result<TopicRecord>)> done);
   void query(wire::Uuid topic, uint32_t partition, uint32_t slot, std::function<void(Result<PartitionFacts>)> done);
-  // Ends all sessions and the resolver; every request and user fails with WEFT_CLOSED. Waits. Before the lane ends.
+  // Ends all sessions and the resolver; every request and user fails with WEFT_CLOSED. Waits, for a
+  // resolver whose read hangs at most 5 s. Before the lane ends.
   void stop();
   ClientCounters counters() const;
   // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent.
   Status check_quarantine() const;
+  FetchMemoryPool& fetch_memory() { return fetch_memory_; }
 
   // ---- progress thread
   Session& session(uint32_t slot);
@@ -123,29 +126,36 @@ class Client : public fabric::Handler {
   void on_peer_lost(fabric::PeerId peer, const Status& reason, bool proven_dead) override;
 
  private:
-  void resolver_main();
+  // What the resolver works with. It holds it itself: a read of the group directory that hangs (a shared file system
+  // that is away) must not hold up the end of the job, so the thread may outlive the client.
+  struct Resolver {
+    std::shared_ptr<SlotDirectory> directory;
+    std::mutex mutex;  // guards what follows
+    std::condition_variable changed;
+    std::deque<uint32_t> queue;
+    bool ends = false;  // from here on the client is not touched
+    bool finished = false;
+  };
+  void resolver_main(std::shared_ptr<Resolver> resolver);
   void end_resolver();
   static void on_tick(fabric::Timer* timer);
 
   fabric::Lane& lane_;
   const ClientOptions options_;
   Clock& clock_;
-  std::shared_ptr<SlotDirectory> directory_;
   bool stopped_ = false;
 
   std::unordered_map<uint32_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<fabric::PeerId, Session*> peers_;
   std::unordered_map<void*, std::function<bool(uint64_t)>> tickers_;
   std::vector<std::shared_ptr<void>> quarantined_;
+  FetchMemoryPool fetch_memory_{*this};
   fabric::Timer tick_;
   bool ticking_ = false;
   CountersOf<Counter> counters_;
 
-  std::mutex resolver_mutex_;
-  std::condition_variable resolver_wake_;
-  std::deque<uint32_t> resolver_queue_;
-  bool resolver_ends_ = false;
-  std::thread resolver_;  // started with the first question
+  const std::shared_ptr<Resolver> resolver_;
+  std::thread resolver_thread_;  // under its mutex; started with the first question
 };
 
 }  // namespace weft::client

@@ -151,6 +151,32 @@ void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, co
   });
 }
 
+Status Consumer::fetch_and_copy(uint32_t partition, std::vector<std::string> selections, std::vector<FetchPlace> places,
+                                FetchDone done) {
+  uint64_t bytes = 0;
+  for (const FetchPlace& place : places) bytes += place.length;
+  Result<std::shared_ptr<FetchMemory>> taken = client_.fetch_memory().take(bytes);
+  if (!taken.ok()) return taken.status();
+  const std::shared_ptr<FetchMemory> memory = taken.take();
+  fetch(partition, std::move(selections), &memory->region(),
+        [this, memory, places = std::move(places), done = std::move(done)](const Status& status,
+                                                                           const FetchResult& result) {
+          const std::byte* from = memory->memory();
+          for (const FetchPlace& place : places) {
+            if (!status.ok()) break;
+            std::memcpy(place.address, from, place.length);
+            from += place.length;
+          }
+          using After = FetchMemoryPool::After;
+          const bool reusable = status.ok() && !result.was_lost;
+          client_.fetch_memory().give_back(memory, !result.memory_safe ? After::kUnsafe
+                                                   : reusable          ? After::kAnswered
+                                                                       : After::kCutOff);
+          done(status, result);
+        });
+  return {};
+}
+
 void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done) {
   if (options_.name.empty()) {
     return done(Status(Code::INVALID_ARGUMENT, "a consumer without a name has no cursor to commit; give it a name"));

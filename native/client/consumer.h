@@ -50,6 +50,13 @@ struct FetchResult {
   uint32_t failed_selection = 0;
   // False: a server that is lost and not proven dead may still write into the destination.
   bool memory_safe = true;
+  // True: shown over a connection that was lost, so its key must not be used again.
+  bool was_lost = false;
+};
+// Where the bytes of one selection go.
+struct FetchPlace {
+  std::byte* address;
+  uint64_t length;
 };
 using FetchDone = std::function<void(const Status&, const FetchResult&)>;
 
@@ -79,6 +86,10 @@ class Consumer {
   // The encoded selections (wire::Selection with runs, one string each) of events of one partition, written into the
   // region, which must stay until `done`.
   void fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region, FetchDone done);
+  // The same for memory that no server is shown: the selections' bytes come into memory of ours, one behind the other,
+  // and are copied to their places just before `done`, if all are there. WEFT_LIMIT; then `done` is not called.
+  Status fetch_and_copy(uint32_t partition, std::vector<std::string> selections, std::vector<FetchPlace> places,
+                        FetchDone done);
   void commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done);
   static void close(std::shared_ptr<Consumer> consumer, std::function<void()> done);
 

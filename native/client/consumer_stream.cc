@@ -253,6 +253,7 @@ void ConsumerStream::on_session_lost(const Status& reason, bool memory_safe) {
   retire_ring(memory_safe);
   consumer_.client().lane().disarm(&retry_);
   for (const std::shared_ptr<Fetch>& fetch : fetches_) {
+    fetch->result.was_lost = fetch->result.was_lost || fetch->under_way;
     if (fetch->under_way && !memory_safe) fetch->result.memory_safe = false;
     fetch->under_way = false;
   }

@@ -70,6 +70,7 @@ Result<Batch*> Producer::take() {
   const std::lock_guard lock(mutex_);
   if (!free_.empty()) {
     Batch* batch = free_.back();
+    if (!batch->arena->registered()) WEFT_RETURN_IF_ERROR(batch->arena->renew(client_.lane()));
     free_.pop_back();
     return batch;
   }
@@ -224,6 +225,7 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
 
 void Producer::finish(Batch* batch, const Status& status, const BatchResult& result) {
   if (!status.ok() && !batch->reported) ++client_.count().batches_failed;
+  batch->registered_here.clear();  // its owner may use that memory again with `done`
   if (!batch->reported) batch->done(batch, status, result);
   recycle(batch);
 }
@@ -246,15 +248,16 @@ void Producer::recycle(Batch* batch) {
   if (batch->released != nullptr) batch->released(batch);
   void (*const room)(void*) = batch->room;
   void* const owner = batch->owner;
-  bool usable = true;
-  if (batch->reported || batch->was_lost) usable = batch->arena->renew(client_.lane()).ok();
-  if (usable) {
-    batch->reported = batch->exposed = batch->was_lost = false;
+  bool registered = true;
+  if (batch->reported || batch->was_lost) registered = batch->arena->renew(client_.lane()).ok();
+  batch->reported = batch->exposed = batch->was_lost = false;
+  if (registered) {
     give_back(batch);  // from here on it may be another caller's
   } else {
-    // Its memory has no key any more; another may be made in its place.
+    // Not unmapped: bindings show the addresses for as long as the producer lives. take() tries again when it has no
+    // other.
     const std::lock_guard lock(mutex_);
-    erase(batch);
+    free_.insert(free_.begin(), batch);
   }
   if (room != nullptr) room(owner);
 }

@@ -1,6 +1,8 @@
 // A producer: batches on their way to the partitions of one topic.
 // take() and submit(): any thread, one batch belongs to one caller between them. The rest of a batch's life is on the
 // progress thread (ProducerPartition). A batch's `done` is called there, once; then it goes back to the free list.
+// `done` gives plain memory that the batch refers to back to its owner. So after the delivery's deadline it waits, for
+// such a batch alone, until the server has answered or is lost, or 30 s.
 #pragma once
 
 #include <functional>

@@ -11,6 +11,10 @@ constexpr uint64_t kRetryFirstNs = 500 * kNsPerUs;
 constexpr uint64_t kRetryLastNs = 100 * kNsPerMs;
 // So long a producer waits for one slot when others have answered.
 constexpr uint64_t kSlotAwayNs = 2 * kNsPerSecond;
+// So long after its deadline a batch keeps the caller's memory while the server may read it: longer than the silence
+// after which a lane gives a peer up. A server that still does not answer then is alive, and what was sent to it has
+// arrived.
+constexpr uint64_t kBorrowedMemoryNs = 30 * kNsPerSecond;
 
 void seal_header(wire::BatchHeader& header) {
   header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
@@ -210,10 +214,10 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
   if (code == Code::BUSY || (code == Code::SEQUENCE_GAP && ack.sequence >= ack.expected_sequence)) {
     if (code == Code::BUSY) ++producer_.client().count().busy_answers;
     stalled_ = true;
-    // Given up before: its memory is its owner's again, so it is not sent again.
-    if (!batch->reported) return;
+    // Given up before, or due to be: its memory is its owner's again, so it is not sent again.
+    if (!batch->reported && batch->deadline_ns > producer_.client().lane().now_ns()) return;
     forget(found);
-    return producer_.recycle(batch);
+    return producer_.finish(batch, late(*batch), {});
   }
   if (code == Code::FENCED) {
     forget(found);
@@ -295,6 +299,14 @@ void ProducerPartition::fail(const Status& reason) {
   if (opened_) std::exchange(opened_, nullptr)(reason);
 }
 
+Status ProducerPartition::late(const Batch& batch) const {
+  return Status(Code::DELIVERY_TIMED_OUT,
+                join_text("a batch of ", batch.header.event_count, " events for partition ", partition_, " of topic '",
+                          producer_.topic().name, "' was not acknowledged by slot ", slot_, " within ",
+                          producer_.client().options().delivery_timeout_ms, " ms", failure_.ok() ? "" : ": ",
+                          failure_.message(), "; it may or may not be stored"));
+}
+
 bool ProducerPartition::tick(uint64_t now_ns) {
   // A slot that is away makes its own partitions unavailable and nothing else: the producer opens without it, and what
   // is pushed there waits for the slot until the delivery's deadline.
@@ -320,21 +332,21 @@ bool ProducerPartition::tick(uint64_t now_ns) {
       ++i;
       continue;
     }
-    const Status late(Code::DELIVERY_TIMED_OUT,
-                      join_text("a batch of ", batch->header.event_count, " events for partition ", partition_,
-                                " of topic '", producer_.topic().name, "' was not acknowledged by slot ", slot_,
-                                " within ", producer_.client().options().delivery_timeout_ms, " ms",
-                                failure_.ok() ? "" : ": ", failure_.message(), "; it may or may not be stored"));
-    if (batch->sent) {
+    if (batch->sent && !batch->registered_here.empty() && now_ns < batch->deadline_ns + kBorrowedMemoryNs) {
+      // The caller's memory is his again with `done`, but a read of the server's that is under way reads on, whatever
+      // is registered: what the caller writes next would be stored under a checksum that is right.
+      waiting = true;
+      ++i;
+    } else if (batch->sent) {
       ++producer_.client().count().batches_failed;
       batch->reported = true;
       batch->registered_here.clear();  // its owner may use that memory again: a network peer is kept out of it
-      batch->done(batch, late, {});
+      batch->done(batch, late(*batch), {});
       ++i;
     } else {
       // Once sent, then lost or refused: over shm a server that was not proven dead may still read it.
       forget(batches_.begin() + static_cast<ptrdiff_t>(i));
-      producer_.give_up(batch, late);
+      producer_.give_up(batch, late(*batch));
     }
   }
   return waiting;

@@ -43,6 +43,7 @@ class ProducerPartition : public SessionUser {
   void pump();
   Status send(Batch* batch);
   void on_ack(const wire::Ack& ack, std::string_view text);
+  Status late(const Batch& batch) const;
   void settle();
   void renumber();
   void forget(std::deque<Batch*>::iterator position);

@@ -127,47 +127,40 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
   }
   std::vector<std::string> encoded;
   encoded.reserve(count);
-  bool wants_bytes = false;
+  std::vector<client::FetchPlace> places;
+  uint64_t bytes_before = 0;
   for (uint32_t i = 0; i < count; ++i) {
+    const uint64_t at = selections[i].destination_at;
     uint64_t bytes = 0;
-    Result<std::string> one = encode_selection(selections[i], base + selections[i].destination_at, &bytes);
+    // Without a region they come into memory of ours, one behind the other.
+    Result<std::string> one = encode_selection(selections[i], region != nullptr ? base + at : bytes_before, &bytes);
     if (!one.ok()) return one.status();
     if (one.value().size() > kEncodedSelectionBytesMax) {
       return Status(Code::LIMIT, join_text("the selection of event ", selections[i].offset, " needs ",
                                            one.value().size(), " bytes of a message, over the limit of ",
                                            kEncodedSelectionBytesMax, "; fetch it in parts"));
     }
-    const uint64_t at = selections[i].destination_at;
     if (at > length || bytes > length - at) {
       return Status(Code::INVALID_ARGUMENT, join_text("the selection of event ", selections[i].offset, " needs ", bytes,
                                                       " bytes at ", at, " of a destination of ", length, " bytes"));
     }
-    wants_bytes = wants_bytes || bytes > 0;
+    if (__builtin_add_overflow(bytes_before, bytes, &bytes_before))
+      return Status(Code::INVALID_ARGUMENT, "the size of the selections overflows 64 bits");
+    if (bytes > 0) places.push_back({static_cast<std::byte*>(destination) + at, bytes});
     encoded.push_back(one.take());
   }
-  if (!wants_bytes) {
+  if (places.empty()) {
     done({}, {});
     return {};
   }
-  if (region != nullptr) {
-    begin_use(region);
-    consumer->consumer->fetch(
-        partition, std::move(encoded), region->registration.get(),
-        [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
-          // Else it stays in use: weft_region_release goes on refusing to give it back.
-          if (result.memory_safe) end_use(region);
-          done(status, result);
-        });
-    return {};
+  if (region == nullptr) {
+    return consumer->consumer->fetch_and_copy(partition, std::move(encoded), std::move(places), std::move(done));
   }
-  Result<std::unique_ptr<fabric::Region>> registered =
-      consumer->job->lane->register_memory(destination, length, fabric::kRemoteWrite);
-  if (!registered.ok()) return registered.status();
-  auto own = std::make_shared<std::unique_ptr<fabric::Region>>(registered.take());
-  const fabric::Region* const memory = own->get();
-  consumer->consumer->fetch(partition, std::move(encoded), memory,
-                            [own, done = std::move(done)](const Status& status, const client::FetchResult& result) {
-                              own->reset();
+  begin_use(region);
+  consumer->consumer->fetch(partition, std::move(encoded), region->registration.get(),
+                            [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
+                              // Else it stays in use: weft_region_release goes on refusing to give it back.
+                              if (result.memory_safe) end_use(region);
                               done(status, result);
                             });
   return {};

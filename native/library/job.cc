@@ -183,7 +183,6 @@ int weft_close(weft_job* job) try {
     close_open_handles(job);  // what was still being opened
   }
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
-  close_regions(job);
   if (!end_server_threads(job->server)) {
     // A writer is inside a file that does not answer. It uses the broker and the lane when it comes back, so they stay;
     // the process can end.
@@ -195,6 +194,8 @@ int weft_close(weft_job* job) try {
                   "the process ends: look at the device");
   }
   job->lane.reset();  // no callback after this
+  // Only now does nothing write any more: of a message that is half received, the rest comes whatever is registered.
+  close_regions(job);
   release_server(job->server);
   job->client.reset();
   const Status mpi = close_mpi(job->place);

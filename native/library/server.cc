@@ -1,6 +1,7 @@
 #include "library/server.h"
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 
 #include "base/clock.h"
@@ -207,10 +208,16 @@ int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag
   // A thread of its own: it ends with file I/O, and neither the caller nor the progress thread may wait for that.
   // Joined in weft_close.
   const std::lock_guard lock(server->stoppers_mutex);
-  server->stoppers.emplace_back([server, timeout_ms, tag] {
-    const Status stopped = end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms);
-    server->job->completions.push_status(WEFT_COMPLETION_SERVER, tag, stopped);
-  });
+  try {
+    server->stoppers.emplace_back([server, timeout_ms, tag] {
+      const Status stopped = end_server(server, timeout_ms < 0 ? INT32_MAX : timeout_ms);
+      server->job->completions.push_status(WEFT_COMPLETION_SERVER, tag, stopped);
+    });
+  } catch (const std::system_error& error) {
+    return report(weft::Code::LIMIT,
+                  weft::join_text("the thread that stops the server could not be started: ", error.what(),
+                                  "; raise the limit of processes or threads, or use weft_close"));
+  }
   return WEFT_OK;
 }
 WEFT_CATCH

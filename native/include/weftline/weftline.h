@@ -72,7 +72,8 @@ typedef struct weft_join_options {
   const char* transports;   /* "tcp,shm": those only; NULL: WEFTLINE_TRANSPORTS, else automatic */
   const char* bind_address; /* numeric address of the interface; NULL: WEFTLINE_BIND, else automatic */
   int64_t timeout_ms;       /* for connecting to the servers; default 30,000 */
-  int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails; default 120,000 */
+  int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails (one with pieces in plain memory that
+                                  its server may be reading: up to 30 s later); default 120,000 */
   uint32_t slots_expected;     /* 0: all that the world or the group directory names */
   uint32_t reserved;
 } weft_join_options;
@@ -407,11 +408,14 @@ typedef struct weft_selection {
   uint32_t run_count;
 } weft_selection;
 /* The selected bytes of up to 1,024 events of one partition, in growing order of offset, written into `destination`.
- * `region`: that holds it, NULL: registered for this use. WEFT_SELECTION_OUTSIDE names the event and its length. */
+ * `region`: that holds it, written by the server: after an error that is not the server's answer it may still write, and
+ * weft_region_release says WEFT_BUSY as long. NULL: they come into memory of the library and are copied when all are
+ * there, so that with the completion, or an error, the memory is the caller's again; an error leaves it as it was.
+ * WEFT_LIMIT: over 4 GiB of such fetches at once. WEFT_SELECTION_OUTSIDE names the event and its length. */
 WEFT_API int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
                                    uint32_t count, void* destination, uint64_t length, weft_region* region,
                                    uint64_t tag);
-/* Waits for it, at most delivery_timeout_ms of the join: when it returns, the memory is the caller's again. */
+/* Waits for it, at most delivery_timeout_ms of the join. */
 WEFT_API int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
                              uint32_t count, void* destination, uint64_t length, weft_region* region);
 /* An n-d box as a run: `levels` has room for dimensions - 1. Checks that the box lies in the shape. Sizes in items. */

@@ -40,6 +40,7 @@ typedef struct weft_server_options {
 WEFT_API int weft_server_start(weft_job* job, const weft_server_options* options, weft_server** server);
 /* Drains: takes no new batch, finishes and syncs what it has, closes partitions, removes its group file. */
 WEFT_API int weft_server_stop(weft_server* server, int64_t timeout_ms);
+/* WEFT_LIMIT when no thread can be started for it; then nothing was begun. */
 WEFT_API int weft_server_stop_async(weft_server* server, int64_t timeout_ms, uint64_t tag);
 
 typedef struct weft_server_facts {

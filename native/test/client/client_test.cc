@@ -1,6 +1,10 @@
 // Sessions, producers and consumers against a server that the test plays, message by message, on a lane without
 // threads: the orders of answers, losses and full queues that a real network brings about too seldom.
 #include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <condition_variable>
+#include <thread>
 
 #include "client/consumer.h"
 #include "client/producer.h"
@@ -106,8 +110,8 @@ class ClientTest : public ::testing::Test {
     Status status;
     uint64_t first_offset = 0;
   };
-  // A batch of one event whose metadata is `name`.
-  void push(char name) {
+  // A batch of one event whose metadata is `name`, with data in plain memory.
+  void push(char name, std::span<const std::byte> data = {}) {
     Result<Batch*> taken = producer_->take();
     ASSERT_TRUE(taken.ok()) << taken.status().text();
     Batch* batch = taken.value();
@@ -125,7 +129,9 @@ class ClientTest : public ::testing::Test {
     };
     *reinterpret_cast<char*>(batch->arena->metadata()) = name;
     batch->arena->metadata_end()[0] = 1;
-    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {}).ok());
+    batch->arena->data_length()[0] = data.size();
+    const BatchPiece piece{data.data(), data.size(), 0, nullptr};
+    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {&piece, data.empty() ? 0u : 1u}).ok());
     lane_.run();
   }
   // "a0 b1": names and sequences of the batches sent since the last call.
@@ -242,6 +248,81 @@ TEST_F(ClientTest, OpeningAProducerEndsWhenTheSlotIsNotThere) {
   EXPECT_TRUE(ended);
 }
 
+// Reading the group directory can hang for good, on a shared file system that is away.
+class HangingAddresses : public SlotDirectory {
+ public:
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool asked = false;
+    bool open = false;
+  };
+  explicit HangingAddresses(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  Result<std::string> find_address(uint32_t) override {
+    std::unique_lock lock(gate_->mutex);
+    gate_->asked = true;
+    gate_->changed.notify_all();
+    gate_->changed.wait(lock, [this] { return gate_->open; });
+    return std::string("there");
+  }
+
+ private:
+  const std::shared_ptr<Gate> gate_;
+};
+
+TEST_F(ClientTest, AResolverThatHangsDoesNotHoldUpTheEnd) {
+  auto gate = std::make_shared<HangingAddresses::Gate>();
+  auto directory = std::make_shared<HangingAddresses>(gate);
+  const std::weak_ptr<HangingAddresses> kept = directory;
+  auto client = std::make_unique<Client>(lane_, options_, std::move(directory));
+  client->look_up("t", [](const Result<TopicRecord>&) {});
+  lane_.run();
+  // The gate opens late enough to fail the test, not to hang it.
+  bool ended = false;
+  std::thread opener([&] {
+    std::unique_lock lock(gate->mutex);
+    gate->changed.wait_for(lock, std::chrono::seconds(20), [&] { return ended; });
+    gate->open = true;
+    gate->changed.notify_all();
+  });
+  {
+    std::unique_lock lock(gate->mutex);
+    ASSERT_TRUE(gate->changed.wait_for(lock, std::chrono::seconds(10), [&] { return gate->asked; }));
+  }
+  client.reset();
+  {
+    const std::lock_guard lock(gate->mutex);
+    EXPECT_FALSE(gate->open) << "the end waited for the resolver";
+    ended = true;
+    gate->changed.notify_all();
+  }
+  opener.join();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!kept.expired() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(kept.expired()) << "the resolver did not end";
+  lane_.run();  // it posted nothing for a client that is gone
+}
+
+// A limit on processes may leave no room for the resolver's thread.
+TEST_F(ClientTest, AResolverThatCannotStartIsAnErrorOfTheSession) {
+  pthread_attr_t before, impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&impossible, size_t{1} << 62), 0);
+  Status status;
+  client_->look_up("t", [&](Result<TopicRecord> record) { status = record.status(); });
+  ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+  lane_.run();
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_EQ(client_->session(0).last_error().code(), Code::LIMIT) << client_->session(0).last_error().text();
+  // The next try has room.
+  lane_.pass_ms(100);
+  let_in();
+  EXPECT_EQ(lane_.count(MessageType::kTopicLookup), 1u);
+  lane_.pass_ms(1200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
+}
+
 TEST_F(ClientTest, ARequestThatIsTooLongFailsAloneAndHoldsUpNobody) {
   open_producer();
   Status too_long;
@@ -341,6 +422,46 @@ TEST_F(ClientTest, ABatchThatWasReportedLateIsNotSentAgainFromItsOwnersMemory) {
   EXPECT_EQ(outcomes_['a'].count, 1);
 }
 
+// A read that the server has under way goes on when its registration is closed, and would store what the caller writes
+// next.
+TEST_F(ClientTest, PlainMemoryIsItsOwnersAgainOnlyWhenTheServerHasAnsweredOrIsLost) {
+  open_producer();
+  std::vector<std::byte> data(64 * 1024);
+  const int live = FakeRegion::live;
+  const auto registered = [&] { return FakeRegion::live - live - 1; };  // beside the batch's own memory
+  const auto late = [&](char name) {
+    push(name, data);
+    lane_.pass_ms(5100);
+    EXPECT_EQ(outcomes_[name].count, 0) << name << " was given back while the server may read it";
+    EXPECT_EQ(registered(), 1);
+  };
+  late('a');
+  acknowledge(0, Code::OK, 1);
+  EXPECT_EQ(outcomes_['a'].count, 1);
+  EXPECT_TRUE(outcomes_['a'].status.ok()) << "what is known is better than a time limit";
+  outcomes_.clear();
+  late('b');
+  lane_.sent.clear();
+  acknowledge(1, Code::BUSY, 1);
+  EXPECT_EQ(outcomes_['b'].status.code(), Code::DELIVERY_TIMED_OUT);
+  lane_.pass_ms(200);
+  EXPECT_EQ(lane_.count(MessageType::kBatch), 0u) << "it was sent again from its owner's memory";
+  outcomes_.clear();
+  late('c');
+  lane_.lose(true);
+  lane_.pass_ms(100);
+  EXPECT_EQ(outcomes_['c'].status.code(), Code::DELIVERY_TIMED_OUT);
+  EXPECT_EQ(registered(), 0);
+  let_in();
+  producer_opened(1);
+  outcomes_.clear();
+  // One that is alive and does not answer has sent or dropped what it had to by now.
+  late('d');
+  lane_.pass_ms(31'000);
+  EXPECT_EQ(outcomes_['d'].status.code(), Code::DELIVERY_TIMED_OUT);
+  EXPECT_EQ(outcomes_['d'].count, 1);
+}
+
 TEST_F(ClientTest, AFencedProducerFailsEverythingAndLeavesNoTimer) {
   open_producer();
   for (const char name : {'a', 'b', 'c'}) push(name);
@@ -380,6 +501,23 @@ TEST_F(ClientTest, RoomIsSaidWhenABatchCanBeTakenAgain) {
   EXPECT_NE(waiter.taken, nullptr);
   on_room_ = nullptr;
   if (waiter.taken != nullptr) producer_->give_back(waiter.taken);
+}
+
+// JavaScript keeps its views of a batch's memory: a late write into it ended the process.
+TEST_F(ClientTest, ABatchThatCannotBeRegisteredAgainStaysMappedAndIsTriedAgain) {
+  open_producer(1);
+  push('a');
+  std::byte* const memory = lane_.registered_last;
+  lane_.pass_ms(5100);
+  EXPECT_EQ(outcomes_['a'].status.code(), Code::DELIVERY_TIMED_OUT);
+  lane_.register_status = Status(Code::LIMIT, "too many registrations");
+  acknowledge(0, Code::OK, 1);
+  *memory = std::byte{1};
+  EXPECT_EQ(producer_->take().status().code(), Code::LIMIT);
+  lane_.register_status = {};
+  push('b');
+  EXPECT_EQ(lane_.registered_last, memory);
+  EXPECT_EQ(sent_batches(), "a0 b1");
 }
 
 TEST_F(ClientTest, AStreamThatFailedDoesNotCloseAnothersHandleOfALaterConnection) {
@@ -451,6 +589,53 @@ TEST_F(ClientTest, AFetchThatTimedOutSaysThatItsMemoryIsNotSafe) {
   lane_.pass_ms(5200);
   EXPECT_EQ(status.code(), Code::TIMED_OUT);
   EXPECT_FALSE(result.memory_safe);
+  lane_.lose(true);
+  EXPECT_TRUE(close(consumer));
+}
+
+TEST_F(ClientTest, AFetchIntoPlainMemoryIsWrittenIntoOursAndCopied) {
+  std::shared_ptr<Consumer> consumer;
+  open_consumer(consumer, 1, true);
+  const wire::Selection selection{};
+  const std::string encoded(reinterpret_cast<const char*>(&selection), sizeof selection);
+  std::string into(8, '.');
+  auto* place = reinterpret_cast<std::byte*>(into.data());
+  Status status;
+  const auto fetch = [&] {
+    status = Status(Code::INTERNAL, "not ended");
+    const Status begun = consumer->fetch_and_copy(0, {encoded, encoded}, {{place + 5, 2}, {place, 3}},
+                                                  [&](const Status& ended, const FetchResult&) { status = ended; });
+    EXPECT_TRUE(begun.ok()) << begun.text();
+    lane_.run();
+  };
+  const auto write = [](std::byte* to, const char* text) { std::memcpy(to, text, 5); };
+  fetch();
+  std::byte* const memory = lane_.registered_last;
+  ASSERT_TRUE(memory < place || memory >= place + into.size()) << "the server is shown the caller's memory";
+  write(memory, "abcde");
+  answer(MessageType::kDataRequest, MessageType::kDataReply, wire::DataReply{});
+  EXPECT_TRUE(status.ok()) << status.text();
+  EXPECT_EQ(into, "cde..ab.");
+  // Asked again over the next connection, under the key that the earlier one knew: not used for another after that.
+  fetch();
+  EXPECT_EQ(lane_.registered_last, memory) << "memory that was answered for serves the next fetch";
+  lose_and_let_in(false);
+  consumer_opened(1);
+  write(memory, "ABCDE");
+  answer(MessageType::kDataRequest, MessageType::kDataReply, wire::DataReply{});
+  EXPECT_EQ(into, "CDE..AB.");
+  const int live = FakeRegion::live;
+  fetch();
+  EXPECT_EQ(FakeRegion::live, live + 1) << "it needs a key of its own";
+  std::byte* const unsafe = lane_.registered_last;
+  const uint64_t quarantined_bytes = client_->counters().memory_quarantined_bytes;
+  lane_.pass_ms(5200);
+  EXPECT_EQ(status.code(), Code::TIMED_OUT);
+  EXPECT_GT(client_->counters().memory_quarantined_bytes, quarantined_bytes);
+  write(unsafe, "12345");  // the server wakes up: the memory is still there, and still ours
+  EXPECT_EQ(into, "CDE..AB.");
+  fetch();
+  EXPECT_NE(lane_.registered_last, unsafe);
   lane_.lose(true);
   EXPECT_TRUE(close(consumer));
 }

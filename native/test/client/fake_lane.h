@@ -49,6 +49,8 @@ class FakeLane : public fabric::Lane {
     posted_.notify_all();
   }
   Result<std::unique_ptr<fabric::Region>> register_memory(void* memory, uint64_t length, uint32_t) override {
+    if (!register_status.ok()) return register_status;
+    registered_last = static_cast<std::byte*>(memory);
     return std::unique_ptr<fabric::Region>(std::make_unique<FakeRegion>(memory, length));
   }
   void release_when_safe(std::unique_ptr<fabric::Region>, std::function<void()> then) override { then(); }
@@ -132,7 +134,8 @@ class FakeLane : public fabric::Lane {
   }
 
   fabric::PeerId peer = 0;
-  Status send_status;
+  std::byte* registered_last = nullptr;
+  Status send_status, register_status;
   std::deque<SentMessage> sent;
   std::set<fabric::Timer*> timers;
   uint64_t now = kNsPerSecond;

@@ -1,5 +1,6 @@
 // The whole way of an event through the C API: a server hosted in this process, clients attached to it.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
@@ -355,6 +356,21 @@ TEST(CApiWords, NameTheObjectAndTheNextStep) {
   options.slots_expected = 2;
   weft_job* job = nullptr;
   expect_words(weft_attach(server.group().c_str(), &options, &job), WEFT_NO_SERVER, {"slots_expected is 2", "; start"});
+}
+
+// A limit on processes may leave no room for another thread, as a default stack size that none can have.
+TEST(CApiServer, AStopThatCannotStartItsThreadIsAnErrorAndCanBeAskedAgain) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t"}});
+  pthread_attr_t before, impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&impossible, size_t{1} << 62), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+  const int code = weft_server_stop_async(server.server, kTimeoutMs, 1);
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_EQ(code, WEFT_LIMIT) << weft_error_text(nullptr);
+  ASSERT_WEFT_OK(weft_server_stop_async(server.server, kTimeoutMs, 2));
 }
 
 TEST(CApiJoin, AWorldOfOneWithoutAServerSaysSo) {

@@ -126,6 +126,35 @@ TEST(ServerGoneInAFlood, APushThatFindsEveryBatchInFlightEnds) {
   EXPECT_LT(pushing.elapsed(), 4 * milliseconds(kDeliveryMs) + kPatience);
 }
 
+// The server could be in the middle of a write into the destination, and go on when the caller has freed it.
+TEST(ServerStopped, UnderAFetchIntoPlainMemoryIsLeftWithMemoryOfTheLibrary) {
+  TemporaryFolder folder;
+  ServerChild server(folder.path() + "/data", 1, 0, 1);
+  server.start();
+  Client client(server.group(), nullptr, kDeliveryMs);
+  std::vector<uint32_t> data;
+  ASSERT_WEFT_OK(weft_test::push_numbered(client.producer("t"), 0, 7, data, 100'000));
+  weft_consumer* consumer = client.consumer("t");
+  weft_event event;
+  ASSERT_WEFT_OK(weft_pull(consumer, 20'000, &event));
+  const weft_run all{0, 100'000, 0, nullptr};
+  const weft_selection selection{event.offset, 0, &all, 1};
+  std::vector<uint32_t> got(25'000);
+  ASSERT_WEFT_OK(weft_data_fetch(consumer, 0, &selection, 1, got.data(), 100'000, nullptr));
+  EXPECT_EQ(got, data);
+  EXPECT_EQ(counter(client.job, "memoryQuarantinedBytes"), 0u);
+  server.stop();
+  const std::vector<uint32_t> before(25'000, 42);
+  got = before;
+  const int code = weft_data_fetch(consumer, 0, &selection, 1, got.data(), 100'000, nullptr);
+  EXPECT_EQ(code, WEFT_TIMED_OUT) << weft_error_text(nullptr);
+  EXPECT_GE(counter(client.job, "memoryQuarantinedBytes"), 100'000u);
+  EXPECT_EQ(got, before);
+  server.go_on();
+  client.close();
+  EXPECT_EQ(server.end(), 0) << server.output();
+}
+
 TEST(ServerStopped, ForLongerThanThePeerTimeoutLosesNothing) {
   TemporaryFolder folder;
   ServerChild server(folder.path() + "/data", 2, 0, 1);
