@@ -45,12 +45,12 @@ TopicResult find_topic_and_wait(weft_job* job, const char* name) {
 }
 
 weft_topic* make_topic(weft_job* job, std::shared_ptr<const client::TopicRecord> record) {
-  auto* topic = new weft_topic;
+  auto topic = std::make_unique<weft_topic>();
   topic->job = job;
   topic->record = std::move(record);
   const std::lock_guard lock(job->mutex);
-  job->topics.insert(topic);
-  return topic;
+  job->topics.insert(topic.get());
+  return topic.release();
 }
 
 }  // namespace weft::library
