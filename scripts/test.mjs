@@ -72,9 +72,8 @@ for (const [index, result] of results.entries()) {
   if (result.value?.tally) addTally(total, result.value.tally);
   else if (!result.ok)
     addTally(total, {
-      passed: 0,
+      ...emptyTally(),
       failed: 1,
-      skipped: [],
       failures: [`${result.name}: ${result.reason.split("\n")[0]}`],
     });
   else total.passed += steps[index].counts ?? 0;

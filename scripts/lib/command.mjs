@@ -60,7 +60,9 @@ export function capture(program, args = [], options = {}) {
 export function execute(program, args, { log, onLine, env = {}, cwd = root, timeoutS = 1800, input = "ignore" } = {}) {
   return new Promise((resolve) => {
     const output = log ? createWriteStream(log, { flags: "a" }) : undefined;
-    output?.write(`$ ${[program, ...args].join(" ")}\n`);
+    const line = [program, ...args].join(" ");
+    // a check names every file: the first ones tell enough
+    output?.write(`$ ${line.length > 1000 ? `${line.slice(0, 1000)} …` : line}\n`);
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },

@@ -408,9 +408,9 @@ typedef struct weft_selection {
   uint32_t run_count;
 } weft_selection;
 /* The selected bytes of up to 1,024 events of one partition, in growing order of offset, written into `destination`.
- * `region`: that holds it, written by the server: after an error that is not the server's answer it may still write, and
- * weft_region_release says WEFT_BUSY as long. NULL: they come into memory of the library and are copied when all are
- * there, so that with the completion, or an error, the memory is the caller's again; an error leaves it as it was.
+ * `region`: that holds it, written by the server: after an error that is not the server's answer it may still write,
+ * and weft_region_release says WEFT_BUSY as long. NULL: they come into memory of the library and are copied when all
+ * are there, so that with the completion, or an error, the memory is the caller's again; an error leaves it as it was.
  * WEFT_LIMIT: over 4 GiB of such fetches at once. WEFT_SELECTION_OUTSIDE names the event and its length. */
 WEFT_API int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
                                    uint32_t count, void* destination, uint64_t length, weft_region* region,
