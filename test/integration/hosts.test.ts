@@ -41,8 +41,9 @@ test.skipIf(!possible)("a server, C and TypeScript ranks over two hosts lose not
   const node = process.execPath;
   const small = ["--shape", "64x48", "--steps", "400", "--every", "10", "--output", "weftline"];
   const launch = place.startProgram(
-    inRoot("launch/mpiexec.sh"),
+    inRoot("test/lab/hosts.sh"),
     [
+      ...["launch", "ctl", inRoot("launch/mpiexec.sh")],
       ...["-launcher", "ssh", "-launcher-exec", place.path("lab", "launch"), "-localhost", lab("address", "ctl")],
       ...["-hosts", addresses.join(","), "-ppn", "2"],
       ...["-n", "1", node, cliPath, "serve", "--json", "--data", place.path("weft"), "--until", "clients-gone", ":"],

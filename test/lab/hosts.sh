@@ -1,31 +1,32 @@
 #!/bin/bash
 # hosts.sh: several "hosts" on one machine, each in its own network namespace, with its own host name and /dev/shm.
-# State is in $LAB_DIR (one folder per lab); all names carry an id of the run, so that labs can live side by side.
+# State is in $LAB_DIR (one folder per lab); all names carry an id of the run, so that labs can live side by side. The
+# bridge has a namespace of its own, ctl, too: one in this machine's was taken for a network by other programs.
 #   hosts.sh up [N]            makes hosts h1..hN (2) on a bridge of their own; again: does nothing
 #   hosts.sh launch HOST CMD…  runs CMD there as ssh would; $LAB_DIR/launch is the same as one program (mpiexec's
-#                              -launcher ssh -launcher-exec)
-#   hosts.sh address HOST|ctl  prints its address; ctl is this side
+#                              -launcher ssh -launcher-exec). HOST ctl: where mpiexec reaches all hosts
+#   hosts.sh address HOST|ctl  prints its address
 #   hosts.sh cut HOST down|up|blackhole|loss PERMILLE|rate RATE|clear
 #   hosts.sh down              ends what runs inside, removes everything; again: does nothing
 # Needs root, iproute2 and nftables. An interrupted `up` removes what it made.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${LAB_DIR:?set LAB_DIR to a folder for the state of this lab}"
-lock=/run/lock/weftline-lab
+net=10.77.0 # of every lab: they do not see each other
 
 die() {
   echo "hosts.sh: $*" >&2
   exit 1
 }
 usage() {
-  sed -n '4,10s/^# *//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '5,12s/^# *//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
-# Sets id, net (10.x.y) and count from the state.
+# Sets id and count from the state.
 read_state() {
   [ -f "$LAB_DIR/state" ] || return 1
-  read -r id net count <"$LAB_DIR/state"
+  read -r id count <"$LAB_DIR/state"
 }
 need_state() { read_state || die "no lab in $LAB_DIR; run hosts.sh up first"; }
 namespace() { echo "wl-$id-$1"; }
@@ -35,24 +36,12 @@ need_host() {
   if ! [[ "$1" =~ ^h[0-9]+$ ]] || ((index < 1 || index > count)); then die "no host $1; there are h1 to h$count"; fi
 }
 
-free_net() {
-  local try x y
-  for try in $(seq 1 200); do
-    x=$((16#${id:0:2})) y=$(((16#${id:2:2} + try) % 256))
-    if ! ip -4 route show table all | grep -qE "(^|[^0-9.])10\.$x\.$y\."; then
-      echo "10.$x.$y"
-      return
-    fi
-  done
-  die "no free subnet in 10.$x.0.0/16"
-}
-
 make_host() {
-  local i=$1 ns veth
-  ns=$(namespace "h$i") veth="wl${id}v$i"
+  local i=$1 ns ctl
+  ns=$(namespace "h$i") ctl=$(namespace ctl)
   ip netns add "$ns"
-  ip link add "$veth" type veth peer name eth0 netns "$ns"
-  ip link set "$veth" master "wl$id" up
+  ip -n "$ctl" link add "v$i" type veth peer name eth0 netns "$ns"
+  ip -n "$ctl" link set "v$i" master hosts up
   ip -n "$ns" addr add "$net.$i/24" dev eth0
   ip -n "$ns" link set eth0 up
   ip -n "$ns" link set lo up
@@ -78,17 +67,16 @@ up() {
   LAB_DIR=$(cd "$LAB_DIR" && pwd)
   trap 'trap - EXIT; down' EXIT
   trap 'exit 130' INT TERM
-  # Two labs that start at once must not choose the same subnet.
-  exec 9>"$lock"
-  flock -w 30 9 || die "another lab holds $lock for 30 s"
   id=$(od -An -N3 -tx1 /dev/urandom | tr -d ' \n')
-  net=$(free_net)
   count=$wanted
-  echo "$id $net $count" >"$LAB_DIR/state"
-  ip link add "wl$id" type bridge
-  ip addr add "$net.254/24" dev "wl$id"
-  ip link set "wl$id" up
-  exec 9>&-
+  echo "$id $count" >"$LAB_DIR/state"
+  local ctl
+  ctl=$(namespace ctl)
+  ip netns add "$ctl"
+  ip -n "$ctl" link set lo up
+  ip -n "$ctl" link add hosts type bridge
+  ip -n "$ctl" addr add "$net.254/24" dev hosts
+  ip -n "$ctl" link set hosts up
   for i in $(seq 1 "$count"); do make_host "$i"; done
   printf '#!/bin/bash\nexport LAB_DIR=%q\nexec %q launch "$@"\n' "$LAB_DIR" "$here/hosts.sh" >"$LAB_DIR/launch"
   chmod +x "$LAB_DIR/launch"
@@ -100,8 +88,10 @@ launch() {
   (($# >= 2)) || usage
   local host=$1
   shift
+  need_state
+  if [ "$host" = ctl ]; then exec ip netns exec "$(namespace ctl)" "$@" </dev/null; fi
   # hydra resolves its hosts on this side, so it is given addresses.
-  if need_state && [[ "$host" == "$net".* ]]; then host=h${host##*.}; fi
+  if [[ "$host" == "$net".* ]]; then host=h${host##*.}; fi
   need_host "$host"
   # shellcheck disable=SC2016 # expanded inside
   exec ip netns exec "$(namespace "$host")" unshare -u -m -i bash -c \
@@ -112,11 +102,11 @@ launch() {
 cut() {
   (($# >= 2)) || usage
   need_host "$1"
-  local ns link="wl${id}v$index"
-  ns=$(namespace "$1")
+  local ns ctl
+  ns=$(namespace "$1") ctl=$(namespace ctl)
   nft_in() { ip netns exec "$ns" nft "$@"; }
   case $2 in
-    down | up) ip link set "$link" "$2" ;;
+    down | up) ip -n "$ctl" link set "v$index" "$2" ;;
     blackhole)
       nft_in add table inet cut
       nft_in 'add chain inet cut in { type filter hook input priority 0; policy drop; }'
@@ -129,7 +119,7 @@ cut() {
       ;;
     rate) ip netns exec "$ns" tc qdisc replace dev eth0 root tbf rate "${3:?rate}" burst 256kb latency 20ms ;;
     clear)
-      ip link set "$link" up
+      ip -n "$ctl" link set "v$index" up
       nft_in delete table inet cut 2>/dev/null || true
       ip netns exec "$ns" tc qdisc del dev eth0 root 2>/dev/null || true
       ;;
@@ -154,18 +144,19 @@ end_processes() {
 
 down() {
   read_state || return 0
-  local i ns
-  for i in $(seq 1 "$count"); do
-    ns=$(namespace "h$i")
+  local i host ns
+  for host in ctl $(seq -f 'h%g' 1 "$count"); do
+    ns=$(namespace "$host")
     if ip netns list | grep -qw -- "$ns"; then
       end_processes "$ns"
       ip netns del "$ns"
     fi
     rm -rf "/etc/netns/$ns"
+  done
+  for i in $(seq 1 "$count"); do
     if mountpoint -q "$LAB_DIR/h$i/shm"; then umount "$LAB_DIR/h$i/shm"; fi
     rm -rf --one-file-system "${LAB_DIR:?}/h$i"
   done
-  if [ -e "/sys/class/net/wl$id" ]; then ip link del "wl$id"; fi
   rm -f "$LAB_DIR/launch" "$LAB_DIR/state"
 }
 

@@ -72,6 +72,10 @@ TEST_P(CApi, EventsComeBackAsTheyWerePushed) {
   }
   ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
   ASSERT_WEFT_OK(weft_region_wait(region, kTimeoutMs));
+  // The server read every large event out of the region itself; what was copied into batches is a few bytes each.
+  const uint64_t large_bytes = kEvents / 100 * field.size() * sizeof(double);
+  EXPECT_GE(weft_test::counter(server.job, "dataBytesPulled"), large_bytes);
+  EXPECT_LT(weft_test::counter(server.job, "dataBytesInline"), field.size() * sizeof(double));
 
   weft_consumer* consumer = open_consumer(client.job, "quakes");
   std::vector<bool> seen(kEvents);

@@ -123,17 +123,6 @@ class Reader {
   std::vector<uint32_t> data_;
 };
 
-// The number behind "name": in the counters of a job.
-inline uint64_t counter(weft_job* job, const std::string& name) {
-  char* json = nullptr;
-  EXPECT_WEFT_OK(weft_job_counters(job, &json));
-  const std::string text = json;
-  weft_free(json);
-  const size_t at = text.find("\"" + name + "\":");
-  EXPECT_NE(at, std::string::npos) << name << " is not in " << text;
-  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + name.size() + 3, nullptr, 10);
-}
-
 // Of this process, in memory now.
 inline uint64_t resident_bytes() {
   std::istringstream fields(read_file("/proc/self/statm"));
