@@ -121,6 +121,12 @@ Status check_only_one(const std::string& module_path) {
 
 Result<LoadedMpi> load_module(LoadedMpi loaded) {
   const std::string& path = loaded.module_path;
+  // UCX, below MPICH and others, watches memory for its cache of registrations, and tries its hooks in MPI_Init by
+  // moving the end of the heap up and down again: what another thread's malloc got in between is cut off. Node dies of
+  // that in about 1 of 25 launches of three ranks (UCX 1.13.1: "address not mapped", an address of the heap). The MPI
+  // that is loaded here serves to meet and for small collectives, which need no such cache. A setting of the user
+  // stays.
+  if (all_resident().empty()) setenv("UCX_MEM_EVENTS", "no", 0);
   // Never closed: an MPI cannot be unloaded.
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
