@@ -19,7 +19,8 @@ class SystemClock final : public Clock {
 }  // namespace
 
 Clock& Clock::system() {
-  static SystemClock clock;
+  // Never destroyed: progress threads look at it while the process ends.
+  static SystemClock& clock = *new SystemClock;
   return clock;
 }
 

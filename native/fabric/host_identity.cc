@@ -77,7 +77,7 @@ uint64_t process_start_time(pid_t pid) {
 
 const HostIdentity& own_identity() {
   static std::mutex mutex;
-  static HostIdentity identity;
+  static HostIdentity& identity = *new HostIdentity;  // never destroyed: used while the process ends
   const std::lock_guard<std::mutex> lock(mutex);
   if (identity.pid != static_cast<uint32_t>(getpid())) identity = make_identity();
   return identity;

@@ -41,7 +41,7 @@ describe("the README", () => {
   it.each(launchers.filter(({ there }) => there).slice(0, 1))(
     "has a launch of several programs that runs as it stands, with $mpi",
     async (launcher) => {
-      const line = blocks("sh").find((block) => block.startsWith("mpiexec "));
+      const line = blocks("sh").find((block) => block.startsWith("launch/mpiexec.sh "));
       expect(line).toBeDefined();
       const script = (name: string, text: string): void => {
         writeFileSync(place.path("launch", name), text);
@@ -50,7 +50,6 @@ describe("the README", () => {
       mkdirSync(place.path("launch"));
       script("weftline.yaml", "topics:\n  field: { partitions: 2 }\n");
       script("weftline", `#!/bin/sh\nexec "${process.execPath}" "${cliPath}" "$@"\n`);
-      script("mpiexec", `#!/bin/sh\nexec ${[launcher.program, ...launcher.argv].join(" ")} "$@"\n`);
       script("solver", `#!/bin/sh\nexec "${process.execPath}" "${root}build/ts/examples/typescript/solver.js" 3\n`);
       // The analysis of a launch joins it, and knows how many steps come.
       script(
@@ -63,8 +62,12 @@ describe("the README", () => {
         await job.close();
       });\n`,
       );
-      const run = place.startProgram("bash", ["-c", `cd launch && exec ${line ?? ""}`], {
-        env: { ...launcher.env, PATH: `${place.path("launch")}:${process.env["PATH"] ?? ""}` },
+      const run = place.startProgram("bash", ["-c", `cd launch && exec "${root}"${line ?? ""}`], {
+        env: {
+          ...launcher.env,
+          WEFTLINE_MPI: launcher.mpi,
+          PATH: `${place.path("launch")}:${process.env["PATH"] ?? ""}`,
+        },
       });
       const deadline = setTimeout(() => run.child.kill("SIGTERM"), 90_000);
       const { exitCode, output, words } = await run.finished;

@@ -362,11 +362,14 @@ TEST_P(Faults, DataRequestsOfOneClientAreBounded) {
       messages.emplace_back(bytes.begin(), bytes.end());
     }
   }
-  run_on(*client.lane_, [&] {
-    for (const Bytes& message : messages) {
-      const std::span<const std::byte> bytes(message);
-      EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
-    }
+  // They reach the server all at once: none is answered before the last one has come.
+  run_on(server_.lane(), [&] {
+    run_on(*client.lane_, [&] {
+      for (const Bytes& message : messages) {
+        const std::span<const std::byte> bytes(message);
+        EXPECT_TRUE(client.lane_->send(client.peer_, std::span(&bytes, 1)).ok());
+      }
+    });
   });
   uint32_t busy = 0;
   for (uint32_t i = 0; i < kConsumers * kRequests; ++i) {

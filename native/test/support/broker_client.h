@@ -80,6 +80,7 @@ class TestServer final : public BrokerHost {
     lane_.reset();
     broker_.reset();
   }
+  fabric::Lane& lane() { return *lane_; }
   static BrokerOptions default_options() {
     BrokerOptions options;
     options.secret = make_secret(7);
