@@ -1,5 +1,5 @@
-// The test projects. Unit tests share workers; the others start processes, so their files run one at a time
-// (two cores must be enough). Time limits are for a loaded two-core machine.
+// The test projects. Integration tests mostly wait for processes of their own: two files at a time. Those of the package
+// build, so they run alone. Time limits are for a loaded two-core machine.
 import { defineConfig } from "vitest/config";
 
 const oneFileAtATime = { fileParallelism: false, pool: "forks" as const };
@@ -23,7 +23,7 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          ...oneFileAtATime,
+          pool: "forks",
         },
       },
       {

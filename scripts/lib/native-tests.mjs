@@ -119,7 +119,10 @@ function tsanWrapper() {
 /** ThreadSanitizer reports what it sees inside the MPI libraries: it runs what is ours alone. */
 const labelsLeftOut = { normal: "long", address: "long", thread: "long|mpi_ranks" };
 
-export function nativeTestStep({ name, variant, needs, onlyLabel, parallel = 2 }) {
+/** Most tests wait for processes and time limits of their own: more of them at once than there are cores. */
+const parallelOf = { normal: 4, address: 3, thread: 3 };
+
+export function nativeTestStep({ name, variant, needs, onlyLabel, parallel = parallelOf[variant] }) {
   return {
     name,
     needs,
