@@ -295,6 +295,7 @@ class BrokerImpl final : public Broker {
   bool stopped_ = false;         // those who asked were told
   bool stop_timed_out_ = false;
   uint64_t stop_deadline_ns_ = 0;
+  uint64_t stop_cut_ns_ = 0;  // when what was left was cut off; 0: not yet
   Status stop_status_;
   uint32_t releases_left_ = 0;
   uint32_t areas_releasing_ = 0;

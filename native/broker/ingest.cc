@@ -126,6 +126,12 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
                                         " batches of this client and ", batches_.in_use(), " of all in flight (limits ",
                                         kBatchesPerSessionMax, " and ", kBatchesMax, "); wait for acknowledgements"));
   }
+  // Half for one client: one that stops in the middle of its pulls must not keep all others out.
+  if (session->memory_bytes != 0 && session->memory_bytes + memory_bytes > options_.slab_bytes / 2) {
+    return Status(Code::BUSY, join_text("slot ", options_.slot, " holds ", session->memory_bytes,
+                                        " bytes of batches of this client, its limit is half of slab_bytes = ",
+                                        options_.slab_bytes, "; send again or raise it"));
+  }
   if (memory_bytes_ + memory_bytes > options_.slab_bytes) {
     return Status(Code::BUSY, join_text("slot ", options_.slot, " holds ", memory_bytes_,
                                         " bytes of batches, its limit is slab_bytes = ", options_.slab_bytes,
@@ -233,6 +239,7 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   // A body that is to be pulled counts from here: its memory is taken here.
   batch->memory_bytes = message.header.body_bytes + data.size();
   memory_bytes_ += batch->memory_bytes;
+  session->memory_bytes += batch->memory_bytes;
   batch->data_bytes_counted = 0;
   batch->units_begun = 0;
   batch->units_outstanding = 0;
@@ -297,6 +304,7 @@ void BrokerImpl::free_batch(BatchOp* batch) {
   if (batch->producer != nullptr) std::erase(batch->producer->batches, batch);
   batch->producer = nullptr;
   memory_bytes_ -= batch->memory_bytes;
+  batch->session->memory_bytes -= batch->memory_bytes;
   drop_large(batch->body);
   drop_large(batch->inline_data);
   batch->session->data_bytes_in_flight -= batch->data_bytes_counted;

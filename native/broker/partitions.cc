@@ -289,13 +289,17 @@ bool BrokerImpl::run_close(Job* job) {
         if (status.ok()) status = names.status();
         continue;
       }
-      // The owner last: until then nobody else takes the directory.
-      std::stable_partition(names.value().begin(), names.value().end(),
-                            [](const std::string& name) { return name != log::kOwnerName; });
+      // The owner last, when all else is gone for good: until then nobody else takes the directory.
+      Status emptied;
       for (const std::string& name : names.value()) {
+        if (name == log::kOwnerName) continue;
         const Status removed = files.remove(directory + "/" + name);
-        if (status.ok()) status = removed;
+        if (emptied.ok()) emptied = removed;
       }
+      if (emptied.ok()) emptied = files.sync_directory(directory);
+      const bool owned = std::find(names.value().begin(), names.value().end(), log::kOwnerName) != names.value().end();
+      if (emptied.ok() && owned) emptied = files.remove(directory + "/" + std::string(log::kOwnerName));
+      if (status.ok()) status = emptied;
     }
   }
   partition->close_status = status;

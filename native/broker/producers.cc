@@ -138,8 +138,9 @@ void BrokerImpl::answer_opens(ProducerEntry* entry) {
 // to two producers, and take a batch of the one for a repeated one of the other.
 bool BrokerImpl::begin_fence(ProducerEntry* entry) {
   const ProducerEntry::PendingOpen& open = entry->opens.front();
+  // One that takes nothing any more opens as it did: its batches are refused, and the other partitions are not hurt.
   if (open.epoch != wire::kProducerNewEpoch || !open.named || open.session->gone || entry->partition->in_memory() ||
-      entry->epoch >= wire::kProducerEpochMax) {
+      entry->partition->read_only || entry->epoch >= wire::kProducerEpochMax) {
     return false;
   }
   take_over(entry);  // from an opening just before in the same list: it has stored nothing
@@ -186,15 +187,18 @@ void BrokerImpl::fence_done(Job* job) {
     open.epoch = entry->fence_epoch;
   } else {
     const log::PartitionState state = partition->log->state();
-    if (state.read_only) broker->set_read_only(partition, state.read_only_reason);
-    const ProducerEntry::PendingOpen refused = open;
-    entry->opens.erase(entry->opens.begin());
-    if (!refused.session->gone) {
-      broker->refuse_open(
-          refused.session, refused.request_id,
-          entry->fence_status.with_context(join_text("the new epoch of this producer of ", partition->label)));
+    if (state.read_only) {
+      broker->set_read_only(partition, state.read_only_reason);  // answer_opens goes on without the fence
+    } else {
+      const ProducerEntry::PendingOpen refused = open;
+      entry->opens.erase(entry->opens.begin());
+      if (!refused.session->gone) {
+        broker->refuse_open(
+            refused.session, refused.request_id,
+            entry->fence_status.with_context(join_text("the new epoch of this producer of ", partition->label)));
+      }
+      broker->unreference(refused.session);
     }
-    broker->unreference(refused.session);
   }
   broker->answer_opens(entry);
   broker->operation_done(partition);

@@ -67,6 +67,7 @@ struct Session {
   std::string name;
   std::vector<Producer*> producers;  // by handle; nullptr: free
   std::vector<Consumer*> consumers;
+  uint64_t memory_bytes = 0;  // of its batches in flight, as BrokerImpl::memory_bytes_
   uint32_t control_outstanding = 0;
   uint32_t commits_outstanding = 0;
   uint32_t consumers_opening = 0;

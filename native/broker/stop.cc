@@ -21,8 +21,9 @@ void BrokerImpl::begin_stop(uint64_t timeout_ms, std::function<void(Status)> don
 
 void BrokerImpl::check_stop() {
   if (stopped_) return;
-  const bool late = lane_.now_ns() >= stop_deadline_ns_;
-  if (late && lane_.now_ns() - stop_deadline_ns_ >= kStopGraceNs) {
+  const uint64_t now = lane_.now_ns();
+  const bool late = now >= stop_deadline_ns_;
+  if (stop_cut_ns_ != 0 && now - stop_cut_ns_ >= kStopGraceNs) {
     if (!stop_finishing_) finish_stop();
     log(LogLevel::kError, join_text("slot ", options_.slot, " ends although ", partitions_.size(),
                                     " partitions are not closed: a file, a directory or the fabric does not answer; "
@@ -34,10 +35,15 @@ void BrokerImpl::check_stop() {
     }
     return complete_stop();
   }
-  if (stop_finishing_) return;
+  if (stop_finishing_) {
+    // From when this is seen, not from the deadline: this process may have stood still meanwhile.
+    if (late && stop_cut_ns_ == 0) stop_cut_ns_ = now;
+    return;
+  }
   const bool idle = partitions_.empty() && opening_.empty() && areas_releasing_ == 0;
   if (!idle && late && !stop_timed_out_) {
     stop_timed_out_ = true;
+    stop_cut_ns_ = now;
     log(LogLevel::kWarning, join_text("slot ", options_.slot, " did not drain in time: ", batches_.in_use(),
                                       " batches are abandoned unacknowledged"));
     stop_status_ =

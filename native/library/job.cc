@@ -185,7 +185,8 @@ int weft_close(weft_job* job) try {
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
   if (!end_server_threads(job->server)) {
     // A writer is inside a file that does not answer. It uses the broker and the lane when it comes back, so they stay;
-    // the process can end.
+    // the process can end. The caller's memory is not shown to anybody any more.
+    close_regions(job, true);
     const Status mpi = close_mpi(job->place);
     static_cast<void>(mpi.ok());
     job->kind = Kind::kClosed;
@@ -195,7 +196,7 @@ int weft_close(weft_job* job) try {
   }
   job->lane.reset();  // no callback after this
   // Only now does nothing write any more: of a message that is half received, the rest comes whatever is registered.
-  close_regions(job);
+  close_regions(job, false);
   release_server(job->server);
   job->client.reset();
   const Status mpi = close_mpi(job->place);

@@ -56,9 +56,16 @@ int make_region(weft_job* job, void* memory, uint64_t length, bool owned, weft_r
 }
 }  // namespace
 
-void close_regions(weft_job* job) {
-  for (weft_region* region : job->regions) destroy(region);
-  job->regions.clear();
+void close_regions(weft_job* job, bool of_the_caller_only) {
+  for (auto at = job->regions.begin(); at != job->regions.end();) {
+    weft_region* region = *at;
+    if (of_the_caller_only && region->owned) {
+      ++at;
+      continue;
+    }
+    at = job->regions.erase(at);
+    destroy(region);
+  }
 }
 
 }  // namespace weft::library

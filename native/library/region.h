@@ -25,7 +25,7 @@ namespace weft::library {
 void begin_use(weft_region* region);
 void end_use(weft_region* region);
 bool holds(const weft_region* region, const void* address, uint64_t length);
-// All that are left at the end of a job.
-void close_regions(weft_job* job);
+// At the end of a job: all that are left, or those of the caller's own memory, where ours must stay mapped.
+void close_regions(weft_job* job, bool of_the_caller_only);
 
 }  // namespace weft::library

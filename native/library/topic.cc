@@ -122,7 +122,9 @@ static Status query(weft_topic* topic, uint32_t partition,
     return Status(weft::Code::PARTITION_RANGE, weft::join_text("topic '", record.name, "' has ", record.slots.size(),
                                                                " partitions and no partition ", partition));
   }
-  if (!topic->job->client) return Status(weft::Code::UNSUPPORTED, "a job in echo mode has no partitions");
+  if (topic->job->echo) {
+    return Status(weft::Code::UNSUPPORTED, "a job in echo mode has no partitions; join one without it");
+  }
   topic->job->client->query(record.info.topic, partition, record.slots[partition], std::move(done));
   return {};
 }

@@ -1,6 +1,7 @@
 #include "log/producer_table.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace weft::log {
 
@@ -13,11 +14,16 @@ ProducerState& ProducerTable::state_of(const wire::ProducerId& id) {
   const auto found = states_.find(id);
   if (found != states_.end()) return found->second;
   if (states_.size() >= kProducersMax) {
-    // Those with one batch first: many that came once must not push out the ones that come again.
-    const auto idle = std::min_element(states_.begin(), states_.end(), [](const auto& left, const auto& right) {
-      const bool left_returned = left.second.recent.size() > 1;
-      const bool right_returned = right.second.recent.size() > 1;
-      if (left_returned != right_returned) return right_returned;
+    // One whose epoch was given and that stored nothing yet must not be given that epoch again: as good as returned.
+    const auto returned = [](const auto& each) {
+      return each.second.recent.size() > 1 || each.second.next_sequence == 0;
+    };
+    // Those with one batch first: many that came once must not push out the ones that come again. But they have a
+    // quarter of the places: else all new ones shared the last place of a table full of producers that came before.
+    const bool once_first = std::count_if(states_.begin(), states_.end(), std::not_fn(returned)) >
+                            static_cast<ptrdiff_t>(kProducersMax / 4);
+    const auto idle = std::min_element(states_.begin(), states_.end(), [&](const auto& left, const auto& right) {
+      if (once_first && returned(left) != returned(right)) return returned(right);
       return left.second.last_append_time_ns < right.second.last_append_time_ns;
     });
     states_.erase(idle);

@@ -120,7 +120,7 @@ function tsanWrapper() {
 const labelsLeftOut = { normal: "long", address: "long", thread: "long|mpi_ranks" };
 
 /** Most tests wait for processes and time limits of their own: more of them at once than there are cores. */
-const parallelOf = { normal: 4, address: 3, thread: 3 };
+const parallelOf = { normal: 4, address: 3, thread: 2 };
 
 export function nativeTestStep({ name, variant, needs, onlyLabel, parallel = parallelOf[variant] }) {
   return {

@@ -137,7 +137,13 @@ export class PartitionRecords {
       // Without an owner it was never opened, or the data plane has emptied it.
       if (owner === undefined) await this.files.removeEmptyDirectory(elsewhere);
       else if (Buffer.from(owner).toString("utf8").trimEnd() === `${topic.uuid}/${partition}`) {
-        await this.files.removeDirectory(elsewhere);
+        // The owner last, when all else is gone for good: until then nobody else takes the directory.
+        for (const name of await this.files.list(elsewhere)) {
+          if (name !== OWNER) await this.files.removeDirectory(join(elsewhere, name));
+        }
+        await this.files.syncDirectory(elsewhere);
+        await this.files.remove(join(elsewhere, OWNER));
+        await this.files.removeEmptyDirectory(elsewhere);
       }
     }
     for (const name of await this.files.list(directory)) {

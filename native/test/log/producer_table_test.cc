@@ -42,5 +42,41 @@ TEST(ProducerTable, ThoseThatCameOncePushOutNobodyWhoComesAgain) {
   EXPECT_EQ(table.find(batch_of(1000, 0).producer_id), nullptr);
 }
 
+// A table full of producers that came back once, in earlier jobs: new ones that take turns are all kept.
+TEST(ProducerTable, NewOnesHaveRoomBesideThoseOfEarlierJobs) {
+  ProducerTable table;
+  uint64_t time_ns = 0;
+  for (uint64_t sequence = 0; sequence < 2; ++sequence) {
+    for (uint64_t producer = 1; producer <= kProducersMax; ++producer) {
+      table.note(batch_of(producer, sequence), time_ns, time_ns);
+      ++time_ns;
+    }
+  }
+  constexpr uint64_t kFirst = 1'000'000;
+  constexpr uint64_t kNew = 64;
+  for (uint64_t sequence = 0; sequence < 10; ++sequence) {
+    for (uint64_t producer = kFirst; producer < kFirst + kNew; ++producer) {
+      table.note(batch_of(producer, sequence), time_ns, time_ns);
+      ++time_ns;
+    }
+  }
+  for (uint64_t producer = kFirst; producer < kFirst + kNew; ++producer) {
+    const ProducerState* state = table.find(batch_of(producer, 0).producer_id);
+    ASSERT_NE(state, nullptr) << producer;
+    EXPECT_EQ(state->recent.size(), 10u) << producer;
+  }
+}
+
+TEST(ProducerTable, AnEpochThatWasGivenIsNotForgottenBeforeThoseThatCameOnce) {
+  ProducerTable table;
+  table.begin_epoch(batch_of(1, 0).producer_id, 7, 0);
+  for (uint64_t producer = 1000; producer < 1000 + 2 * kProducersMax; ++producer) {
+    table.note(batch_of(producer, 0), producer, producer);
+  }
+  const ProducerState* state = table.find(batch_of(1, 0).producer_id);
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(state->epoch, 7u);
+}
+
 }  // namespace
 }  // namespace weft::log

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/random.h"
@@ -258,7 +259,10 @@ class RawClient final : public fabric::Handler {
     run_on(*lane_, [&] { lane_->disconnect(peer_); });
   }
   void send_bytes(std::span<const std::byte> bytes) {
-    run_on(*lane_, [&] { static_cast<void>(lane_->send(peer_, std::span(&bytes, 1))); });
+    run_on(*lane_, [&] {
+      static_cast<void>(lane_->send(peer_, std::span(&bytes, 1)));
+      if (after_send_) std::exchange(after_send_, nullptr)();
+    });
   }
   void send(std::span<const std::byte> behind = {}) {
     const auto front = writer_.finish(behind.size());
@@ -499,6 +503,8 @@ class RawClient final : public fabric::Handler {
     return take<wire::Committed>(wire::MessageType::kCommitted, request, text);
   }
 
+  // On the lane's thread behind the next message, which is under way: while it runs this client does nothing else.
+  std::function<void()> after_send_;
   std::unique_ptr<fabric::Lane> lane_;
   fabric::PeerId peer_ = 0;
   std::mutex mutex_;
