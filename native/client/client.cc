@@ -197,8 +197,11 @@ ClientCounters Client::counters() const {
   return now;
 }
 
-Status Client::check_quarantine() const {
-  const uint64_t held_bytes = counters_.memory_quarantined_bytes;
+Status Client::check_quarantine(Lent lent) const {
+  const uint64_t fetches_bytes = fetches_quarantined_bytes_.load(std::memory_order_relaxed);
+  const uint64_t all_bytes = counters_.memory_quarantined_bytes;
+  const uint64_t held_bytes =
+      lent == Lent::kForFetches ? fetches_bytes : all_bytes - std::min(fetches_bytes, all_bytes);
   if (held_bytes <= kQuarantineBytesMax) return {};
   return Status(Code::LIMIT,
                 join_text(held_bytes, " bytes of memory may still be touched by servers that were lost and not proven ",
@@ -272,8 +275,9 @@ void Client::on_tick(fabric::Timer* timer) {
   if (again || !self->tickers_.empty()) self->need_ticks();
 }
 
-void Client::quarantine(std::shared_ptr<void> memory, uint64_t bytes) {
+void Client::quarantine(std::shared_ptr<void> memory, uint64_t bytes, Lent lent) {
   quarantined_.push_back(std::move(memory));
+  if (lent == Lent::kForFetches) fetches_quarantined_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   counters_.memory_quarantined_bytes += bytes;
 }
 

@@ -103,8 +103,10 @@ class Client : public fabric::Handler {
   // resolver whose read hangs at most 5 s. Before the lane ends.
   void stop();
   ClientCounters counters() const;
-  // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent.
-  Status check_quarantine() const;
+  // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent. Fetches into plain memory have a
+  // limit of their own: one that timed out must not keep the producers from their memory.
+  enum class Lent { kForFetches, kForOthers };
+  Status check_quarantine(Lent lent) const;
   FetchMemoryPool& fetch_memory() { return fetch_memory_; }
 
   // ---- progress thread
@@ -118,7 +120,7 @@ class Client : public fabric::Handler {
   void remove_ticker(void* owner);
   // Memory that a peer may still touch: kept, and counted, until the client ends. Its addresses are not used again by
   // this process even then.
-  void quarantine(std::shared_ptr<void> memory, uint64_t bytes);
+  void quarantine(std::shared_ptr<void> memory, uint64_t bytes, Lent lent);
   CountersOf<Counter>& count() { return counters_; }
 
   void on_message(fabric::PeerId peer, std::span<const std::byte> message) override;
@@ -149,6 +151,7 @@ class Client : public fabric::Handler {
   std::unordered_map<fabric::PeerId, Session*> peers_;
   std::unordered_map<void*, std::function<bool(uint64_t)>> tickers_;
   std::vector<std::shared_ptr<void>> quarantined_;
+  std::atomic<uint64_t> fetches_quarantined_bytes_{0};  // of counters_.memory_quarantined_bytes
   FetchMemoryPool fetch_memory_{*this};
   fabric::Timer tick_;
   bool ticking_ = false;

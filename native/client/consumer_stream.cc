@@ -45,7 +45,7 @@ Status ConsumerStream::take_ring() {
       return {};
     }
   }
-  WEFT_RETURN_IF_ERROR(consumer_.client().check_quarantine());
+  WEFT_RETURN_IF_ERROR(consumer_.client().check_quarantine(Client::Lent::kForOthers));
   Result<std::shared_ptr<Ring>> ring = Ring::create(lane, consumer_.options().prefetch_bytes);
   if (!ring.ok()) return ring.status();
   const std::lock_guard lock(consumer_.mutex());
@@ -240,7 +240,7 @@ void ConsumerStream::retire_ring(bool memory_safe) {
   ring_->close_access();
   if (!memory_safe && ring_shown_) {
     ring_->keep_mapped();
-    consumer_.client().quarantine(ring_, ring_->length());
+    consumer_.client().quarantine(ring_, ring_->length(), Client::Lent::kForOthers);
   }
   ring_shown_ = false;
   // credit_posted_ stays: the task may still be in the lane's queue, or on its way there.

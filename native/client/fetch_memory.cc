@@ -50,7 +50,7 @@ void FetchMemory::keep_away() {
 }
 
 Result<std::shared_ptr<FetchMemory>> FetchMemoryPool::take(uint64_t bytes) {
-  WEFT_RETURN_IF_ERROR(client_.check_quarantine());
+  WEFT_RETURN_IF_ERROR(client_.check_quarantine(Client::Lent::kForFetches));
   std::unique_lock lock(mutex_);
   const auto found = std::find_if(free_.begin(), free_.end(),  // the smallest that will do: they are sorted
                                   [bytes](const auto& memory) { return memory->length() >= bytes; });
@@ -81,7 +81,7 @@ void FetchMemoryPool::give_back(std::shared_ptr<FetchMemory> memory, After after
   const uint64_t length = memory->length();
   if (after == After::kUnsafe) {
     memory->keep_away();
-    client_.quarantine(memory, length);
+    client_.quarantine(memory, length, Client::Lent::kForFetches);
   }
   const std::lock_guard lock(mutex_);
   used_bytes_ -= length;

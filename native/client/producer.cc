@@ -74,7 +74,7 @@ Result<Batch*> Producer::take() {
     free_.pop_back();
     return batch;
   }
-  WEFT_RETURN_IF_ERROR(client_.check_quarantine());
+  WEFT_RETURN_IF_ERROR(client_.check_quarantine(Client::Lent::kForOthers));
   // Each partition may fill one while its others are in flight.
   const size_t limit = std::min(kArenasMax, topic_->slots.size() * (options_.batches_in_flight + 1));
   if (batches_.size() >= limit) {
@@ -276,7 +276,7 @@ void Producer::lose(Batch* batch) {
   const uint64_t bytes = arena_shape_.metadata_bytes + arena_shape_.data_bytes;
   // Closing the registrations keeps a network peer out; over shm the memory itself must stay untouched.
   batch->arena->keep_mapped();
-  client_.quarantine(std::shared_ptr<Arena>(std::move(batch->arena)), bytes);
+  client_.quarantine(std::shared_ptr<Arena>(std::move(batch->arena)), bytes, Client::Lent::kForOthers);
   {
     const std::lock_guard lock(mutex_);
     erase(batch);

@@ -24,7 +24,7 @@ export interface CollectiveOptions {
 }
 
 /**
- * Ranks that make collective calls together: `job.world`, or one that came from `split`. Every method but `free` is
+ * Ranks that make collective calls together: `job.world`, or one that came from `split`. Every method is
  * collective over its ranks. All of them: WEFT_MPI (MPI's own words), WEFT_CANCELLED (the signal), WEFT_CLOSED (it was
  * freed, or the job closed). A rank that died is waited for: give a signal with a time limit.
  *
@@ -122,7 +122,10 @@ export class Communicator {
     return handle === null ? undefined : new Communicator(this.#completions, handle, true);
   }
 
-  /** Frees one that came from `split`, once its collectives have ended; the world's stays. A second call does nothing. Local. */
+  /**
+   * Frees one that came from `split`, once its collectives have ended; the world's stays. A second call does nothing.
+   * Collective: every rank of it frees it.
+   */
   free(): void {
     if (this.#freed || !this.#splitOff) return;
     this.#freed = true;

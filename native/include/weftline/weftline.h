@@ -251,8 +251,9 @@ typedef struct weft_producer_options {
 #define WEFT_PRODUCER_OPTIONS_DEFAULT \
   { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 4, 2 }
 
-/* Opens all partitions of the topic; at most timeout_ms of the join. WEFT_TOPIC_UNKNOWN; WEFT_UNSUPPORTED when the
- * topic demands JavaScript (unless it allows unvalidated events); WEFT_PARTITION_UNAVAILABLE. */
+/* Opens all partitions of the topic; looking it up and opening each take at most timeout_ms of the join.
+ * WEFT_TOPIC_UNKNOWN; WEFT_UNSUPPORTED when the topic demands JavaScript (unless it allows unvalidated events);
+ * WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
                                 weft_producer** producer);
 WEFT_API int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag);
@@ -349,7 +350,8 @@ typedef struct weft_consumer_options {
 #define WEFT_CONSUMER_OPTIONS_DEFAULT \
   { sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304) }
 
-/* Opens a stream for each partition, and events begin to come; at most timeout_ms of the join. WEFT_TOPIC_UNKNOWN,
+/* Opens a stream for each partition, and events begin to come; looking the topic up and opening each take at most
+ * timeout_ms of the join. WEFT_TOPIC_UNKNOWN,
  * WEFT_PARTITION_RANGE, WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
                                 weft_consumer** consumer);
