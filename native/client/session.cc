@@ -53,6 +53,7 @@ void Session::want() {
 
 void Session::on_resolved(Result<std::string> address) {
   if (state_ != State::kResolving) return;
+  if (is_final(address.status().code())) return lost(address.status(), true);
   if (!address.ok()) return back_off(address.status());
   const std::string& bytes = address.value();
   state_ = State::kConnecting;
@@ -258,8 +259,9 @@ void Session::lost(const Status& reason, bool memory_safe) {
   for (auto& [id, pending] : requests_) pending.sent = false;
   // Copied: `reason` may be a message's, or last_error_ itself, which the calls below may change.
   const Status why = reason.with_context(join_text("slot ", slot_));
-  // Whoever was let in before may meet a stranger at the old address while the slot is away: that passes.
-  const bool is_end = is_final(why.code()) && !ever_ready_;
+  // Whoever was let in before may meet a stranger at the old address while the slot is away: that passes. What the group
+  // directory itself says does not.
+  const bool is_end = is_final(why.code()) && (!ever_ready_ || state_ == State::kResolving);
   if (is_end) {
     client_.lane().disarm(&retry_);
     state_ = State::kRefused;

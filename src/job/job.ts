@@ -211,7 +211,7 @@ export class Job implements JobContext {
   }
 
   /**
-   * Closes what is open in it, then leaves. Producers flush, each for at most its `deliveryTimeoutMs`; the first failure
+   * Closes what is open in it, then leaves. Producers flush, each for at most twice `deliveryTimeoutMs`; the first failure
    * of that is what this rejects with, once all is closed. After `join` it is collective: MPI's end waits for the other
    * ranks for at most 10 s, on this thread, and is then left out (WEFT_RANK_LOST). Aborting the signal ends the waiting
    * (WEFT_CANCELLED), not the closing. Calling it again waits for the same end.

@@ -74,6 +74,8 @@ export class BatchArena {
   readonly firstNumber: number;
   readonly outcome = new BatchOutcome();
   readonly baseTimeMs: number;
+  /** When it was handed over: from then on its delivery has a time limit. */
+  submittedMs = 0;
   /** The regions of its events, one entry per event and region. */
   readonly holds: Region[] = [];
   count = 0;

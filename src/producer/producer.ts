@@ -169,7 +169,12 @@ export class Producer<Metadata = unknown> {
     return receipt;
   }
 
-  /** Resolves when push has room: the queue is at most half full. Local. */
+  /** The first failure since the last flush, which will reject with it; `undefined`: none so far. Local. */
+  get failure(): WeftError | undefined {
+    return this.#failure;
+  }
+
+  /** Resolves when push has room: the queue is at most half full; or when an event failed, as `failure` says. Local. */
   async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("producer.ready", options.signal);
     if (this.#hasRoom()) return;
@@ -211,8 +216,8 @@ export class Producer<Metadata = unknown> {
   }
 
   /**
-   * Flushes, for at most `deliveryTimeoutMs` of the job, then closes, also when the flush failed (it then rejects with
-   * that). Aborting the signal ends the waiting (WEFT_CANCELLED), not the closing. A second call waits for the same. Local.
+   * Flushes, for at most twice the `deliveryTimeoutMs` of the job (an event may wait for that long, and then be sent), then
+   * closes, also when the flush failed (it then rejects with that). Aborting the signal ends the waiting (WEFT_CANCELLED), not the closing. A second call waits for the same. Local.
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const what = `closing a producer of topic '${this.topic.name}'`;
@@ -336,6 +341,7 @@ export class Producer<Metadata = unknown> {
     const { partition } = batch;
     this.#open[partition] = undefined;
     this.#underWay.add(batch);
+    batch.submittedMs = this.#clock.nowMs();
     this.#underWayOf[partition] = (this.#underWayOf[partition] ?? 0) + 1;
     this.#completions.holdBegin();
     const tag = this.#completions.watch((record) => {
@@ -371,8 +377,21 @@ export class Producer<Metadata = unknown> {
     if (error !== undefined) {
       batch.outcome.failed(error);
       this.#failure ??= error;
+      if (error.code === "WEFT_DELIVERY_TIMED_OUT") this.#expire(this.#clock.nowMs() - batch.submittedMs, error);
     }
     for (const region of batch.holds) region.unhold();
+  }
+
+  /**
+   * Queued events have the time limit of their delivery from the push: what is as old as a batch was that ran into it has
+   * run into it too. Else each batch's worth of a long queue waited for the limit anew.
+   */
+  #expire(limitMs: number, error: WeftError): void {
+    const oldestMs = this.#clock.nowMs() - limitMs;
+    const late = this.#queue.findIndex(({ nowMs }) => nowMs > oldestMs);
+    const expired = this.#queue.splice(0, late < 0 ? this.#queue.length : late);
+    for (const { bytes } of expired) this.#queueBytes -= bytes;
+    if (expired.length > 0) this.#fail(expired, error);
   }
 
   /** A batch came back: queued events first, then batches that waited for a free line, then those who wait. */
@@ -395,7 +414,7 @@ export class Producer<Metadata = unknown> {
     if (this.#flushing > 0) this.#sendOpen(true);
     else if (this.#options.lingerMs === undefined) this.#sendOpen(false);
     this.#advancing = false;
-    if (this.#roomWaiters.length > 0 && this.#hasRoom())
+    if (this.#roomWaiters.length > 0 && (this.#hasRoom() || this.#failure !== undefined))
       for (const { resolve } of this.#roomWaiters.splice(0)) resolve();
     if (this.#flushes.length > 0) this.#endFlushes();
   }

@@ -84,6 +84,8 @@ export class LinePusher {
     const metadata = this.raw ? bytes : new EncodedJson(checked.text);
     const options = this.partition === undefined ? undefined : { partition: this.partition };
     for (;;) {
+      // What failed is lost to the reader of the input: it ends here, and does not lose the rest in the same way.
+      if (this.producer.failure !== undefined) throw this.producer.failure;
       try {
         this.producer.push(metadata, undefined, options);
         break;

@@ -272,6 +272,19 @@ describe("pushing lines", () => {
     expect(pusher).toMatchObject({ events: 10, badLines: 0 });
   });
 
+  test("ends at the first event that failed, also while it waits for room", async () => {
+    const failure = new WeftError("WEFT_DELIVERY_TIMED_OUT", "late");
+    const fake = producer(() => new WeftError("WEFT_BUSY", "full"));
+    const failing = fake.producer as { failure?: WeftError; ready: () => Promise<void> };
+    failing.ready = () => {
+      failing.failure = failure;
+      return Promise.resolve();
+    };
+    const pusher = new LinePusher(fake.producer, false, undefined, () => undefined);
+    await expect(pusher.push(1, Buffer.from("{}"))).rejects.toBe(failure);
+    expect(pusher.events).toBe(0);
+  });
+
   test("names bad lines, a bounded number of them, and goes on", async () => {
     const said: string[] = [];
     const fake = producer(() => undefined);

@@ -58,7 +58,7 @@ class FakeCore {
       });
       return taken.length;
     },
-    codeName: (code: number) => (code === 28 ? "WEFT_FENCED" : "WEFT_INTERNAL"),
+    codeName: (code: number) => ({ 28: "WEFT_FENCED", 35: "WEFT_DELIVERY_TIMED_OUT" })[code] ?? "WEFT_INTERNAL",
     codeMeaning: () => "meaning",
     producerOpenAsync: (_topic: TopicHandle, _options: object, tag: number) => {
       this.complete({ kind: completionKind.producer, code: 0, tag, value: 0, handle: {} });
@@ -156,6 +156,37 @@ describe("a producer", () => {
     expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["891011"]);
     core.answer();
     expect(await receipts[11]?.wait()).toEqual({ partition: 0, offset: 103, epoch: 5 });
+  });
+
+  // `weftline produce` read on for hours when its server was gone: each batch of a long queue waited for the limit anew.
+  it("lets queued events run into the time limit that a batch which came later ran into, and no younger ones", async () => {
+    out = await open({ batchEvents: 4, queueEvents: 20 });
+    const passSomeTime = async (): Promise<void> => {
+      const began = performance.now();
+      while (performance.now() < began + 20) await turn();
+    };
+    const receipts = Array.from({ length: 24 }, (_, index) => out.push(index));
+    expect([out.batchesUnderWay, out.queued, out.failure]).toEqual([2, 16, undefined]);
+    await passSomeTime();
+    const ready = out.ready();
+    core.answer(35); // and the next batch of the queue is sent
+    await ready; // whoever waits for room hears of a failure
+    expect(out.failure).toMatchObject({ code: "WEFT_DELIVERY_TIMED_OUT" });
+    core.answer(35);
+    await turn();
+    expect([out.batchesUnderWay, out.queued]).toEqual([2, 8]);
+    await passSomeTime();
+    receipts.push(out.push(24));
+    const flushed = out.flush();
+    core.answer(35); // sent after the 8 had been pushed
+    core.answer();
+    core.answer();
+    const late = { code: "WEFT_DELIVERY_TIMED_OUT" };
+    await expect(flushed).rejects.toMatchObject(late);
+    expect(out.failure).toBeUndefined();
+    await expect(receipts[23]?.wait()).rejects.toMatchObject(late);
+    expect(await receipts[15]?.wait()).toMatchObject({ offset: 103 });
+    expect(await receipts[24]?.wait()).toMatchObject({ offset: 100 });
   });
 
   it("flushes what was pushed before, not what comes after", async () => {
