@@ -20,7 +20,8 @@ const char* options_usage(void) {
          "  --report PREFIX       each rank writes what it pushed to PREFIX.RANK.json\n"
          "  --together            leaves when all ranks of the launch meet in a last barrier, servers included\n"
          "example: mpiexec -n 4 gray_scott --shape 1024x1024 --steps 1000\n"
-         "example: mpiexec -n 1 weftline serve --until clients-gone : -n 2 gray_scott --output weftline\n";
+         "example: mpiexec -n 1 weftline serve --until clients-gone : -n 2 gray_scott --output weftline\n"
+         "         (with the topic in weftline.yaml: \"topics: { field: {} }\")\n";
 }
 
 /* 0 when the whole text is a number within the bounds. */

@@ -111,6 +111,8 @@ Status LaneImpl::prepare() {
     return Status(Code::FABRIC, join_text("opening a lane: no transport could be opened: ", tried,
                                           "; run weftline doctor, or allow other transports"));
   }
+  // An address that was asked for and cannot be had: without this, peers of other hosts would look in vain.
+  WEFT_RETURN_IF_ERROR(bind_refusal_);
   LaneAddress own;
   own.token = token_;
   own.host = own_identity();
@@ -153,9 +155,11 @@ void LaneImpl::add_transport(const std::string& wanted) {
     Result<std::unique_ptr<Transport>> opened = open_libfabric_transport(provider, options_, token_);
     if (opened.ok()) {
       transports_.push_back(opened.take());
+      bind_refusal_ = {};
       return;
     }
     refused_.push_back(join_text(provider, ": not taken: ", opened.status().message()));
+    if (!options_.bind_address.empty()) bind_refusal_ = opened.status();
   }
 }
 

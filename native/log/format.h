@@ -137,8 +137,9 @@ void seal_header(Header& header) {
 constexpr uint64_t block_count_of(uint64_t data_length) {
   return (data_length + kDataBlockBytes - 1) / kDataBlockBytes;
 }
+constexpr uint64_t kRecordAlignment = 8;
 constexpr uint64_t record_bytes_of(uint64_t body_bytes, uint64_t block_count) {
-  return wire::align_up(kRecordFixedBytes + body_bytes + block_count * sizeof(uint32_t), 8);
+  return wire::align_up(kRecordFixedBytes + body_bytes + block_count * sizeof(uint32_t), kRecordAlignment);
 }
 
 // "00000000000000000042.meta"

@@ -64,4 +64,20 @@ RecordScanner::Outcome RecordScanner::next(Record& record, bool check_body) {
   return Outcome::kRecord;
 }
 
+bool RecordScanner::step_over() {
+  RecordHeader header{};
+  wire::BatchHeader batch{};
+  bool behind = false;  // the bad one
+  for (; position_ + kRecordFixedBytes <= end_; position_ += kRecordAlignment) {
+    if (!fill(kRecordFixedBytes).ok()) return false;
+    const auto bytes = std::span<const std::byte>(window_).subspan(position_ - window_position_, kRecordFixedBytes);
+    const bool whole = parse_record_headers(bytes, header, batch).ok() && header.record_bytes <= end_ - position_;
+    if (whole && behind) return true;
+    if (whole) position_ += header.record_bytes - kRecordAlignment;
+    behind = true;
+  }
+  position_ = end_;
+  return false;
+}
+
 }  // namespace weft::log

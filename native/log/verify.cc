@@ -104,6 +104,7 @@ class Verifier {
   void verify_records(MetadataSegment& segment, uint64_t size, bool last) {
     RecordScanner scanner(segment.file(), sizeof(SegmentHeader), size, kVerifyWindowBytes);
     RecordScanner::Record record;
+    bool behind_damage = false;
     // Below it everything was acknowledged by a sync.
     const uint64_t vouched =
         have_checkpoint_ && checkpoint_.metadata_segment == segment.first_offset() ? checkpoint_.metadata_position : 0;
@@ -115,12 +116,16 @@ class Verifier {
           damage(segment.path(), position, join_text("the file ends here, it had ", vouched, " bytes"));
         break;
       }
+      if (outcome == RecordScanner::Outcome::kRecord && behind_damage) close_gap(record.header);
+      behind_damage = false;
       Status status = outcome == RecordScanner::Outcome::kBad ? scanner.problem() : order_.check(record.header);
       if (!status.ok()) {
         if (last && have_checkpoint_ && position >= vouched) {
           result_.unfinished_bytes = size - position;
         } else {
           damage(segment.path(), position, status.message());
+          behind_damage = outcome == RecordScanner::Outcome::kBad && scanner.step_over();
+          if (behind_damage) continue;
           // Where the next record starts is not known; the segments behind this one are looked at all the same.
           previous_known_ = false;
         }
@@ -134,6 +139,16 @@ class Verifier {
         result_.data_bytes += record.header.data_length;
       }
     }
+  }
+
+  // The first record behind a bad one says which events are gone.
+  void close_gap(const RecordHeader& record) {
+    if (record.first_offset < order_.next_offset || record.partition_epoch < order_.epoch) return;
+    if (result_.damage_count == 1 && record.first_offset > order_.next_offset) {
+      result_.first_damage->reason += join_text("; events ", order_.next_offset, " to ", record.first_offset - 1,
+                                                " cannot be read, those behind them can");
+    }
+    order_.next_offset = record.first_offset;
   }
 
   bool verify_data(const RecordScanner::Record& record) {

@@ -26,7 +26,7 @@ struct PartitionVerification {
   uint64_t first_offset = 0;
   uint64_t end_offset = 0;
   std::optional<Damage> first_damage;
-  uint64_t damage_count = 0;  // at most one for each segment and one for each extent
+  uint64_t damage_count = 0;  // one for each run of bad records, one for each bad extent
   // Bytes behind the last good record of the last segment that no checkpoint vouches for: a batch that was being
   // written when the server ended, or is being written now. Recovery cuts them; they are no damage.
   uint64_t unfinished_bytes = 0;

@@ -19,7 +19,7 @@ function wholeNumber(flag: string, given: string, text: string, allowed: string)
   return number;
 }
 
-const FROM = "earliest, latest, cursor, offset:N, time:RFC3339 (such as time:2026-01-31T12:00:00Z)";
+const FROM = "earliest, latest, cursor, offset:N, time:RFC3339 before 2554 (such as time:2026-01-31T12:00:00Z)";
 const UNTIL = "end, offset:N, count:N";
 
 export function parseFrom(given: string): From {
@@ -28,7 +28,9 @@ export function parseFrom(given: string): From {
     return { kind: "offset", offset: wholeNumber("--from", given, given.slice(7), FROM) };
   if (given.startsWith("time:")) {
     const milliseconds = Date.parse(given.slice(5));
-    if (Number.isNaN(milliseconds) || milliseconds < 0) throw refuse("--from", given, FROM);
+    // Time stamps have 64 bits of nanoseconds.
+    if (Number.isNaN(milliseconds) || milliseconds < 0 || milliseconds >= Date.UTC(2554))
+      throw refuse("--from", given, FROM);
     return { kind: "time", timeNs: BigInt(milliseconds) * 1_000_000n };
   }
   throw refuse("--from", given, FROM);

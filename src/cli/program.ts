@@ -8,6 +8,7 @@ import { addInspect } from "./commands/inspect.js";
 import { addProduce } from "./commands/produce.js";
 import { addServe } from "./commands/serve.js";
 import { addTopic } from "./commands/topic.js";
+import { WeftError } from "../errors.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { ReaderGone, type Streams, Terminal } from "./terminal.js";
 
@@ -21,6 +22,9 @@ export function buildProgram(terminal: Terminal, done: (exitCode: number) => voi
     .configureOutput({
       writeOut: (text) => void terminal.streams.output.write(text),
       writeErr: (text) => void terminal.streams.words.write(text),
+      outputError: (text) => {
+        terminal.fail(usageError(text));
+      },
     })
     .showSuggestionAfterError(true)
     .exitOverride()
@@ -47,6 +51,15 @@ Exit status: 0 done, 1 failed, 2 wrong command line or configuration, 3 no job t
   addInspect(program, terminal, done);
   inherit(program);
   return program;
+}
+
+/** What commander says of a wrong command line, as any other error. */
+function usageError(text: string): WeftError {
+  const message = text
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ");
+  return new WeftError("WEFT_INVALID_ARGUMENT", message, { next: "weftline --help, or weftline COMMAND --help" });
 }
 
 /** Of package.json, so that `--version` works where the native core was not built. */

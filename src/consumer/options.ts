@@ -42,7 +42,10 @@ export interface ConsumerOptions<Metadata> {
   readonly from?: ConsumeFrom | undefined;
   /** "end": what is visible at the opening; then iteration ends. Default: it goes on for ever. */
   readonly until?: "end" | "never" | undefined;
-  /** Which bytes of each event's data are wanted, or one choice for all. Default: `metadataOnly`. */
+  /**
+   * Which bytes of each event's data are wanted, or one choice for all. Default: `metadataOnly`. What a function
+   * throws belongs to that event alone: reading its data throws it.
+   */
   readonly select?: Select<Metadata> | Selection | undefined;
   /**
    * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
@@ -82,6 +85,8 @@ export const consumerDefaults = {
 export const pullEventsDefault = 1024;
 const prefetchBytesMin = 2 * 1024 * 1024 + 64 * 1024;
 const gibibyte = 1024 ** 3;
+/** Time stamps are 64 bits without a sign. */
+const timeNsMax = 2n ** 64n - 1n;
 
 export interface ResolvedConsumerOptions {
   readonly native: NativeConsumerOptions;
@@ -162,14 +167,19 @@ function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
         fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)),
       };
     }
-    if ("timeNs" in from && typeof from.timeNs === "bigint" && from.timeNs >= 0n) {
+    if ("timeNs" in from && typeof from.timeNs === "bigint" && from.timeNs >= 0n && from.timeNs <= timeNsMax) {
       return { from: 3, fromValue: from.timeNs };
     }
     if ("time" in from && from.time instanceof Date && from.time.getTime() >= 0) {
-      return { from: 3, fromValue: BigInt(from.time.getTime()) * 1_000_000n };
+      const timeNs = BigInt(from.time.getTime()) * 1_000_000n;
+      if (timeNs <= timeNsMax) return { from: 3, fromValue: timeNs };
     }
   }
-  throw invalid("from of consumer", from, '"cursor", "earliest", "latest", { offset }, { timeNs } or { time }');
+  throw invalid(
+    "from of consumer",
+    from,
+    '"cursor", "earliest", "latest", { offset }, { timeNs } or { time }, a time from 1970 to 2554',
+  );
 }
 
 export interface ResolvedPullOptions {

@@ -287,7 +287,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     number: 53,
     canRetry: false,
     meaning: "the group directory belongs to another job",
-    next: "give the directory of this job",
+    next: "give the directory of this job; if its servers were started again as a new job, connect again",
   },
   WEFT_SECRET_WRONG: {
     number: 54,

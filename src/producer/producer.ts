@@ -63,6 +63,7 @@ export class Producer<Metadata = unknown> {
   #failure: WeftError | undefined;
   /** Events taken so far; their numbers order what a flush waits for. */
   #acceptedCount = 0;
+  #storedCount = 0;
   #advancing = false;
   #flushes: { readonly target: number; readonly resolve: () => void }[] = [];
   #roomWaiters: { readonly resolve: () => void }[] = [];
@@ -126,6 +127,10 @@ export class Producer<Metadata = unknown> {
   /** Events that wait in JavaScript for a free batch. */
   get queued(): number {
     return this.#queue.length;
+  }
+  /** Events that were acknowledged so far: stored at the topic's durability. */
+  get stored(): number {
+    return this.#storedCount;
   }
   /** Batches under way. */
   get batchesUnderWay(): number {
@@ -364,6 +369,7 @@ export class Producer<Metadata = unknown> {
   #complete(batch: BatchArena, record: CompletionRecord): void {
     if (record.code === 0) {
       batch.outcome.stored(batch.partition, record.value(0), record.value(2));
+      this.#storedCount += batch.count;
       this.#end(batch, undefined);
     } else this.#end(batch, record.error());
     this.#advance();

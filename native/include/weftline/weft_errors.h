@@ -44,7 +44,7 @@
   X(GROUP_MISSING,         50, 1, "the group directory does not exist", "start a server, or correct WEFTLINE_GROUP") \
   X(GROUP_STALE,           51, 1, "the group directory names servers that are gone", "start the server again") \
   X(GROUP_UNREADABLE,      52, 0, "the group directory cannot be read", "run as its owner") \
-  X(GROUP_OTHER_JOB,       53, 0, "the group directory belongs to another job", "give the directory of this job") \
+  X(GROUP_OTHER_JOB,       53, 0, "the group directory belongs to another job", "give the directory of this job; if its servers were started again as a new job, connect again") \
   X(SECRET_WRONG,          54, 0, "the other side does not know the job's secret", "read the group directory of the same job on both sides") \
   X(PROTOCOL_VERSION,      55, 0, "the other side speaks another protocol version", "use one version of Weftline in a job") \
   X(PEER_LOST,             56, 1, "the other process is gone or silent", "the client connects again by itself until its deadline") \

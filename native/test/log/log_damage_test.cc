@@ -143,6 +143,11 @@ TEST_F(LogDamage, FlippedBitInMetadata) {
   ASSERT_FALSE(result.ok);
   EXPECT_EQ(result.first_damage->file, metadata_files().front());
   EXPECT_EQ(result.first_damage->position, 64u);
+  EXPECT_NE(result.first_damage->reason.find("events 0 to 1 cannot be read"), std::string::npos)
+      << result.first_damage->reason;
+  EXPECT_EQ(result.damage_count, 1u);
+  EXPECT_EQ(result.events, kBatches * 2 - 2);
+  EXPECT_EQ(result.end_offset, kBatches * 2);
   // What was synced is not cut: the damaged batch says so, the segments behind it are served.
   auto log = open();
   EXPECT_FALSE(report_.truncated);
@@ -167,6 +172,29 @@ TEST_F(LogDamage, FlippedBitAnywhereInARecord) {
     flip(path, at);
   }
   EXPECT_TRUE(verified().ok);
+}
+
+// Verifying stopped at the first damage of a segment once, and kept quiet about the rest.
+TEST_F(LogDamage, SeveralRecordsOfOneSegment) {
+  fill(true);
+  const std::string path = metadata_files().front();
+  std::vector<uint64_t> records;
+  std::ifstream file(path, std::ios::binary);
+  for (uint64_t at = 64, bytes = 0; at < fs::file_size(path); at += bytes) {
+    records.push_back(at);
+    file.seekg(static_cast<std::streamoff>(at + 8)).read(reinterpret_cast<char*>(&bytes), sizeof bytes);
+  }
+  ASSERT_GE(records.size(), 5u);
+  // The body of one; of the next its header, so that its end has to be looked for; and one that stands alone.
+  flip(path, records[0] + 200);
+  flip(path, records[1] + 8);
+  flip(path, records[3] + 200);
+  const PartitionVerification result = verified();
+  EXPECT_EQ(result.damage_count, 2u);
+  EXPECT_NE(result.first_damage->reason.find("events 0 to 3 cannot be read"), std::string::npos)
+      << result.first_damage->reason;
+  EXPECT_EQ(result.events, kBatches * 2 - 6);
+  EXPECT_EQ(result.end_offset, kBatches * 2);
 }
 
 TEST_F(LogDamage, FlippedBitInMetadataOfTheTail) {

@@ -167,7 +167,7 @@ export function addInspect(program: Command, terminal: Terminal, done: (exitCode
   program
     .command("doctor")
     .description(
-      "Shows what this process could use: fabric providers with their addresses, MPI libraries, and why others were not taken.",
+      "Shows what this process could use: fabric providers with their addresses, and why others were not taken.",
     )
     .addHelpText("after", "\nExamples:\n  weftline doctor")
     .action(async () => {

@@ -131,7 +131,7 @@ async function run(terminal: Terminal, name: string, flags: ProduceFlags): Promi
   };
   process.once("SIGINT", stop).once("SIGTERM", stop);
   let shownMs = startedMs;
-  try {
+  const readAll = async (): Promise<void> => {
     for await (const lines of readLines(input as AsyncIterable<Uint8Array>)) {
       for (const { number, bytes } of lines) {
         await pusher.push(number, bytes);
@@ -143,12 +143,18 @@ async function run(terminal: Terminal, name: string, flags: ProduceFlags): Promi
         terminal.progress(`${grouped(pusher.events)} events, ${humanBytes(pusher.bytes)}`);
       }
     }
+  };
+  try {
+    await readAll().catch(async (error: unknown) => {
+      if (signal === undefined) throw await afterFlush(producer, error);
+    });
+    await producer.flush();
   } catch (error) {
-    if (signal === undefined) throw await afterFlush(producer, error);
+    terminal.say(`${grouped(producer.stored)} of ${grouped(pusher.events)} events that were read are stored`);
+    throw error;
   } finally {
     process.removeListener("SIGINT", stop).removeListener("SIGTERM", stop);
   }
-  await producer.flush();
   const summary: ProduceSummary = {
     events: pusher.events,
     bytes: pusher.bytes,

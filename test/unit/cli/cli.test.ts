@@ -81,6 +81,8 @@ describe("the command line", () => {
     [["serv"], "Did you mean serve?"],
     [["serve", "--dta", "x"], "Did you mean --data?"],
     [["topic"], "Usage"],
+    [["consume", "x", "--from", "time:2999-01-01T00:00:00Z"], "before 2554"],
+    [["consume", "--json"], '"code":"WEFT_INVALID_ARGUMENT","message":"missing required argument'],
     [["topic", "create"], "missing required argument"],
     [["topic", "create", "x", "--partitions", "many"], "partitions"],
     [["topic", "create", "x", "--partitions", "0"], "partitions: 0 is below 1"],
