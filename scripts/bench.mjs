@@ -6,4 +6,4 @@ if (name === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) {
   console.error("which benchmark? use: node scripts/bench.mjs smoke");
   process.exit(2);
 }
-await buildAndRun("bench", `bench/${name}.ts`, args);
+await buildAndRun(name === "guard" ? "guard" : "bench", `bench/${name}.ts`, args);

@@ -263,7 +263,7 @@ void BrokerImpl::admit_batch(Session* session, Producer* producer, const wire::B
   batch->body_units = body_inline ? 0 : (message.header.body_bytes + kSlabBytes - 1) / kSlabBytes;
   const bool data_inline = !data.empty() || message.header.data_bytes == 0;
   batch->units = batch->body_units + (data_inline ? 0 : (message.header.data_bytes + kSlabBytes - 1) / kSlabBytes);
-  if (!body_inline) batch->body.resize(message.header.body_bytes);
+  if (!body_inline) batch->body.reserve(message.header.body_bytes);
   counters_.batches_in_flight_now += 1;
   entry->batches.push_back(batch);
   entry->admit_sequence = message.header.sequence + 1;

@@ -192,7 +192,12 @@ void BrokerImpl::unit_arrived(PullUnit* unit) {
     return unit_done(unit);
   }
   if (unit->is_body) {
-    std::memcpy(batch->body.data() + unit->at, unit->slab, unit->length);
+    if (batch->body_units == 1) {
+      batch->body.assign(unit->slab, unit->slab + unit->length);  // one pass: resize() writes zeros first
+    } else {
+      if (batch->body.empty()) batch->body.resize(batch->header.body_bytes);
+      std::memcpy(batch->body.data() + unit->at, unit->slab, unit->length);
+    }
     counters_.bytes_copied += unit->length;
     counters_.body_bytes_pulled += unit->length;
     if (++batch->body_units_done == batch->body_units) body_arrived(batch);

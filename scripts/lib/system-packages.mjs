@@ -6,7 +6,8 @@ import { StepFailure } from "./steps.mjs";
 
 const build = ["libfabric-dev", "libisal-dev", "libsodium-dev", "rapidjson-dev"];
 const lint = ["clang-format", "shellcheck", "shfmt"];
-const nativeTests = ["libgtest-dev", "ninja-build", "ccache"];
+const guard = ["valgrind"];
+const nativeTests = ["libgtest-dev", "ninja-build", "ccache", ...guard];
 const mpich = ["mpich", "libmpich-dev"];
 const openmpi = ["openmpi-bin", "libopenmpi-dev"];
 const hosts = ["libfabric-bin", "iproute2", "nftables"];
@@ -18,10 +19,11 @@ export const packagesFor = {
   lint,
   demo: build,
   bench: build,
+  guard: [...build, ...guard],
   native: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts],
   test: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts, ...lint],
 };
-const wantsAnyMpi = new Set(["demo", "bench"]);
+const wantsAnyMpi = new Set(["demo", "bench", "guard"]);
 const mpiCompilers = ["mpicxx.mpich", "mpicxx.openmpi", "mpicxx"];
 
 /** Those of `wanted` that dpkg does not have installed. @param {(program: string, args: string[]) => { stdout: string }} probe */
