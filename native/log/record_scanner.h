@@ -32,8 +32,8 @@ class RecordScanner {
 
   // kBad: problem() says why; WEFT_CORRUPT, or another code when the file could not be read.
   Outcome next(Record& record, bool check_body);
-  // After kBad: goes to the next place where a record's headers are whole; false when there is none up to the end. A bad
-  // record whose own headers are whole says itself where it ends.
+  // After kBad: goes to the next place where a record's headers are whole; false when there is none up to the end. A
+  // bad record whose own headers are whole says itself where it ends.
   bool step_over();
   // Of the next record, or of the bad one.
   uint64_t position() const { return position_; }
