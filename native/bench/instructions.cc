@@ -127,6 +127,11 @@ int main(int argc, char** argv) {
   }
   const uint64_t events = std::strtoull(argv[2], nullptr, 10);
   const uint64_t metadata_bytes = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 256;
+  if (events > kPartitionBytes / (metadata_bytes + 64)) {
+    std::fprintf(stderr, "instructions: so many events do not fit into the partition of %" PRIu64 " bytes\n",
+                 kPartitionBytes);
+    return 2;
+  }
   std::string folder = (std::filesystem::temp_directory_path() / "weftline-instructions-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
     std::perror("instructions: making a folder");

@@ -133,7 +133,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   LaneToken token_;
   std::string address_bytes_;
   std::vector<std::string> refused_;  // a line per transport that was not taken; constant after prepare()
-  Status bind_refusal_;                // why no network transport could use the address that was asked for
+  Status bind_refusal_;               // why no network transport could use the address that was asked for
   std::vector<std::unique_ptr<Transport>> transports_;  // constant after prepare()
   std::shared_ptr<RegionBook> book_;
   std::shared_ptr<Doorbell> doorbell_;

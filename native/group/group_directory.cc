@@ -136,9 +136,8 @@ Result<std::string> read_record_file(const std::string& directory, const std::st
   if ((facts.st_mode & 077) != 0 || (facts.st_uid != geteuid() && geteuid() != 0)) {
     char mode[8];
     std::snprintf(mode, sizeof mode, "%04o", facts.st_mode & 0777u);
-    return Status(Code::GROUP_UNREADABLE,
-                  join_text("'", path, "' belongs to user ", facts.st_uid, " with mode ", mode,
-                            ": it must be the caller's own and closed to others (chmod 600)"));
+    return Status(Code::GROUP_UNREADABLE, join_text("'", path, "' belongs to user ", facts.st_uid, " with mode ", mode,
+                                                    ": it must be the caller's own and closed to others (chmod 600)"));
   }
   text.resize(length);
   return text;
