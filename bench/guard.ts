@@ -1,6 +1,6 @@
 /**
- * Guards what an event costs: counts instructions in the native library under valgrind, which a busy machine does not
- * change, and compares them with bench/guard.json. Exits with 1 when an event costs over 5 % more than is stored there.
+ * Guards what an event costs: counts instructions in the native library under valgrind, which other work on the machine
+ * changes little, and compares them with bench/guard.json. Exits with 1 when an event costs over 5 % more than is stored there.
  *
  *   npm run bench:guard -- [--store] [--runs N] [--json FILE]
  *
