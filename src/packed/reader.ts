@@ -1,6 +1,6 @@
 /** Reads packed records: the whole as an object, or one field. Whoever calls has checked the record's length. */
 import type { PlacedField, RecordLayout } from "./layout.js";
-import { readFixedText } from "./text.js";
+import { readFixedText, readUtf8 } from "./text.js";
 import type { RecordMemory } from "./writer.js";
 
 /** The value of one field of the record at `at`. */
@@ -39,7 +39,7 @@ export function fieldReader(layout: RecordLayout, field: PlacedField): ReadField
       let start = at + layout.fixedBytes;
       for (const other of before) start += view.getUint32(at + other.at, true);
       const end = start + view.getUint32(at + place, true);
-      return type === "string" ? bytes.toString("utf8", start, end) : bytes.subarray(start, end);
+      return type === "string" ? readUtf8(bytes, start, end) : bytes.subarray(start, end);
     };
   }
   if (type === "string") return ({ bytes }, at) => readFixedText(bytes, at + place, fixedBytes);

@@ -4,6 +4,26 @@
  */
 
 const unitsInLoopMax = 24;
+
+/**
+ * What Buffer.write and toString come down to: Node has them on every Buffer, its types do not. Called directly they save
+ * 20 ns a text of sorting out arguments, a tenth of what pushing a record costs.
+ */
+interface Utf8Buffer extends Buffer {
+  utf8Write?: (text: string, at: number, room: number) => number;
+  utf8Slice?: (start: number, end: number) => string;
+}
+const direct = Buffer.prototype as Utf8Buffer;
+const writeUtf8: (bytes: Utf8Buffer, text: string, at: number, room: number) => number =
+  typeof direct.utf8Write === "function"
+    ? (bytes, text, at, room) => bytes.utf8Write?.(text, at, room) ?? 0
+    : (bytes, text, at, room) => bytes.write(text, at, room);
+/** The text of UTF-8 from `start` to `end`; what is not UTF-8 becomes U+FFFD. */
+export const readUtf8: (bytes: Utf8Buffer, start: number, end: number) => string =
+  typeof direct.utf8Slice === "function"
+    ? (bytes, start, end) => bytes.utf8Slice?.(start, end) ?? ""
+    : (bytes, start, end) => bytes.toString("utf8", start, end);
+
 const zerosInLoopMax = 8;
 const loneSurrogate = /\p{Surrogate}/u;
 
@@ -25,7 +45,7 @@ export function writeText(bytes: Buffer, at: number, room: number, text: string,
 
 function writeLongText(bytes: Buffer, at: number, room: number, text: string, zeroAllowed: boolean): number {
   if (!zeroAllowed && text.includes("\0")) return textProblem.hasZero;
-  const written = bytes.write(text, at, room); // whole characters only
+  const written = writeUtf8(bytes, text, at, room); // whole characters only
   // As many bytes as units: all is ASCII, if nothing was left out for want of room.
   if (written === text.length && written + 4 <= room) return written;
   if (loneSurrogate.test(text)) return textProblem.notWellFormed;
@@ -44,5 +64,5 @@ export function readFixedText(bytes: Buffer, at: number, size: number): string {
   let end = at;
   const limit = at + size;
   while (end < limit && bytes[end] !== 0) end++;
-  return bytes.toString("utf8", at, end);
+  return readUtf8(bytes, at, end);
 }

@@ -194,7 +194,7 @@ describe("a topic of packed metadata", () => {
   });
 });
 
-test("raw metadata from the command line, C and TypeScript is the same bytes", async () => {
+test("raw metadata from the command line and TypeScript is the same bytes for both", async () => {
   await place.serve(["--data", "./weft"]);
   await place.ok(["topic", "create", "raw", "--serializer", "raw"]);
   await place.ok(["produce", "raw"], { input: "not JSON\n\x01\x02\n" });

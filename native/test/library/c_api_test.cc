@@ -89,6 +89,26 @@ TEST(Packed, RecordsOfAnotherLengthAreRefused) {
   EXPECT_EQ(weft_producer_open(client.job, "broken", nullptr, &producer), WEFT_CONFIG_INVALID);
 }
 
+TEST(Raw, AnyBytesAreMetadata) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"raw", 1, 1, 0, 1, 0, 1u << 20}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "raw", nullptr, &producer));
+  std::string all(256, 0);
+  std::iota(all.begin(), all.end(), static_cast<char>(0));
+  for (const std::string& bytes : {all, std::string(), std::string("{not JSON")})
+    ASSERT_WEFT_OK(weft_push(producer, bytes.data(), bytes.size(), nullptr, 0, 0, nullptr));
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  weft_consumer* consumer = open_consumer(client.job, "raw");
+  for (const std::string& bytes : {all, std::string(), std::string("{not JSON")}) {
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    EXPECT_EQ(metadata_of(event), bytes);
+  }
+  ASSERT_WEFT_OK(weft_consumer_close(consumer));
+}
+
 class CApi : public ::testing::TestWithParam<std::tuple<const char*, uint32_t>> {};
 
 TEST_P(CApi, EventsComeBackAsTheyWerePushed) {

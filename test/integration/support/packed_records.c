@@ -1,6 +1,8 @@
-/* Pushes and reads the records of test/integration/packed.test.ts through the C API and the header that the command
-   line wrote for the topic. packed_records push steps 10     records 0 to 9, then one that is a byte too short, which
-   must be refused packed_records read steps 10     prints ten records */
+/* Pushes and reads the records of packed.test.ts through the C API and the header that `weftline topic header` wrote.
+
+     packed_records push steps 10     records 0 to 9, then one that is a byte too short, which must be refused
+
+     packed_records read steps 10     prints ten records */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
