@@ -11,6 +11,8 @@ export { type CollectiveOptions, Communicator } from "./job/communicator.js";
 export { attach, Job, join, type RequestOptions } from "./job/job.js";
 export type { AttachOptions, JoinOptions } from "./job/options.js";
 export { Region, type RegionSlice } from "./job/region.js";
+export { packed, type PackedMetadata } from "./packed/packed.js";
+export type { PackedField, PackedSchema, PackedType } from "./packed/schema.js";
 export { EncodedJson } from "./producer/metadata.js";
 export type { EventData, EventSegment, ProducerOptions, PushOptions } from "./producer/options.js";
 export { Producer } from "./producer/producer.js";

@@ -185,7 +185,7 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
   if (topic.info.serializer == wire::Serializer::kJson) {
     return check_json(topic.name, {static_cast<const char*>(metadata), metadata_length});
   }
-  return {};
+  return check_record(producer->packed, topic.name, {static_cast<const char*>(metadata), metadata_length});
 }
 
 // For an event pushed without a partition, as the topic's selector has it; under the lock.

@@ -39,21 +39,30 @@ void on_linger(fabric::Timer* timer) {
 void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
                    uint32_t linger_ms, std::function<void(Result<weft_producer*>)> done) {
   if (job->echo) options.echo = job->echo->answer(topic);
+  PackedLayout packed;
+  if (topic->info.serializer == wire::Serializer::kPacked) {
+    Result<PackedLayout> found = packed_layout_of(topic->name, topic->json);
+    if (!found.ok()) return done(found.status());
+    packed = found.take();
+  }
   client::Producer::open(*job->client, std::move(topic), std::move(options),
-                         [job, linger_ms, done = std::move(done)](Result<std::shared_ptr<client::Producer>> producer) {
+                         [job, linger_ms, packed = std::move(packed),
+                          done = std::move(done)](Result<std::shared_ptr<client::Producer>> producer) {
                            if (!producer.ok()) return done(producer.status());
-                           done(make_producer(job, producer.take(), linger_ms));
+                           done(make_producer(job, producer.take(), linger_ms, packed));
                          });
 }
 }  // namespace
 
-weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms) {
+weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms,
+                             PackedLayout packed) {
   auto owned = std::make_unique<weft_producer>();
   weft_producer* const made = owned.get();
   made->job = job;
   made->producer = std::move(producer);
   made->linger_ms = linger_ms;
   made->selector = partition_selector_of(made->producer->topic().json);
+  made->packed = std::move(packed);
   made->linger.owner = made;
   made->linger.fire = on_linger;
   const std::lock_guard lock(job->mutex);

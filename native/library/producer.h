@@ -7,6 +7,7 @@
 
 #include "client/producer.h"
 #include "library/job.h"
+#include "library/packed_layout.h"
 #include "library/region.h"
 
 struct weft_batch {
@@ -35,7 +36,8 @@ struct weft_producer {
   weft_job* job = nullptr;
   std::shared_ptr<weft::client::Producer> producer;
   uint32_t linger_ms = 2;
-  std::string selector;  // of the topic, for events pushed without a partition; "" is round-robin
+  std::string selector;                // of the topic, for events pushed without a partition; "" is round-robin
+  weft::library::PackedLayout packed;  // of the topic's records; checks nothing where they are not packed
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
@@ -65,7 +67,8 @@ constexpr uint64_t kCopiedPieceBytesMax = 16 * 1024;
 constexpr uint64_t kBatchExtentBytesSent = 4 * 1024 * 1024;
 
 Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, uint32_t* linger_ms);
-weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms);
+weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms,
+                             PackedLayout packed);
 // Under the producer's lock; sends a batch (of either interface). On an error it stays with the caller.
 Status submit_locked(weft_producer* producer, weft_batch* batch, uint32_t partition, uint32_t count,
                      uint64_t metadata_bytes, uint64_t base_time_ns, const weft_batch_piece* pieces,

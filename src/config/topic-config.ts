@@ -2,6 +2,7 @@
 // protocol (docs/formats/control.md) are checked against, and the normal form in which the catalogue keeps it.
 
 import { Ajv, type ErrorObject } from "ajv";
+import { type NormalizedPackedSchema, normalizeSchema, type PackedSchema, problemOfSchema } from "../packed/schema.js";
 import { describeValue, nearest, parseSize } from "./units.js";
 
 export const PARTITIONS_MAX = 4096;
@@ -33,8 +34,10 @@ export interface TopicConfig {
   storage?: Storage;
   /** Default "written"; "memory" for storage "memory". */
   durability?: Durability;
-  /** How metadata becomes bytes; default "json". */
+  /** How metadata becomes bytes; default "packed" where `packed` is given, else "json". */
   serializer?: Serializer;
+  /** The fields of the records that metadata is, for the serializer "packed" (docs/formats/packed.md). */
+  packed?: PackedSchema;
   /** Kept for the clients; a topic that has one demands JavaScript of its producers. */
   validator?: unknown;
   /** Default "round-robin". */
@@ -63,6 +66,7 @@ export interface NormalizedTopicConfig {
   storage: Storage;
   durability: Durability;
   serializer: Serializer;
+  packed?: NormalizedPackedSchema;
   validator?: unknown;
   partitionSelector: PartitionSelector;
   allowUnvalidated: boolean;
@@ -101,6 +105,7 @@ export const TOPIC_CONFIG_SCHEMA = {
     storage: { enum: STORAGES },
     durability: { enum: DURABILITIES },
     serializer: { enum: SERIALIZERS },
+    packed: {}, // src/packed/schema.ts checks it
     validator: {},
     partitionSelector: { enum: PARTITION_SELECTORS },
     allowUnvalidated: { type: "boolean" },
@@ -242,11 +247,26 @@ export function problemsBetweenMembers(config: TopicConfig): Problem[] {
   for (const member of ["metadataDirectory", "dataDirectory"] as const) {
     if (config[member] !== undefined && config.storage === "memory") say(member, `has no meaning for storage "memory"`);
   }
-  const kept = JSON.stringify([config.validator, config.options]).length;
+  problems.push(...problemsOfPacked(config));
+  if (problems.length > 0) return problems;
+  const kept = JSON.stringify([config.validator, config.options, config.packed]).length;
   if (kept > KEPT_BYTES_MAX) {
-    say("options", `validator and options have ${kept} bytes of JSON; at most ${KEPT_BYTES_MAX}`);
+    const member = config.packed === undefined ? "options" : "packed";
+    say(member, `validator, options and packed have ${kept} bytes of JSON together; at most ${KEPT_BYTES_MAX}`);
   }
   return problems;
+}
+
+function problemsOfPacked({ packed, serializer }: TopicConfig): Problem[] {
+  const here = (message: string): Problem[] => [{ path: ["packed"], atKey: false, message }];
+  if (packed === undefined) {
+    return serializer === "packed" ? here('is missing: the serializer "packed" needs the fields of a record') : [];
+  }
+  if (serializer !== undefined && serializer !== "packed") {
+    return here(`has no meaning for the serializer "${serializer}"`);
+  }
+  const problem = problemOfSchema(packed);
+  return problem === undefined ? [] : [{ ...problem, path: ["packed", ...problem.path] }];
 }
 
 /** Checks a config and fills in the defaults; or the first thing that is wrong. */
@@ -269,7 +289,8 @@ export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicC
       partitions: config.partitions ?? 1,
       storage,
       durability: config.durability ?? (storage === "memory" ? "memory" : "written"),
-      serializer: config.serializer ?? "json",
+      serializer: config.serializer ?? (config.packed === undefined ? "json" : "packed"),
+      ...(config.packed === undefined ? {} : { packed: normalizeSchema(config.packed) }),
       ...(config.validator === undefined ? {} : { validator: config.validator }),
       partitionSelector: config.partitionSelector ?? "round-robin",
       allowUnvalidated: config.allowUnvalidated ?? false,

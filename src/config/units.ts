@@ -75,6 +75,7 @@ export function formatTime(milliseconds: number): string {
 /** A short form of any value for an error message. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
+  if (typeof value === "bigint") return `${value}n`;
   const text = JSON.stringify(value) ?? typeof value;
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

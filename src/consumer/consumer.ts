@@ -440,7 +440,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       },
     );
     const consumer = handle as ConsumerHandle;
-    const source = new FrameSource(completions, consumer, this.topic.serializer === "json", partitions, untilEnd);
+    const source = new FrameSource(completions, consumer, this.topic, partitions, untilEnd);
     const pool = new SlabPool(completions, slabBytes, slabs);
     const requests = new DataRequests(completions, consumer, pool);
     const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);

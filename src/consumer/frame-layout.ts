@@ -1,5 +1,8 @@
 /** Where consumerPoll puts a frame's header and columns (native/addon/consumer.cc). Little-endian. */
 
+import type { PackedCodec } from "../packed/codec.js";
+import { type RecordMemory, recordMemory } from "../packed/writer.js";
+
 /** Most events of one frame. */
 export const frameEventsMax = 65_536;
 const headerBytes = 64;
@@ -33,6 +36,8 @@ export interface Frame {
   readonly text: string | undefined;
   /** … or the bytes: raw metadata, or JSON that is not UTF-8. */
   readonly bytes: Uint8Array | undefined;
+  /** Of packed metadata: how and where its records are read. */
+  readonly packed: { readonly codec: PackedCodec; readonly memory: RecordMemory } | undefined;
 }
 
 export class FrameScratch {
@@ -49,7 +54,7 @@ export class FrameScratch {
   }
 
   /** Takes what consumerPoll left here. */
-  take(metadata: string | Uint8Array, json: boolean): Frame {
+  take(metadata: string | Uint8Array<ArrayBuffer>, json: boolean, codec?: PackedCodec): Frame {
     const words = this.#words;
     const count = words[1] ?? 0;
     return {
@@ -67,6 +72,8 @@ export class FrameScratch {
       json,
       text: typeof metadata === "string" ? metadata : undefined,
       bytes: typeof metadata === "string" ? undefined : metadata,
+      packed:
+        codec === undefined || typeof metadata === "string" ? undefined : { codec, memory: recordMemory(metadata) },
     };
   }
 

@@ -5,6 +5,8 @@
 import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
+import type { PackedCodec } from "../packed/codec.js";
+import type { TopicContext } from "../topic/context.js";
 import { type Frame, FrameScratch } from "./frame-layout.js";
 
 /** A frame with the part of it that is wanted: events `skip` to `end`. */
@@ -17,6 +19,7 @@ export class FrameSource {
   readonly #completions: Completions;
   readonly #handle: ConsumerHandle;
   readonly #json: boolean;
+  readonly #codec: PackedCodec | undefined;
   readonly #scratch = new FrameScratch();
   /** Where each partition ends; empty: never. */
   readonly #ends = new Map<number, number>();
@@ -26,13 +29,14 @@ export class FrameSource {
   constructor(
     completions: Completions,
     handle: ConsumerHandle,
-    json: boolean,
+    { serializer, codec }: Pick<TopicContext, "serializer" | "codec">,
     partitions: readonly number[],
     untilEnd: boolean,
   ) {
     this.#completions = completions;
     this.#handle = handle;
-    this.#json = json;
+    this.#json = serializer === "json";
+    this.#codec = codec;
     this.#open = new Set(partitions);
     if (!untilEnd) return;
     for (const partition of partitions) {
@@ -55,7 +59,7 @@ export class FrameSource {
   /** The next frame; undefined when none is there; the error of a partition whose stream failed, once. */
   next(): WantedFrame | WeftError | undefined {
     while (!this.#dry && !this.ended) {
-      let metadata: string | Uint8Array | null;
+      let metadata: string | Uint8Array<ArrayBuffer> | null;
       try {
         metadata = this.#completions.binding.consumerPoll(this.#handle, this.#scratch.memory, this.#json);
       } catch (error) {
@@ -68,7 +72,7 @@ export class FrameSource {
       }
       const { partition } = this.#scratch;
       if (!this.#open.has(partition)) continue;
-      const frame = this.#scratch.take(metadata, this.#json);
+      const frame = this.#scratch.take(metadata, this.#json, this.#codec);
       const partitionEnd = this.#ends.get(partition);
       if (partitionEnd === undefined) return { frame, end: frame.count };
       if (frame.firstOffset + frame.count >= partitionEnd) this.#open.delete(partition);

@@ -8,6 +8,8 @@ import {
   SERIALIZERS,
   STORAGES,
 } from "../config/topic-config.js";
+import { typeText } from "../packed/layout.js";
+import type { PackedField } from "../packed/schema.js";
 
 export interface TopicDescription extends NormalizedTopicConfig {
   name: string;
@@ -90,9 +92,24 @@ export function firstDifference(
 ): { member: string; wanted: unknown; is: unknown } | undefined {
   for (const [member, value] of Object.entries(wanted)) {
     const is = (topic as unknown as Record<string, unknown>)[member];
-    if (stableJson(value) !== stableJson(is)) return { member, wanted: value, is };
+    if (stableJson(value) === stableJson(is)) continue;
+    if (member === "packed" && wanted.packed !== undefined && topic.packed !== undefined) {
+      return differenceOfFields(wanted.packed.fields, topic.packed.fields);
+    }
+    return { member, wanted: value, is };
   }
   return undefined;
+}
+
+/** The first field that differs: a schema as a whole is too long to say. */
+function differenceOfFields(
+  wanted: readonly PackedField[],
+  is: readonly PackedField[],
+): { member: string; wanted: unknown; is: unknown } {
+  const text = (field: PackedField | undefined): string => (field ? `${field.name}: ${typeText(field)}` : "no field");
+  const at = wanted.findIndex((field, index) => stableJson(field) !== stableJson(is[index]));
+  const index = at < 0 ? wanted.length : at;
+  return { member: `packed.fields[${index}]`, wanted: text(wanted[index]), is: text(is[index]) };
 }
 
 /** JSON with the members of objects in order of name, so that equal values have equal texts. */

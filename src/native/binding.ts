@@ -277,7 +277,7 @@ export interface NativeBinding {
    * its own where the bytes are not UTF-8 or `text` is false. null: no frame is there. Throws a failed partition's
    * error; scratch then holds its number.
    */
-  consumerPoll(consumer: ConsumerHandle, scratch: ArrayBuffer, text: boolean): string | Uint8Array | null;
+  consumerPoll(consumer: ConsumerHandle, scratch: ArrayBuffer, text: boolean): string | Uint8Array<ArrayBuffer> | null;
   consumerPosition(
     consumer: ConsumerHandle,
     partition: number,

@@ -8,6 +8,8 @@
  */
 import type { NativeBatch, NativePieceSource } from "../native/binding.js";
 import type { Region } from "../job/region.js";
+import type { PackedCodec } from "../packed/codec.js";
+import { type RecordMemory, recordMemory } from "../packed/writer.js";
 import { BatchOutcome } from "./receipt.js";
 
 /** Data of an event begins at a multiple of it, so that typed views work. */
@@ -39,7 +41,7 @@ interface ArenaViews {
   readonly timeDeltaUs: Uint32Array;
   /** Low and high words of the u64 column. */
   readonly dataLength: Uint32Array;
-  readonly metadata: Uint8Array;
+  readonly metadata: RecordMemory;
   readonly data: Uint8Array;
 }
 const viewsOfArenas = new WeakMap<NativeBatch, ArenaViews>();
@@ -51,13 +53,19 @@ function viewsOf(arena: NativeBatch): ArenaViews {
       metadataEnd: new Uint32Array(arena.metadataEnd),
       timeDeltaUs: new Uint32Array(arena.timeDeltaUs),
       dataLength: new Uint32Array(arena.dataLength),
-      metadata: new Uint8Array(arena.metadata),
+      metadata: recordMemory(new Uint8Array(arena.metadata)),
       data: new Uint8Array(arena.data),
     };
     viewsOfArenas.set(arena, views);
   }
   return views;
 }
+
+/**
+ * Metadata of an event on its way into a batch: JSON text, bytes, or a number of bytes that lie behind the metadata of the
+ * open batch already (`BatchArena.write`).
+ */
+export type EncodedMetadata = string | Uint8Array | number;
 
 /** A batch that cannot take any more. */
 export interface SealedBatch {
@@ -99,7 +107,7 @@ export class BatchArena {
     this.firstNumber = firstNumber;
     this.baseTimeMs = Math.floor(nowMs);
     this.#views = viewsOf(arena);
-    this.#metadataBytesMax = Math.min(metadataBytesMax, this.#views.metadata.byteLength);
+    this.#metadataBytesMax = Math.min(metadataBytesMax, this.#views.metadata.bytes.byteLength);
   }
 
   get referencedBytes(): number {
@@ -107,7 +115,7 @@ export class BatchArena {
   }
 
   /** Whether one more event of this shape fits. The first always does: its sizes were checked before. */
-  fits(metadata: string | Uint8Array, segments: readonly Segment[], extentBytesMax: number): boolean {
+  fits(metadata: EncodedMetadata, segments: readonly Segment[], extentBytesMax: number): boolean {
     if (this.count === 0) return true;
     if (this.count >= this.arena.eventCapacity) return false;
     if (!this.#metadataFits(metadata)) return false;
@@ -122,7 +130,8 @@ export class BatchArena {
     return copied <= this.#views.data.byteLength && all <= extentBytesMax;
   }
 
-  #metadataFits(metadata: string | Uint8Array): boolean {
+  #metadataFits(metadata: EncodedMetadata): boolean {
+    if (typeof metadata === "number") return this.#rawBytes + metadata <= this.#metadataBytesMax;
     if (typeof metadata !== "string") return this.#rawBytes + metadata.byteLength <= this.#metadataBytesMax;
     // A UTF-16 unit becomes at most three bytes; count exactly only where that bound does not do.
     if (this.#textBytesAtMost + metadata.length * 3 <= this.#metadataBytesMax) return true;
@@ -130,8 +139,18 @@ export class BatchArena {
     return this.#textBytesAtMost + Buffer.byteLength(metadata) <= this.#metadataBytesMax;
   }
 
+  /**
+   * Writes a packed record behind the metadata that is there, for `add` to take: how many bytes, or -1 if there is no
+   * room for its variable part. An event with the fixed part of it and its segments must fit. Throws what the codec
+   * throws; until `add` nothing has changed.
+   */
+  write(codec: PackedCodec, record: unknown): number {
+    const end = codec.write(this.#views.metadata, this.#rawBytes, this.#metadataBytesMax, record);
+    return end < 0 ? -1 : end - this.#rawBytes;
+  }
+
   /** Takes an event that fits; returns its number in the batch. */
-  add(metadata: string | Uint8Array, segments: readonly Segment[], nowMs: number): number {
+  add(metadata: EncodedMetadata, segments: readonly Segment[], nowMs: number): number {
     const index = this.count++;
     const { metadataEnd, timeDeltaUs } = this.#views;
     timeDeltaUs[index] = Math.max(0, Math.min(0xffff_ffff, (nowMs - this.baseTimeMs) * 1000));
@@ -140,8 +159,11 @@ export class BatchArena {
       this.#textBytesAtMost += metadata.length * 3;
       metadataEnd[index] = this.#text.length;
     } else {
-      this.#views.metadata.set(metadata, this.#rawBytes);
-      this.#rawBytes += metadata.byteLength;
+      if (typeof metadata === "number") this.#rawBytes += metadata;
+      else {
+        this.#views.metadata.bytes.set(metadata, this.#rawBytes);
+        this.#rawBytes += metadata.byteLength;
+      }
       metadataEnd[index] = this.#rawBytes;
     }
     if (segments.length > 0) this.#addData(index, segments);
@@ -162,9 +184,9 @@ export class BatchArena {
   }
 
   #writeText(): number {
-    const { metadata, metadataEnd } = this.#views;
+    const { metadataEnd } = this.#views;
     const text = this.#text;
-    const { written } = encoder.encodeInto(text, metadata);
+    const { written } = encoder.encodeInto(text, this.#views.metadata.bytes);
     if (written !== text.length) {
       let unit = 0;
       let byte = 0;

@@ -1,5 +1,7 @@
 /** Metadata to text or bytes, as the topic's serializer has it. */
 import { WeftError } from "../errors.js";
+import type { PackedCodec } from "../packed/codec.js";
+import { type RecordMemory, recordMemory } from "../packed/writer.js";
 
 /** Metadata of one event, in bytes. */
 export const metadataBytesMax = 1024 * 1024;
@@ -22,11 +24,34 @@ export class EncodedJson {
 
 export type EncodeMetadata = (metadata: unknown) => string | Uint8Array;
 
-/** `topicName` is for the messages. */
-export function metadataEncoder(serializer: "json" | "raw", bytesMax: number, topicName: string): EncodeMetadata {
-  return serializer === "json"
-    ? (value) => encodeJson(value, bytesMax, topicName)
-    : (value) => encodeRaw(value, bytesMax, topicName);
+/** `topicName` is for the messages; `codec` that of the topic, if its metadata is packed. What it returns from packed
+ * records is its own memory, valid until the next call. */
+export function metadataEncoder(
+  serializer: "json" | "raw" | "packed",
+  bytesMax: number,
+  topicName: string,
+  codec?: PackedCodec,
+): EncodeMetadata {
+  if (serializer === "json") return (value) => encodeJson(value, bytesMax, topicName);
+  if (codec === undefined) return (value) => encodeRaw(value, bytesMax, topicName);
+  let scratch = recordMemory(new Uint8Array(Math.max(scratchBytes, codec.fixedBytes)));
+  const encode = (record: unknown): Uint8Array => {
+    const end = codec.write(scratch, 0, scratch.bytes.byteLength, record);
+    if (end >= 0) {
+      checkLength(end, bytesMax, topicName);
+      return scratch.bytes.subarray(0, end);
+    }
+    checkLength(scratch.bytes.byteLength + 1, bytesMax, topicName);
+    scratch = grown(scratch);
+    return encode(record);
+  };
+  return encode;
+}
+
+/** Memory for packed records that find no open batch; it grows to what records need, at most to the largest metadata. */
+const scratchBytes = 4096;
+function grown(scratch: RecordMemory): RecordMemory {
+  return recordMemory(new Uint8Array(Math.min(2 * scratch.bytes.byteLength, metadataBytesMax + 1)));
 }
 
 function notJson(topicName: string, why: string, cause?: unknown): WeftError {

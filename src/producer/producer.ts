@@ -13,7 +13,8 @@ import { Region } from "../job/region.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
 import type { CompletionRecord, Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
-import { BatchArena, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
+import type { PackedCodec } from "../packed/codec.js";
+import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
 import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
 import {
@@ -49,6 +50,8 @@ export class Producer<Metadata = unknown> {
   readonly #handle: ProducerHandle;
   readonly #options: ResolvedProducerOptions;
   readonly #encode: EncodeMetadata;
+  /** Of a topic of packed metadata. */
+  readonly #codec: PackedCodec | undefined;
   readonly #choose: ChoosePartition<Metadata>;
   readonly #validate: ProducerOptions<Metadata>["validate"];
   readonly #clock = new Clock();
@@ -56,6 +59,8 @@ export class Producer<Metadata = unknown> {
   readonly #open: (BatchArena | undefined)[];
   readonly #underWayOf: number[];
   readonly #underWay = new Set<BatchArena>();
+  /** A record is being written: a getter of it must not push into the same place. */
+  #writing = false;
   #queue: QueuedEvent[] = [];
   #queueBytes = 0;
   #scheduled = false;
@@ -80,7 +85,8 @@ export class Producer<Metadata = unknown> {
     this.#handle = handle;
     this.#options = resolveProducerOptions(options);
     const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
-    this.#encode = metadataEncoder(topic.serializer, bytesMax, topic.name);
+    this.#encode = metadataEncoder(topic.serializer, bytesMax, topic.name, topic.codec);
+    this.#codec = topic.codec;
     this.#choose = partitionChoice(topic, options, this.#binding);
     this.#validate = options.validate;
     this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
@@ -155,16 +161,18 @@ export class Producer<Metadata = unknown> {
       throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
     }
     if (this.#validate !== undefined) this.#check(metadata);
-    const encoded = this.#encode(metadata);
+    const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
     const segments = segmentsOf(data, this.#options.batchDataBytes);
     if (segments.length > 0) this.#checkLength(segments);
     const partition = this.#choose(metadata, options);
+    const encoded = text ?? this.#writeRecord(metadata, partition, segments);
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
     if (segments.length > 0) for (const { region } of segments) region?.hold(this.#sendAll);
     try {
       if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
-        this.#enqueue(partition, encoded, segments, receipt, nowMs);
+        // A record that was written into the open batch has its place there.
+        this.#enqueue(partition, encoded as string | Uint8Array, segments, receipt, nowMs);
       }
     } catch (error) {
       if (segments.length > 0) for (const { region } of segments) region?.unhold();
@@ -267,6 +275,35 @@ export class Producer<Metadata = unknown> {
     );
   }
 
+  /**
+   * A packed record: written straight into the open batch where there is one with room, so that it is not written twice;
+   * else into memory of the encoder.
+   */
+  #writeRecord(metadata: unknown, partition: number, segments: readonly Segment[]): EncodedMetadata {
+    if (this.#writing) {
+      throw new WeftError(
+        "WEFT_INVALID_ARGUMENT",
+        `push was called by a getter of metadata that is being pushed to topic '${this.topic.name}'`,
+        { next: "push plain objects" },
+      );
+    }
+    this.#writing = true;
+    try {
+      const batch = this.#open[partition];
+      const codec = this.#codec;
+      if (batch !== undefined && codec !== undefined && this.#queue.length === 0) {
+        if (batch.fits(codec.fixedBytes, segments, this.topic.eventDataBytesMax)) {
+          const bytes = batch.write(codec, metadata);
+          // A getter of the record may have flushed, and so sent the batch.
+          if (bytes >= 0 && this.#open[partition] === batch) return bytes;
+        }
+      }
+      return this.#encode(metadata);
+    } finally {
+      this.#writing = false;
+    }
+  }
+
   #enqueue(
     partition: number,
     metadata: string | Uint8Array,
@@ -287,7 +324,8 @@ export class Producer<Metadata = unknown> {
         { next: "await producer.ready(), or raise the limit" },
       );
     }
-    const kept = typeof metadata === "string" ? metadata : metadata.slice();
+    // A copy: the bytes are the caller's again. Buffer's own slice would be a view of them.
+    const kept = typeof metadata === "string" ? metadata : new Uint8Array(metadata);
     const number = this.#acceptedCount;
     this.#queue.push({ number, partition, metadata: kept, segments: copied, receipt, nowMs, bytes });
     this.#queueBytes += bytes;
@@ -296,7 +334,7 @@ export class Producer<Metadata = unknown> {
   /** Puts an event into the open batch of its partition; false if no batch is free. */
   #place(
     partition: number,
-    metadata: string | Uint8Array,
+    metadata: EncodedMetadata,
     segments: readonly Segment[],
     receipt: Receipt,
     nowMs: number,
@@ -314,7 +352,7 @@ export class Producer<Metadata = unknown> {
       this.#open[partition] = batch;
     }
     receipt.place(batch.outcome, batch.add(metadata, segments, nowMs));
-    for (const { region } of segments) if (region !== undefined) batch.holds.push(region);
+    if (segments.length > 0) for (const { region } of segments) if (region !== undefined) batch.holds.push(region);
     if (batch.count >= this.#options.batchEvents || batch.referencedBytes >= batchReferencedBytesMax) {
       this.#submit(batch);
     } else if (!this.#scheduled) this.#schedule(partition);

@@ -2,11 +2,14 @@
 import type { TopicDescription } from "../control/topic-description.js";
 import type { JobContext } from "../job/context.js";
 import type { TopicHandle } from "../native/binding.js";
+import type { PackedCodec } from "../packed/codec.js";
 
 export interface TopicContext {
   readonly name: string;
   readonly partitionCount: number;
-  readonly serializer: "json" | "raw";
+  readonly serializer: "json" | "raw" | "packed";
+  /** Of packed metadata; undefined with another serializer. */
+  readonly codec: PackedCodec | undefined;
   readonly eventDataBytesMax: number;
   readonly description: TopicDescription;
   readonly job: JobContext;

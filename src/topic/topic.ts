@@ -1,10 +1,14 @@
 /** A topic that was opened: its facts, and the door to its producers and consumers. JavaScript thread. */
 import { checkInteger } from "../check.js";
+import { formatPath } from "../config/topic-config.js";
 import type { TopicDescription } from "../control/topic-description.js";
 import { Consumer } from "../consumer/consumer.js";
 import type { ConsumerOptions } from "../consumer/options.js";
+import { WeftError } from "../errors.js";
 import type { JobContext } from "../job/context.js";
 import type { NativeTopicFacts, TopicHandle } from "../native/binding.js";
+import { PackedCodec } from "../packed/codec.js";
+import { type PackedSchema, problemOfSchema } from "../packed/schema.js";
 import type { ProducerOptions } from "../producer/options.js";
 import { Producer } from "../producer/producer.js";
 import type { TopicContext } from "./context.js";
@@ -20,14 +24,28 @@ export interface PartitionState {
   readonly epoch: number;
 }
 
+/** A schema of a later version, or one that is damaged, must not be taken for another layout. */
+function codecOf(topicName: string, schema: PackedSchema): PackedCodec {
+  const problem = problemOfSchema(schema);
+  if (problem === undefined) return new PackedCodec(schema, topicName);
+  const newer = problem.path[0] === "version";
+  throw new WeftError(
+    newer ? "WEFT_FORMAT_NEWER" : "WEFT_CONFIG_INVALID",
+    `topic '${topicName}': packed.${formatPath(problem.path)}: ${problem.message}`,
+    { next: newer ? "use a newer Weftline" : "create the topic again with a schema that is valid" },
+  );
+}
+
 /** A topic of a job, from `job.topic` or `job.createTopic`. All calls are local; WEFT_CLOSED once the job is closed. */
 export class Topic<Metadata = unknown> implements TopicContext {
   /** Its name. */
   readonly name: string;
   /** Partitions are numbered from 0. */
   readonly partitionCount: number;
-  /** What metadata is: a JSON value, or bytes. */
-  readonly serializer: "json" | "raw";
+  /** What metadata is: a JSON value, bytes, or a record of the fields in `description.packed`. */
+  readonly serializer: "json" | "raw" | "packed";
+  /** @internal Of packed metadata. */
+  readonly codec: PackedCodec | undefined;
   /** Largest data of one event that a partition can take, in bytes. */
   readonly eventDataBytesMax: number;
   /** What the catalogue says of it: storage, durability, the slot of each partition, … */
@@ -44,9 +62,11 @@ export class Topic<Metadata = unknown> implements TopicContext {
     const facts: NativeTopicFacts = job.completions.binding.topicFacts(handle);
     this.name = facts.name;
     this.partitionCount = facts.partitionCount;
-    this.serializer = facts.serializer === 0 ? "json" : "raw";
     this.eventDataBytesMax = facts.eventDataBytesMax === 0 ? Number.MAX_SAFE_INTEGER : facts.eventDataBytesMax;
     this.description = JSON.parse(facts.json === "" ? "{}" : facts.json) as TopicDescription;
+    const { packed } = this.description;
+    this.codec = packed === undefined ? undefined : codecOf(this.name, packed);
+    this.serializer = facts.serializer === 0 ? "json" : this.codec === undefined ? "raw" : "packed";
   }
 
   /**

@@ -105,7 +105,7 @@ describe("the examples of the sources", () => {
         const given = Object.entries(surroundings)
           .filter(([name]) => needs(example, name))
           .map(([name, type]) => `declare const ${name}: ${type};\n`);
-        const text = `import { ${[imports, ...typed].join(", ")} } from "weftline";\n${given.join("")}export async function example() {\n${example.code}}\n`;
+        const text = `import { ${[imports, ...typed, "type PackedMetadata"].join(", ")} } from "weftline";\n${given.join("")}export async function example() {\n${example.code}}\n`;
         return [`${root}test/example-${index}.ts`, { text, example }] as const;
       }),
     );

@@ -58,12 +58,18 @@ describe("an example", () => {
     expect(await run("records", [group])).toContain("event 0:1001\n1001 records, 1 warnings");
   });
 
+  it("pushes packed records, and reads them whole and by field", async () => {
+    const first = `{ step: 0, time: 0, label: 'warm-up', origin: [ 0, 0 ] }`;
+    const middle = `{ step: 50, time: 12.5, label: 'warm-up', origin: [ 50, 0 ] }`;
+    expect(await run("packed")).toBe(`${first}\n${middle}\nthe last step ends at 24.75\n`);
+  });
+
   it("talks to the other ranks", async () => {
     expect(await run("collectives")).toBe("rank 0 of 1, seed 42, analysis\n");
   });
 
   it("is tested here, each of them", () => {
     const names = readdirSync(sources).filter((name) => name.endsWith(".ts"));
-    expect(names.sort()).toEqual(["collectives.ts", "corner.ts", "records.ts", "serve.ts", "solver.ts"]);
+    expect(names.sort()).toEqual(["collectives.ts", "corner.ts", "packed.ts", "records.ts", "serve.ts", "solver.ts"]);
   });
 });

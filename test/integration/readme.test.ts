@@ -89,9 +89,13 @@ describe("the README", () => {
   );
 
   it("shows code that is in the examples", () => {
-    const sources = ["typescript/solver.ts", "typescript/corner.ts", "typescript/serve.ts", "c/producer.c"].map(
-      (name) => readFileSync(`${root}examples/${name}`, "utf8"),
-    );
+    const sources = [
+      "typescript/solver.ts",
+      "typescript/corner.ts",
+      "typescript/serve.ts",
+      "typescript/packed.ts",
+      "c/producer.c",
+    ].map((name) => readFileSync(`${root}examples/${name}`, "utf8"));
     const shown = [...blocks("ts"), ...blocks("c")];
     expect(shown).toHaveLength(sources.length);
     for (const [index, block] of shown.entries()) expect(sources[index]).toContain(block);

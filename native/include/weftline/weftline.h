@@ -267,8 +267,10 @@ typedef struct weft_event_id {
   uint64_t offset;
 } weft_event_id;
 
-/* One event: metadata (JSON text or raw bytes, as the topic says; copied) and `length` bytes of data at `at` in the
- * region (not copied: the server reads it) or, with region NULL, none. The partition is what the topic's selector
+/* One event: metadata (copied) and `length` bytes of data at `at` in the region (not copied: the server reads it) or,
+ * with region NULL, none. The metadata is what the topic's serializer says: JSON text, raw bytes, or a packed record:
+ * the struct that `weftline topic header` writes, and behind it the bytes of fields without a size of their own.
+ * WEFT_METADATA_INVALID for what is not JSON, or a record of another length. The partition is what the topic's selector
  * says: round-robin and producer-rank here; the others want weft_push_pieces with a partition (WEFT_INVALID_ARGUMENT
  * for explicit and key-hash, WEFT_UNSUPPORTED for custom and same-node). `receipt` (may be NULL): a number for
  * weft_receipt_wait. Blocks while all batches are in flight (at most delivery_timeout_ms, then WEFT_BUSY). */

@@ -45,6 +45,70 @@ std::string metadata_of(const weft_event& event) {
   return {reinterpret_cast<const char*>(event.metadata), static_cast<size_t>(event.metadata_length)};
 }
 
+TEST(Packed, RecordsOfAnotherLengthAreRefused) {
+  TemporaryFolder folder;
+  const auto topic = [](const char* name, const char* schema) {
+    return TopicPlan{name, 1, 1, 0, 2, 0, 1u << 20, std::string("{\"packed\":") + schema + "}"};
+  };
+  const char* const fixed =
+      R"({"fields":[{"name":"a","type":"u8"},{"name":"b","type":"f64"},{"name":"c","type":"u16","length":3},)"
+      R"({"name":"d","type":"string","bytes":3}]})";
+  const char* const variable =
+      R"({"version":1,"fields":[{"name":"a","type":"u8"},{"name":"b","type":"string"},{"name":"c","type":"bytes"}]})";
+  Server server(folder.path(), {topic("fixed", fixed), topic("variable", variable),
+                                topic("newer", R"({"version":2,"fields":[{"name":"a","type":"u8"}]})"),
+                                topic("broken", R"({"fields":[{"name":"a","type":"u9"}]})")});
+  Client client(server.group());
+  const auto refused = [&](weft_producer* producer, const std::string& record, const char* why) {
+    EXPECT_EQ(weft_push(producer, record.data(), record.size(), nullptr, 0, 0, nullptr), WEFT_METADATA_INVALID);
+    EXPECT_NE(std::string(weft_error_text(nullptr)).find(why), std::string::npos) << weft_error_text(nullptr);
+  };
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "fixed", nullptr, &producer));
+  ASSERT_WEFT_OK(weft_push(producer, std::string(32, 'x').data(), 32, nullptr, 0, 0, nullptr));
+  refused(producer, std::string(31, 'x'), "topic 'fixed' has 31 bytes; its record has 32");
+  refused(producer, std::string(33, 'x'), "its record has 32");
+  refused(producer, "", "has 0 bytes; its record has 32");
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "variable", nullptr, &producer));
+  const std::string good(std::string("\1\0\0\0\2\0\0\0\1\0\0\0", 12) + "xyz");
+  ASSERT_WEFT_OK(weft_push(producer, good.data(), good.size(), nullptr, 0, 0, nullptr));
+  refused(producer, good + "x", "has 16 bytes; the lengths in its record make 15");
+  refused(producer, std::string(12, '\xff'), "make 8589934602");
+  refused(producer, good.substr(0, 11), "has 11 bytes; its record has at least 12");
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  weft_consumer* consumer = open_consumer(client.job, "variable");
+  weft_event event;
+  ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+  EXPECT_EQ(metadata_of(event), good);
+  ASSERT_WEFT_OK(weft_consumer_close(consumer));
+
+  EXPECT_EQ(weft_producer_open(client.job, "newer", nullptr, &producer), WEFT_FORMAT_NEWER);
+  EXPECT_EQ(weft_producer_open(client.job, "broken", nullptr, &producer), WEFT_CONFIG_INVALID);
+}
+
+TEST(Raw, AnyBytesAreMetadata) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"raw", 1, 1, 0, 1, 0, 1u << 20}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "raw", nullptr, &producer));
+  std::string all(256, 0);
+  std::iota(all.begin(), all.end(), static_cast<char>(0));
+  for (const std::string& bytes : {all, std::string(), std::string("{not JSON")})
+    ASSERT_WEFT_OK(weft_push(producer, bytes.data(), bytes.size(), nullptr, 0, 0, nullptr));
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  weft_consumer* consumer = open_consumer(client.job, "raw");
+  for (const std::string& bytes : {all, std::string(), std::string("{not JSON")}) {
+    weft_event event;
+    ASSERT_WEFT_OK(weft_pull(consumer, kTimeoutMs, &event));
+    EXPECT_EQ(metadata_of(event), bytes);
+  }
+  ASSERT_WEFT_OK(weft_consumer_close(consumer));
+}
+
 class CApi : public ::testing::TestWithParam<std::tuple<const char*, uint32_t>> {};
 
 TEST_P(CApi, EventsComeBackAsTheyWerePushed) {

@@ -6,7 +6,8 @@
 import type { Command } from "commander";
 import type { Consumer } from "../../consumer/consumer.js";
 import type { Event } from "../../consumer/event.js";
-import { WeftError } from "../../errors.js";
+import { isWeftError, WeftError } from "../../errors.js";
+import { recordToJson } from "../../packed/json.js";
 import type { Topic } from "../../topic/topic.js";
 import { type ClientOptions, openJob } from "../command-context.js";
 import { EXIT, exitCodeOfSignal } from "../exit-codes.js";
@@ -29,12 +30,28 @@ const PULL_MS = 100;
 
 export type PrintableEvent = Pick<
   Event,
-  "partition" | "offset" | "timeNs" | "dataLength" | "metadataText" | "metadataBytes"
+  "partition" | "offset" | "timeNs" | "dataLength" | "metadata" | "metadataText" | "metadataBytes"
 >;
 
-/** One line; JSON metadata as it is stored, other metadata in base64. */
-export function eventLine(event: PrintableEvent, json: boolean, metadataOnly: boolean): string {
-  const text = json ? event.metadataText : undefined;
+/** The JSON text of an event's metadata: as it is stored, or of its packed record. undefined: it has none. */
+function textOf(event: PrintableEvent, { serializer, codec }: Pick<Topic, "serializer" | "codec">): string | undefined {
+  if (serializer === "json") return event.metadataText;
+  if (codec === undefined) return undefined;
+  try {
+    return recordToJson(codec.layout, event.metadata as Record<string, unknown>);
+  } catch (error) {
+    if (isWeftError(error, "WEFT_METADATA_INVALID")) return undefined; // it is shown as the bytes that it is
+    throw error;
+  }
+}
+
+/** One line; JSON metadata as it is stored, a packed record as JSON, all other metadata in base64. */
+export function eventLine(
+  event: PrintableEvent,
+  topic: Pick<Topic, "serializer" | "codec">,
+  metadataOnly: boolean,
+): string {
+  const text = textOf(event, topic);
   if (metadataOnly && text !== undefined) return `${text}\n`;
   const metadata =
     text === undefined
@@ -158,7 +175,7 @@ async function run(terminal: Terminal, name: string, flags: ConsumeFlags): Promi
       ackEvery: 0, // committed below, behind what stdout took
     });
     const rule = new UntilRule(until, wanted);
-    const events = await drain(terminal, consumer, rule, flags, topic.serializer === "json", stopping.signal);
+    const events = await drain(terminal, consumer, rule, flags, topic, stopping.signal);
     terminal.progress("");
     if (signal !== undefined) terminal.say(`${signal}: ${grouped(events)} events were written`);
   } catch (error) {
@@ -175,7 +192,7 @@ async function drain(
   consumer: Consumer,
   rule: UntilRule,
   flags: ConsumeFlags,
-  json: boolean,
+  topic: Topic,
   signal: AbortSignal,
 ): Promise<number> {
   const commits = flags.name !== undefined;
@@ -186,7 +203,7 @@ async function drain(
       const events = await consumer.pull({ max: PULL_EVENTS, timeoutMs: PULL_MS, signal });
       for (const event of events) {
         if (!rule.takes(event.partition, event.offset)) continue;
-        if (writer.add(event, eventLine(event, json, flags.metadataOnly === true))) await writer.write();
+        if (writer.add(event, eventLine(event, topic, flags.metadataOnly === true))) await writer.write();
       }
       // Whoever reads along sees what there is before the next wait.
       await writer.write();

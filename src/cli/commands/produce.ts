@@ -1,4 +1,5 @@
-// weftline produce: NDJSON in, events out. Each line's JSON text becomes the event's metadata byte for byte.
+// weftline produce: NDJSON in, events out. Each line's JSON text becomes the event's metadata byte for byte; with a topic
+// of packed metadata, the record of its values.
 //
 // A line that is not JSON is named and left out; all others are stored. The input waits while the servers are slow.
 
@@ -6,6 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { isWeftError, WeftError } from "../../errors.js";
+import { recordFromJson } from "../../packed/json.js";
 import { EncodedJson } from "../../producer/metadata.js";
 import type { Producer } from "../../producer/producer.js";
 import type { Topic } from "../../topic/topic.js";
@@ -44,16 +46,20 @@ export function summaryText({ events, bytes, seconds, durability, badLines }: Pr
   return `${grouped(events)} events, ${humanBytes(bytes)}, ${seconds.toFixed(1)} s, ${allDurable(durability)}${bad}`;
 }
 
-/** The text of a line that is valid JSON in valid UTF-8, or why it is not. */
-export function checkLine(bytes: Uint8Array): { text: string } | { problem: string } {
+/** The text and the value of a line that is valid JSON in valid UTF-8, or why it is not. */
+export function checkLine(bytes: Uint8Array): { text: string; value: unknown } | { problem: string } {
   if (!isUtf8(bytes)) return { problem: "is not UTF-8" };
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   try {
-    JSON.parse(text);
+    return { text, value: JSON.parse(text) as unknown };
   } catch (error) {
     return { problem: `is not JSON: ${(error as Error).message}` };
   }
-  return { text };
+}
+
+/** Of a packed record: what is wrong with which field; which topic it is for, the user knows. */
+function fieldProblem({ message }: WeftError): string {
+  return message.replace(/^.*? for topic '[^']*': /, "has no record: ");
 }
 
 function wholeNumber(flag: string, given: string | undefined, low: number, high: number): number | undefined {
@@ -73,15 +79,15 @@ export class LinePusher {
 
   constructor(
     private readonly producer: Producer,
-    private readonly raw: boolean,
+    private readonly topic: Pick<Topic, "serializer" | "codec">,
     private readonly partition: number | undefined,
     private readonly report: (text: string) => void,
   ) {}
 
   async push(number: number, bytes: Uint8Array): Promise<void> {
-    const checked = this.raw ? { text: "" } : checkLine(bytes);
-    if ("problem" in checked) return this.#bad(number, checked.problem);
-    const metadata = this.raw ? bytes : new EncodedJson(checked.text);
+    const made = this.#metadataOf(bytes);
+    if ("problem" in made) return this.#bad(number, made.problem);
+    const { metadata } = made;
     const options = this.partition === undefined ? undefined : { partition: this.partition };
     for (;;) {
       // What failed is lost to the reader of the input: it ends here, and does not lose the rest in the same way.
@@ -92,11 +98,22 @@ export class LinePusher {
       } catch (error) {
         if (isWeftError(error, "WEFT_BUSY")) await this.producer.ready();
         else if (isWeftError(error, "WEFT_EVENT_TOO_LARGE")) return this.#bad(number, error.message);
+        else if (isWeftError(error, "WEFT_METADATA_INVALID")) return this.#bad(number, fieldProblem(error));
         else throw error;
       }
     }
     this.events++;
     this.bytes += bytes.length;
+  }
+
+  #metadataOf(bytes: Uint8Array): { metadata: unknown } | { problem: string } {
+    const { serializer, codec } = this.topic;
+    if (serializer === "raw") return { metadata: bytes };
+    const checked = checkLine(bytes);
+    if ("problem" in checked) return checked;
+    if (codec === undefined) return { metadata: new EncodedJson(checked.text) };
+    const made = recordFromJson(codec.layout, checked.value);
+    return "problem" in made ? made : { metadata: made.record };
   }
 
   #bad(number: number, problem: string): void {
@@ -122,7 +139,7 @@ async function run(terminal: Terminal, name: string, flags: ProduceFlags): Promi
     );
   }
   await using producer = await topic.producer({ name: flags.name, batchEvents });
-  const pusher = new LinePusher(producer, topic.serializer === "raw", partition, (text) => terminal.say(text));
+  const pusher = new LinePusher(producer, topic, partition, (text) => terminal.say(text));
   const input =
     flags.file === undefined ? terminal.streams.input : createReadStream(flags.file, { highWaterMark: 1 << 20 });
   const stop = (given: NodeJS.Signals): void => {
@@ -188,7 +205,7 @@ export function addProduce(program: Command, terminal: Terminal, done: (exitCode
       .command("produce <topic>")
       .summary("NDJSON in, events out")
       .description(
-        "Reads NDJSON from stdin, or a file, and stores each line as one event: its JSON text is the metadata, byte for byte.",
+        "Reads NDJSON from stdin, or a file, and stores each line as one event: its JSON text is the metadata, byte for byte; with packed metadata, its values are the record.",
       )
       .option("-f, --file <path>", "read this file instead of stdin")
       .option("-b, --batch <events>", "events of a batch (default: 128)")

@@ -1,4 +1,4 @@
-// weftline topic create | list | describe.
+// weftline topic create | list | describe | header.
 
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
@@ -15,8 +15,11 @@ import {
 import { formatSize } from "../../config/units.js";
 import type { TopicDescription, TopicSummary } from "../../control/index.js";
 import type { Job } from "../../job/job.js";
+import { cHeader } from "../../packed/c-header.js";
+import { layoutOf, type RecordLayout, typeText } from "../../packed/layout.js";
 import { type ClientOptions, clientConfiguration, openJob } from "../command-context.js";
 import { EXIT } from "../exit-codes.js";
+import { parsePackedFields } from "../packed-fields.js";
 import { columns, grouped, type Terminal } from "../terminal.js";
 import { addClientOptions } from "./client-options.js";
 
@@ -25,6 +28,7 @@ interface CreateFlags extends ClientOptions {
   storage?: string;
   durability?: string;
   serializer?: string;
+  packed?: string;
   partitionSelector?: string;
   allowUnvalidated?: boolean;
   segmentBytes?: string;
@@ -45,6 +49,7 @@ export function configOfFlags(flags: CreateFlags): TopicConfig {
     storage: flags.storage,
     durability: flags.durability,
     serializer: flags.serializer,
+    packed: flags.packed === undefined ? undefined : parsePackedFields(flags.packed),
     partitionSelector: flags.partitionSelector,
     allowUnvalidated: flags.allowUnvalidated,
     segmentBytes: flags.segmentBytes,
@@ -180,6 +185,7 @@ async function describe(terminal: Terminal, name: string, flags: ClientOptions):
         ]
       : [["segment size", formatSize(topic.segmentBytes)]]),
   ];
+  const record = topic.packed === undefined ? "" : `\n${recordText(layoutOf(topic.packed))}`;
   const rows = partitions.map(({ partition, slot, state, firstOffset, nextOffset, error }) => [
     `partition ${partition}`,
     `slot ${slot}`,
@@ -189,12 +195,54 @@ async function describe(terminal: Terminal, name: string, flags: ClientOptions):
         ? ""
         : `${grouped(nextOffset - (firstOffset ?? 0))} events, offsets ${firstOffset ?? 0} to ${nextOffset}`),
   ]);
-  await terminal.write(`${columns(facts)}\n${columns(rows)}`);
+  await terminal.write(`${columns(facts)}${record}\n${columns(rows)}`);
+  return EXIT.ok;
+}
+
+/** The fields of packed metadata, with their places. */
+function recordText(layout: RecordLayout): string {
+  const { fields, fixedBytes, variable } = layout;
+  const rows = fields.map((field) => [
+    field.name,
+    typeText(field),
+    field.variable ? "behind the fixed part" : `at ${field.at}`,
+  ]);
+  const more = variable.length === 0 ? "" : " and more";
+  return `record of ${grouped(fixedBytes)} bytes${more}\n${columns(rows)}`;
+}
+
+interface HeaderFlags extends ClientOptions {
+  struct?: string;
+}
+
+async function header(terminal: Terminal, name: string, flags: HeaderFlags): Promise<number> {
+  const { struct } = flags;
+  if (struct !== undefined && !/^[A-Za-z][A-Za-z0-9_]{0,199}$/.test(struct)) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", `--struct '${struct}' is not an identifier of C`, {
+      next: "give letters, digits and _, beginning with a letter",
+    });
+  }
+  const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs");
+  await using job = await openJob(terminal, flags, "weftline-topic");
+  const { topic } = (await job.control(0, { op: "topic.describe", name }, { timeoutMs })) as unknown as {
+    topic: TopicDescription;
+  };
+  if (topic.packed === undefined) {
+    throw new WeftError(
+      "WEFT_UNSUPPORTED",
+      `topic '${name}' has the serializer ${topic.serializer}: it has no records, and no struct`,
+      { next: "create a topic with --packed" },
+    );
+  }
+  await terminal.write(cHeader(name, topic.packed, struct));
   return EXIT.ok;
 }
 
 export function addTopic(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {
-  const topic = program.command("topic").summary("create, list and describe topics").description("Topics of a job.");
+  const topic = program
+    .command("topic")
+    .summary("create, list and describe topics, write C headers")
+    .description("Topics of a job.");
   addClientOptions(
     topic
       .command("create <name>")
@@ -203,6 +251,7 @@ export function addTopic(program: Command, terminal: Terminal, done: (exitCode: 
       .option("--storage <kind>", STORAGES.join(" or "))
       .option("-d, --durability <level>", `${DURABILITIES.join(", ")} (default: written)`)
       .option("--serializer <name>", SERIALIZERS.join(", "))
+      .option("--packed <fields>", "metadata is records of these fields: step:u32,t:f64,label:string[16],origin:u32[2]")
       .option("--partition-selector <name>", PARTITION_SELECTORS.join(", "))
       .option("--allow-unvalidated", "clients that cannot run the validator may produce all the same")
       .option("--segment-bytes <size>", "files roll at this size (default: 256 MiB)")
@@ -218,7 +267,8 @@ export function addTopic(program: Command, terminal: Terminal, done: (exitCode: 
       `
 Examples:
   weftline topic create quakes --partitions 2 --durability synced
-  weftline topic create frames --storage memory --memory-data-bytes "4 GiB"`,
+  weftline topic create frames --storage memory --memory-data-bytes "4 GiB"
+  weftline topic create steps --packed step:u32,t:f64,label:string[16],note:string`,
     )
     .action(async (name: string, _options: unknown, command: Command) => {
       done(await create(terminal, name, command.optsWithGlobals<CreateFlags>()));
@@ -234,5 +284,15 @@ Examples:
     .addHelpText("after", "\nExamples:\n  weftline topic describe quakes")
     .action(async (name: string, _options: unknown, command: Command) => {
       done(await describe(terminal, name, command.optsWithGlobals<ClientOptions>()));
+    });
+  addClientOptions(
+    topic
+      .command("header <name>")
+      .description("Writes the C header of a topic's packed metadata: the struct that is its record.")
+      .option("--struct <name>", "name of the struct (default: that of the topic, and _record)"),
+  )
+    .addHelpText("after", "\nExamples:\n  weftline topic header steps > steps_record.h")
+    .action(async (name: string, _options: unknown, command: Command) => {
+      done(await header(terminal, name, command.optsWithGlobals<HeaderFlags>()));
     });
 }

@@ -16,6 +16,8 @@ import { formatTimeNs, parseFrom, parsePartitions, parseUntil } from "../../../s
 import { buildProgram, run } from "../../../src/cli/program.js";
 import { columns, humanBytes, ReaderGone, Terminal } from "../../../src/cli/terminal.js";
 import { WeftError } from "../../../src/errors.js";
+import { PackedCodec } from "../../../src/packed/codec.js";
+import { recordMemory } from "../../../src/packed/writer.js";
 import { EncodedJson } from "../../../src/producer/metadata.js";
 
 const directory = mkdtempSync(join(tmpdir(), "weftline-cli-"));
@@ -235,13 +237,14 @@ describe("lines", () => {
   });
   test("checkLine keeps the text as it is, and says what is wrong", () => {
     const odd = '  {"a" : 1.50, "é":"\\u00e9", "a":2}  ';
-    expect(checkLine(Buffer.from(odd))).toEqual({ text: odd });
+    expect(checkLine(Buffer.from(odd))).toEqual({ text: odd, value: { a: 2, é: "é" } });
     expect(checkLine(Buffer.from("{"))).toMatchObject({ problem: expect.stringContaining("is not JSON") as string });
     expect(checkLine(Buffer.from([0x22, 0xff, 0x22]))).toEqual({ problem: "is not UTF-8" });
   });
 });
 
 describe("pushing lines", () => {
+  const json = { serializer: "json", codec: undefined } as const;
   function producer(refuse: (number: number) => WeftError | undefined) {
     const pushed: unknown[] = [];
     let ready = 0;
@@ -267,7 +270,7 @@ describe("pushing lines", () => {
 
   test("waits while the producer is full, and loses nothing", async () => {
     const fake = producer((call) => (call % 3 === 0 ? new WeftError("WEFT_BUSY", "full") : undefined));
-    const pusher = new LinePusher(fake.producer, false, undefined, () => undefined);
+    const pusher = new LinePusher(fake.producer, json, undefined, () => undefined);
     for (let number = 1; number <= 10; number++) await pusher.push(number, Buffer.from(`{"n":${number}}`));
     expect(fake.pushed).toHaveLength(10);
     expect(fake.ready).toBeGreaterThan(3);
@@ -282,7 +285,7 @@ describe("pushing lines", () => {
       failing.failure = failure;
       return Promise.resolve();
     };
-    const pusher = new LinePusher(fake.producer, false, undefined, () => undefined);
+    const pusher = new LinePusher(fake.producer, json, undefined, () => undefined);
     await expect(pusher.push(1, Buffer.from("{}"))).rejects.toBe(failure);
     expect(pusher.events).toBe(0);
   });
@@ -290,11 +293,38 @@ describe("pushing lines", () => {
   test("names bad lines, a bounded number of them, and goes on", async () => {
     const said: string[] = [];
     const fake = producer(() => undefined);
-    const pusher = new LinePusher(fake.producer, false, undefined, (text) => void said.push(text));
+    const pusher = new LinePusher(fake.producer, json, undefined, (text) => void said.push(text));
     for (let number = 1; number <= 40; number++) await pusher.push(number, Buffer.from(number % 2 ? "{}" : "{bad"));
     expect(pusher).toMatchObject({ events: 20, badLines: 20 });
     expect(said).toHaveLength(11);
     expect(said[0]).toMatch(/^line 2 is not JSON/);
+  });
+
+  test("makes records for packed metadata, and names the field of a line that is none", async () => {
+    const codec = new PackedCodec({ fields: [{ name: "step", type: "u32" }] }, "steps");
+    const bytes = new Uint8Array(8);
+    const said: string[] = [];
+    const pushed: unknown[] = [];
+    const out = {
+      push(metadata: unknown) {
+        codec.write(recordMemory(bytes), 0, 8, metadata);
+        pushed.push(metadata);
+      },
+    } as never;
+    const pusher = new LinePusher(out, { serializer: "packed", codec }, undefined, (text) => void said.push(text));
+    const lines = ['{"step":1}', '{"step":-1}', '{"stop":1}', "{}", "[1]", "{", '{"step":2}'];
+    for (const [index, line] of lines.entries()) await pusher.push(index + 1, Buffer.from(line));
+    expect(pushed).toEqual([{ step: 1 }, { step: 2 }]);
+    expect(said.map((line) => line.slice(0, 90))).toEqual([
+      "line 2 has no record: field 'step' (u32) is -1; it takes whole numbers of 0 to 4,294,967,295; left out".slice(
+        0,
+        90,
+      ),
+      'line 3 has a member "stop", which the topic\'s schema has not; did you mean "step"?; left out'.slice(0, 90),
+      "line 4 has no record: field 'step' (u32) is missing; it takes whole numbers of 0 to 4,294,967,295".slice(0, 90),
+      "line 5 is [1], not an object with the fields of the topic's schema; left out".slice(0, 90),
+      expect.stringMatching(/^line 6 is not JSON/) as string,
+    ]);
   });
 });
 

@@ -209,7 +209,7 @@ describe("docs/configuration.md", () => {
     const yaml = /^```yaml\n([\s\S]*?)^```/m.exec(text)?.[1] ?? "";
     const { values } = parseConfig("weftline.yaml", yaml);
     expect(values["server"]).toEqual({ data: "$NODE_LOCAL/weft", threads: 4, slabBytes: "64 MiB", drainMs: "60s" });
-    expect(Object.keys(values.topics ?? {})).toEqual(["field", "quakes"]);
+    expect(Object.keys(values.topics ?? {})).toEqual(["field", "quakes", "steps"]);
     for (const config of Object.values(values.topics ?? {})) {
       expect(normalizeTopicConfig(config)).not.toHaveProperty("problem");
     }

@@ -3,6 +3,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import type { BatchHandle, JobHandle, NativeBatch, NativeBinding, TopicHandle } from "../../../src/native/binding.js";
 import { Completions, completionKind } from "../../../src/native/completions.js";
+import { PackedCodec } from "../../../src/packed/codec.js";
+import type { PackedField } from "../../../src/packed/schema.js";
+import { recordMemory } from "../../../src/packed/writer.js";
 import type { ProducerOptions } from "../../../src/producer/options.js";
 import { Producer } from "../../../src/producer/producer.js";
 import type { TopicContext } from "../../../src/topic/context.js";
@@ -10,6 +13,8 @@ import type { TopicContext } from "../../../src/topic/context.js";
 interface Submitted {
   readonly count: number;
   readonly metadata: string;
+  readonly bytes: Buffer;
+  readonly ends: number[];
   readonly tag: number;
   readonly arena: NativeBatch;
 }
@@ -71,8 +76,9 @@ class FakeCore {
     batchSubmit: (handle: BatchHandle, _partition: number, count: number, bytes: number, ...rest: unknown[]) => {
       const arena = [...this.arenas].find((one) => one.handle === handle);
       if (arena === undefined) throw new Error("an unknown batch");
-      const metadata = Buffer.from(arena.metadata, 0, bytes).toString();
-      this.submitted.push({ count, metadata, tag: rest[3] as number, arena });
+      const copy = Buffer.from(Buffer.from(arena.metadata, 0, bytes));
+      const ends = [...new Uint32Array(arena.metadataEnd, 0, count)];
+      this.submitted.push({ count, metadata: copy.toString(), bytes: copy, ends, tag: rest[3] as number, arena });
     },
   } as unknown as NativeBinding;
 
@@ -85,18 +91,23 @@ class FakeCore {
 }
 
 let core: FakeCore;
-async function open(options: ProducerOptions<number>, arenas = 2): Promise<Producer<number>> {
+async function open<Metadata = number>(
+  options: ProducerOptions<Metadata>,
+  arenas = 2,
+  metadata: "json" | "raw" | PackedField[] = "json",
+): Promise<Producer<Metadata>> {
   core = new FakeCore(arenas, options.batchEvents ?? 128).ready();
   const topic = {
     name: "fake",
     partitionCount: 1,
-    serializer: "json",
+    serializer: typeof metadata === "string" ? metadata : "packed",
+    codec: typeof metadata === "string" ? undefined : new PackedCodec({ fields: metadata }, "fake"),
     eventDataBytesMax: Infinity,
     description: { partitionSelector: "round-robin" },
     job: { rank: 0, completions: new Completions(core.binding, {} as JobHandle), opened: new Set() },
     handle: {},
   } as unknown as TopicContext;
-  return await Producer.open<number>(topic, options);
+  return await Producer.open<Metadata>(topic, options);
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -242,4 +253,110 @@ describe("options of a producer", () => {
     core.answer();
     expect((await receipt.wait()).offset).toBe(100);
   });
+});
+
+describe("a producer of packed records", () => {
+  const fields: PackedField[] = [
+    { name: "step", type: "u32" },
+    { name: "note", type: "string" },
+  ];
+  interface Step {
+    step: number;
+    note: string;
+  }
+  const codec = new PackedCodec({ fields }, "fake");
+  /** Steps and notes of the batches under way. */
+  const stored = (): unknown[][] =>
+    core.submitted.map(({ bytes, ends }) =>
+      ends.map((end, index) => {
+        const record = Uint8Array.from(bytes.subarray(index === 0 ? 0 : ends[index - 1], end));
+        expect(codec.problemOf(recordMemory(record).view, 0, record.length)).toBeUndefined();
+        return Object.values(codec.read(recordMemory(record), 0)).join(":");
+      }),
+    );
+  let packed: Producer<Step>;
+  beforeEach(async () => {
+    packed = await open<Step>({ batchEvents: 4, queueEvents: 4 }, 2, fields);
+  });
+
+  it("writes them into batches, and in order into those that follow a queue", async () => {
+    for (let step = 0; step < 11; step++) packed.push({ step, note: "n".repeat(step) });
+    expect(packed.queued).toBe(3);
+    expect(stored()).toEqual([
+      ["0:", "1:n", "2:nn", "3:nnn"],
+      ["4:nnnn", "5:nnnnn", "6:nnnnnn", "7:nnnnnnn"],
+    ]);
+    core.answer();
+    await turn();
+    core.answer();
+    await turn();
+    expect(stored()).toEqual([["8:nnnnnnnn", "9:nnnnnnnnn", "10:nnnnnnnnnn"]]);
+  });
+
+  it("does not take what a field does not take, whether a batch is open or not, and disturbs nothing else", async () => {
+    const wrong = { step: -1, note: "" };
+    expect(() => packed.push(wrong)).toThrow(/field 'step' \(u32\) is -1/); // no batch is open
+    packed.push({ step: 1, note: "one" });
+    expect(() => packed.push({ step: 2 } as Step)).toThrow(/field 'note' \(string\) is missing/);
+    expect(() => packed.push({ step: 2, note: "\ud800" })).toThrow(/half a surrogate pair/);
+    packed.push({ step: 3, note: "three" });
+    await turn();
+    expect(stored()).toEqual([["1:one", "3:three"]]);
+    core.answer();
+    await packed.flush();
+  });
+
+  it("begins another batch for a record that has no room, and refuses one that no batch can take", () => {
+    packed.push({ step: 1, note: "x".repeat(2000) });
+    packed.push({ step: 2, note: "y".repeat(2500) }); // the arenas of this test have 4,096 bytes
+    expect(stored()).toEqual([[`1:${"x".repeat(2000)}`]]);
+    expect(() => packed.push({ step: 3, note: "z".repeat(1024 * 1024) })).toThrow(/has 1048577 bytes; the limit is/);
+  });
+
+  it("takes the bytes of a record, and no event from a getter of another", async () => {
+    packed.push({ step: 1, note: "one" });
+    packed.push(Uint8Array.of(2, 0, 0, 0, 1, 0, 0, 0, 65) as unknown as Step);
+    const nested = {
+      step: 4,
+      get note() {
+        packed.push({ step: 3, note: "inner" });
+        return "outer";
+      },
+    };
+    expect(() => packed.push(nested)).toThrow(/push was called by a getter of metadata/);
+    packed.push({ step: 5, note: "five" });
+    await turn();
+    expect(stored()).toEqual([["1:one", "2:A", "5:five"]]);
+  });
+
+  it("stores a record whose getter flushed the batch that it was written into", async () => {
+    packed.push({ step: 1, note: "one" });
+    packed.push({
+      step: 2,
+      get note() {
+        void packed.flush();
+        return "two";
+      },
+    });
+    expect(stored()).toEqual([["1:one"]]);
+    core.answer();
+    await turn();
+    expect(stored()).toEqual([["2:two"]]);
+  });
+});
+
+it("keeps its own copy of raw metadata that waits, also of a Buffer", async () => {
+  const raw = await open<Uint8Array>({ batchEvents: 1, queueEvents: 4 }, 1, "raw");
+  const reused = Buffer.from("a");
+  for (const text of ["a", "b", "c"]) {
+    reused.write(text);
+    raw.push(reused);
+  }
+  const seen: string[] = [];
+  while (core.submitted.length > 0) {
+    seen.push(...core.submitted.map(({ metadata }) => metadata));
+    core.answer();
+    await turn();
+  }
+  expect(seen).toEqual(["a", "b", "c"]);
 });

@@ -1,0 +1,52 @@
+/** What a program says of packed metadata: its schema, and from it the type of `event.metadata`. */
+import { formatPath } from "../config/topic-config.js";
+import { WeftError } from "../errors.js";
+import { type NumberType, type PackedField, type PackedSchema, problemOfSchema } from "./schema.js";
+
+type Item<Type> = Type extends "u64" | "i64" ? bigint : Type extends NumberType ? number : boolean;
+type Value<Field> = Field extends { readonly type: "string" }
+  ? string
+  : Field extends { readonly type: "bytes" }
+    ? Uint8Array
+    : Field extends { readonly type: infer Type; readonly length: number }
+      ? readonly Item<Type>[]
+      : Field extends { readonly type: infer Type }
+        ? Item<Type>
+        : never;
+
+/** The metadata of events whose topic has this schema: `PackedMetadata<typeof schema>`. */
+export type PackedMetadata<Schema extends PackedSchema> = {
+  readonly [Field in Schema["fields"][number] as Field["name"]]: Value<Field>;
+};
+
+/**
+ * A schema for `createTopic` and `serve`, checked: WEFT_CONFIG_INVALID names the field. Its fields keep their literal
+ * types, from which `PackedMetadata` makes the type of the metadata. The bytes are those of a C struct, which
+ * `weftline topic header` writes (docs/formats/packed.md). u64 and i64 are bigint; `push` takes safe integers too, and
+ * leaves out members that the schema does not have. Local.
+ *
+ * @example
+ * ```ts
+ * const schema = packed([
+ *   { name: "step", type: "u32" },
+ *   { name: "time", type: "f64" },
+ *   { name: "label", type: "string", bytes: 16 },
+ * ]);
+ * type Step = PackedMetadata<typeof schema>;
+ * const steps = await job.createTopic<Step>("steps", { packed: schema }, { ifExists: "open" });
+ * await using writer = await steps.producer();
+ * writer.push({ step: 1, time: 0.5, label: "start" });
+ * await writer.flush();
+ * for await (const event of steps.consumer({ until: "end" })) {
+ *   if (event.field("step") > 0) console.log(event.metadata.label);
+ * }
+ * ```
+ */
+export function packed<const Fields extends readonly PackedField[]>(fields: Fields): PackedSchema<Fields> {
+  const schema: PackedSchema<Fields> = { version: 1, fields };
+  const problem = problemOfSchema(schema);
+  if (problem === undefined) return schema;
+  throw new WeftError("WEFT_CONFIG_INVALID", `packed: ${formatPath(problem.path)}: ${problem.message}`, {
+    next: "correct that field",
+  });
+}
