@@ -34,7 +34,7 @@ export async function tick(
         try {
           for (; next < due; next++) arrive(next, beginUs + next * intervalUs);
         } catch (error) {
-          reject(error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
         if (next >= count) resolve();
       });

@@ -1,0 +1,82 @@
+/** One launch of ranks that wait for their turns: a world of one system and one scenario, alive over all its runs. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import type { Plan, SystemPlan } from "../driver/system.js";
+import type { PhaseResult } from "../driver/topic-run.js";
+import type { Scenario } from "./scenario.js";
+
+const rankProgram = fileURLToPath(new URL("../driver/rank.js", import.meta.url));
+/** From build/ts/bench/suite, where this runs. */
+const mpiexec = fileURLToPath(new URL("../../../../launch/mpiexec.sh", import.meta.url));
+const turnTimeoutMs = 120_000;
+
+/** The command line of one MPMD launch: servers, producers, consumers. */
+export function launchArguments(scenario: Scenario, planFile: string, resultFile: string): string[] {
+  const part = (count: number, role: string): string[] => [
+    ...["-n", String(count), process.execPath, rankProgram, "--role", role],
+    ...["--plan", planFile, "--result", resultFile],
+  ];
+  return [
+    ...part(scenario.servers, "server"),
+    ":",
+    ...part(scenario.producers, "producer"),
+    ":",
+    ...part(scenario.consumers, "consumer"),
+  ];
+}
+
+export class World {
+  readonly #child: ChildProcess;
+  readonly #gate: string;
+  readonly #ended: Promise<void>;
+  #words = "";
+  #isEnded = false;
+
+  /** `directory`: of its own; `runs` topics named `prefix-0`, `prefix-1`, …. */
+  constructor(system: SystemPlan, scenario: Scenario, runs: number, directory: string, prefix: string) {
+    this.#gate = path.join(directory, "gate");
+    mkdirSync(this.#gate, { recursive: true });
+    const topics = Array.from({ length: runs }, (_, run) => ({ name: `${prefix}-${run}`, scenario }));
+    const plan: Plan = { system, topics, directory: path.join(directory, "servers"), gate: this.#gate };
+    const planFile = path.join(directory, "plan.json");
+    writeFileSync(planFile, JSON.stringify(plan));
+    this.#child = spawn(mpiexec, launchArguments(scenario, planFile, path.join(directory, "result.json")), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => (this.#words = (this.#words + text).slice(-4096)));
+    }
+    this.#ended = new Promise((resolve) => {
+      this.#child.on("error", (error) => (this.#words += error.message));
+      this.#child.on("close", () => {
+        this.#isEnded = true;
+        resolve();
+      });
+    });
+  }
+
+  /** Lets it do one run; what was measured. */
+  async turn(run: number): Promise<PhaseResult[]> {
+    writeFileSync(path.join(this.#gate, `go-${run}`), "");
+    const file = path.join(this.#gate, `done-${run}.json`);
+    const end = Date.now() + turnTimeoutMs;
+    while (!existsSync(file)) {
+      if (this.#isEnded) throw new Error(`the ranks ended: ${this.#words}`);
+      if (Date.now() > end) throw new Error(`no result after ${turnTimeoutMs / 1000} s: ${this.#words}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return JSON.parse(readFileSync(file, "utf8")) as PhaseResult[];
+  }
+
+  /** After its last turn it ends by itself; else, and if that takes long, it is made to. */
+  async end(isDone: boolean): Promise<void> {
+    const insist = setTimeout(() => this.#child.kill("SIGTERM"), isDone ? 20_000 : 0);
+    const kill = setTimeout(() => this.#child.kill("SIGKILL"), isDone ? 30_000 : 5000);
+    await this.#ended;
+    clearTimeout(insist);
+    clearTimeout(kill);
+  }
+}
