@@ -1,10 +1,10 @@
 /**
  * `npm run bench`: Weftline beside its peers and the limits of this machine.
  *
- *   npm run bench -- [--quick] [--only NAME,…] [--systems weftline,kafka,kafka-tools,nats,limit] [--runs N]
+ *   npm run bench -- [--quick] [--only NAME,…] [--systems weftline,weftline-c,kafka,kafka-tools,nats,limit] [--runs N]
  *     [--json FILE] [--report DIR] [--directory DIR] [--kafka ADDRESS] [--minutes N] [--list]
  *
- * --only: scenarios by name, by factor, or by the beginning of their names. --kafka: a broker of Kafka's protocol that
+ * --only: scenarios by name, by factor, or by the beginning of their names; `micro`: the native micro-benchmarks. --kafka: a broker of Kafka's protocol that
  * runs already, such as Redpanda. --minutes: no scenario is begun after so long; those left out are named.
  * docs/benchmarks.md has the rest.
  */
@@ -12,7 +12,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
+import { writeReport } from "./report/page.js";
+import { plotsOf } from "./report/plots.js";
 import { machineFacts } from "./suite/machine.js";
+import { type MicroRow, microRows } from "./suite/micro.js";
 import { startPeers } from "./suite/peers.js";
 import { type Series, formatVersion, ratiosOf, rowsOf } from "./suite/rows.js";
 import { type Failure, ScenarioRunner } from "./suite/runner.js";
@@ -23,7 +26,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string", default: "" },
-    systems: { type: "string", default: "weftline,kafka,kafka-tools,nats,limit" },
+    systems: { type: "string", default: "weftline,weftline-c,kafka,kafka-tools,nats,limit" },
     runs: { type: "string", default: "5" },
     json: { type: "string" },
     report: { type: "string" },
@@ -42,9 +45,15 @@ if (options.help) {
   process.exit(0);
 }
 const words = (text: string): string[] => text.split(",").filter((word) => word !== "");
-const all = allScenarios(options.quick ? 0.5 : 1);
+const all = allScenarios(options.quick ? 0.25 : 1);
 const only = words(options.only);
-const chosen = chooseScenarios(all, options.quick && only.length === 0 ? quickNames : only);
+const isOnlyMicro = only.join() === "micro";
+const named = chooseScenarios(
+  all,
+  only.filter((name) => name !== "micro"),
+);
+const quick = all.filter(({ name }) => quickNames.includes(name));
+const chosen = isOnlyMicro ? [] : options.quick && only.length === 0 ? quick : named;
 if (options.list) {
   for (const { name, factor } of chosen) console.log(`${name} (${factor})`);
   process.exit(0);
@@ -86,7 +95,10 @@ try {
       continue;
     }
     say(scenario.name);
-    const runner = new ScenarioRunner(scenario, { directory, runs: Number(options.runs), systems, peers, say });
+    // A virtual machine that starts cold takes longer than all the rest of a quick run.
+    const withTools = !options.quick || scenario.factor === "base";
+    const those = new Set([...systems].filter((name) => withTools || name !== "kafka-tools"));
+    const runner = new ScenarioRunner(scenario, { directory, runs: Number(options.runs), systems: those, peers, say });
     series.push(...(await runner.measure()));
     failures.push(...runner.failures);
   }
@@ -94,6 +106,14 @@ try {
   await cleanUp();
 }
 
+let micro: MicroRow[] = [];
+if (only.length === 0 || only.includes("micro")) {
+  try {
+    micro = await microRows(options.quick ? 0.05 : 0.5);
+  } catch (error) {
+    notRun.push(`micro: ${(error as Error).message}`);
+  }
+}
 const rows = rowsOf(series);
 const { ratios, latencyRatios } = ratiosOf(series);
 const result = {
@@ -104,6 +124,7 @@ const result = {
   rows,
   ratios,
   latency_ratios: latencyRatios,
+  micro,
   missing: peers.missing,
   failures,
   not_run: notRun,
@@ -120,8 +141,18 @@ for (const [title, table] of [
     console.log(`  ${scenario}: ${line.join(", ")}`);
   }
 }
+for (const { name, nanoseconds, items_per_second: items } of micro) {
+  console.log(
+    `  ${name}: ${nanoseconds.toFixed(0)} ns${items === null ? "" : `, ${Math.round(items).toLocaleString("en")}/s`}`,
+  );
+}
 for (const [name, reason] of Object.entries(peers.missing)) console.log(`missing: ${name}: ${reason}`);
 for (const { scenario, system, reason } of failures) console.log(`missing: ${scenario}: ${system}: ${reason}`);
 for (const line of notRun) console.log(`not run: ${line}`);
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
-if (rows.length === 0) process.exitCode = 1;
+if (options.report !== undefined) {
+  const { machine, versions, missing } = result;
+  const facts = { machine, versions, missing, failures, not_run: notRun };
+  writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+}
+if (rows.length + micro.length === 0) process.exitCode = 1;

@@ -15,7 +15,7 @@ import { fileLimit, mpiLimit, rmaLimit, roundTripUs } from "./limits.js";
 import type { Peers } from "./peers.js";
 import type { Sample, Series } from "./rows.js";
 import type { Scenario } from "./scenario.js";
-import { World } from "./world.js";
+import { World, cClientsCan } from "./world.js";
 
 export interface Failure {
   readonly scenario: string;
@@ -26,7 +26,7 @@ export interface Failure {
 export interface RunnerOptions {
   readonly directory: string;
   readonly runs: number;
-  /** "weftline", "kafka", "kafka-tools", "nats", "limit". */
+  /** "weftline", "weftline-c", "kafka", "kafka-tools", "nats", "limit". */
   readonly systems: ReadonlySet<string>;
   readonly peers: Peers;
   readonly say: (text: string) => void;
@@ -122,21 +122,23 @@ export class ScenarioRunner {
     const { systems } = this.#options;
     const list: Contestant[] = [];
     if (systems.has("weftline")) list.push(this.#weftline());
+    if (systems.has("weftline-c") && cClientsCan(this.#scenario)) list.push(this.#weftline(true));
     list.push(...this.#peers());
     if (systems.has("limit")) list.push(...this.#limits());
     return list;
   }
 
-  #weftline(): Contestant {
+  #weftline(inC = false): Contestant {
     const { durability, transport } = this.#scenario;
-    const world = this.#world({ name: "weftline" });
-    return { system: "weftline", client: "typescript", durability, fabric: transport, ...world };
+    const world = this.#world({ name: "weftline" }, inC);
+    return { system: "weftline", client: inC ? "c" : "typescript", durability, fabric: transport, ...world };
   }
 
-  #world(plan: ConstructorParameters<typeof World>[0]): Pick<Contestant, "run" | "end"> {
+  #world(plan: ConstructorParameters<typeof World>[0], inC = false): Pick<Contestant, "run" | "end"> {
     const { runs } = this.#options;
     const name = this.#scenario.name;
-    const world = new World(plan, this.#scenario, runs, path.join(this.#directory, plan.name), name);
+    const folder = path.join(this.#directory, inC ? `${plan.name}-c` : plan.name);
+    const world = new World(plan, this.#scenario, runs, folder, name, { inC });
     return {
       run: async (run) => (await world.turn(run)).map((phase) => ({ phase: phase.phase, sample: sampleOf(phase) })),
       end: (isDone) => world.end(isDone),

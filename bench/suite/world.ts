@@ -6,19 +6,47 @@ import { fileURLToPath } from "node:url";
 
 import type { Plan, SystemPlan } from "../driver/system.js";
 import type { PhaseResult } from "../driver/topic-run.js";
-import type { Scenario } from "./scenario.js";
+import { benchModule } from "../driver/native-programs.js";
+import { type Scenario, batchOf } from "./scenario.js";
 
 const rankProgram = fileURLToPath(new URL("../driver/rank.js", import.meta.url));
 /** From build/ts/bench/suite, where this runs. */
 const mpiexec = fileURLToPath(new URL("../../../../launch/mpiexec.sh", import.meta.url));
 const turnTimeoutMs = 120_000;
 
+/** Clients through the C API, in the place of those in TypeScript. */
+export interface CClients {
+  readonly gate: string;
+  readonly prefix: string;
+  readonly runs: number;
+}
+
+/** What native/bench/c_driver.cc can do. */
+export function cClientsCan({ mode, batch, selectData, selectEvents, encoding, metadataBytes }: Scenario): boolean {
+  const isWhole = selectData === 100 && selectEvents === 100;
+  return mode === "separate" && batch !== "adaptive" && isWhole && encoding === "json" && metadataBytes >= 64;
+}
+
 /** The command line of one MPMD launch: servers, producers, consumers. */
-export function launchArguments(scenario: Scenario, planFile: string, resultFile: string): string[] {
-  const part = (count: number, role: string): string[] => [
-    ...["-n", String(count), process.execPath, rankProgram, "--role", role],
-    ...["--plan", planFile, "--result", resultFile],
-  ];
+export function launchArguments(
+  scenario: Scenario,
+  planFile: string,
+  resultFile: string,
+  cClients?: CClients,
+): string[] {
+  const { transport, metadataBytes, dataBytes, partitions, producers, consumers, events, warmUpEvents } = scenario;
+  const numbers = [metadataBytes, dataBytes, batchOf(scenario), partitions, producers, consumers, events, warmUpEvents];
+  const part = (count: number, role: string): string[] => {
+    if (cClients !== undefined && role !== "server") {
+      const { gate, prefix, runs } = cClients;
+      const program = benchModule("c_driver");
+      return ["-n", String(count), program, role, gate, prefix, String(runs), transport, ...numbers.map(String)];
+    }
+    return [
+      ...["-n", String(count), process.execPath, rankProgram, "--role", role],
+      ...["--plan", planFile, "--result", resultFile],
+    ];
+  };
   return [
     ...part(scenario.servers, "server"),
     ":",
@@ -35,15 +63,24 @@ export class World {
   #words = "";
   #isEnded = false;
 
-  /** `directory`: of its own; `runs` topics named `prefix-0`, `prefix-1`, …. */
-  constructor(system: SystemPlan, scenario: Scenario, runs: number, directory: string, prefix: string) {
+  /** `directory`: of its own; `runs` topics named `prefix-0`, `prefix-1`, …. `inC`: clients through the C API. */
+  constructor(
+    system: SystemPlan,
+    scenario: Scenario,
+    runs: number,
+    directory: string,
+    prefix: string,
+    { inC = false }: { inC?: boolean } = {},
+  ) {
     this.#gate = path.join(directory, "gate");
     mkdirSync(this.#gate, { recursive: true });
     const topics = Array.from({ length: runs }, (_, run) => ({ name: `${prefix}-${run}`, scenario }));
     const plan: Plan = { system, topics, directory: path.join(directory, "servers"), gate: this.#gate };
     const planFile = path.join(directory, "plan.json");
     writeFileSync(planFile, JSON.stringify(plan));
-    this.#child = spawn(mpiexec, launchArguments(scenario, planFile, path.join(directory, "result.json")), {
+    const cClients = inC ? { gate: this.#gate, prefix, runs } : undefined;
+    const result = path.join(directory, "result.json");
+    this.#child = spawn(mpiexec, launchArguments(scenario, planFile, result, cClients), {
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
