@@ -11,7 +11,6 @@ import {
   all,
   isWeftError,
   metadataOnly,
-  nothing,
   range,
 } from "weftline";
 
@@ -205,6 +204,6 @@ function selectionOf(scenario: Scenario): Selection | Select<Metadata> {
   const json = scenario.encoding === "json";
   return (metadata) => {
     const step = json ? stepOf(metadata as BenchMetadata) : rawStep(metadata as Uint8Array);
-    return wantsData(scenario, step) ? wanted : nothing;
+    return wantsData(scenario, step) ? wanted : metadataOnly; // `nothing` would not hand it out
   };
 }

@@ -11,10 +11,11 @@ import { KafkaSystem } from "../driver/kafka-system.js";
 import type { PhaseResult } from "../driver/topic-run.js";
 import * as tools from "../peers/kafka/perf-tools.js";
 import { natsPayloadBytesMax } from "../peers/nats/server.js";
+import { Lab } from "./lab.js";
 import { fileLimit, mpiLimit, rmaLimit, roundTripUs } from "./limits.js";
 import type { Peers } from "./peers.js";
 import type { Sample, Series } from "./rows.js";
-import type { Scenario } from "./scenario.js";
+import { type Scenario, shortened } from "./scenario.js";
 import { World, cClientsCan } from "./world.js";
 
 export interface Failure {
@@ -26,6 +27,8 @@ export interface Failure {
 export interface RunnerOptions {
   readonly directory: string;
   readonly runs: number;
+  /** That the scenarios were made with. */
+  readonly scale: number;
   /** "weftline", "weftline-c", "kafka", "kafka-tools", "nats", "limit". */
   readonly systems: ReadonlySet<string>;
   readonly peers: Peers;
@@ -46,6 +49,9 @@ interface Contestant {
   run(run: number): Promise<Measured[]>;
   end(isDone: boolean): Promise<void>;
 }
+
+/** NATS takes an acknowledgement for each event: all of them would take longer than all else together. */
+const natsScale = 0.25;
 
 const nothingToEnd = async (): Promise<void> => Promise.resolve();
 
@@ -68,6 +74,7 @@ export class ScenarioRunner {
   readonly #directory: string;
   readonly #series = new Map<string, Series>();
   readonly failures: Failure[] = [];
+  #lab: Lab | undefined;
 
   constructor(scenario: Scenario, options: RunnerOptions) {
     this.#scenario = scenario;
@@ -77,7 +84,15 @@ export class ScenarioRunner {
 
   async measure(): Promise<Series[]> {
     mkdirSync(this.#directory, { recursive: true });
-    const contestants = new Set(this.#contestants());
+    let contestants: Set<Contestant>;
+    try {
+      if (this.#scenario.hosts > 1) this.#lab = new Lab(path.join(this.#directory, "lab"));
+      contestants = new Set(this.#contestants());
+    } catch (error) {
+      this.#fail("weftline", (error as Error).message);
+      this.#lab?.down();
+      return [];
+    }
     try {
       for (let run = 0; run < this.#options.runs; run++) {
         for (const one of contestants) {
@@ -93,6 +108,7 @@ export class ScenarioRunner {
       }
     } finally {
       await Promise.all([...contestants].map((one) => one.end(true)));
+      this.#lab?.down();
       rmSync(this.#directory, { recursive: true, force: true });
     }
     return [...this.#series.values()];
@@ -123,6 +139,13 @@ export class ScenarioRunner {
     const list: Contestant[] = [];
     if (systems.has("weftline")) list.push(this.#weftline());
     if (systems.has("weftline-c") && cClientsCan(this.#scenario)) list.push(this.#weftline(true));
+    if (this.#lab !== undefined) {
+      // Their servers, and the other half of each limit, would have to be on another host than their clients.
+      for (const name of systems) {
+        if (!name.startsWith("weftline")) this.#fail(name, "is not measured over two hosts of one machine");
+      }
+      return list;
+    }
     list.push(...this.#peers());
     if (systems.has("limit")) list.push(...this.#limits());
     return list;
@@ -135,10 +158,14 @@ export class ScenarioRunner {
   }
 
   #world(plan: ConstructorParameters<typeof World>[0], inC = false): Pick<Contestant, "run" | "end"> {
-    const { runs } = this.#options;
+    const { runs, scale } = this.#options;
+    const scenario = plan.name === "nats" ? shortened(this.#scenario, scale * natsScale) : this.#scenario;
     const name = this.#scenario.name;
     const folder = path.join(this.#directory, inC ? `${plan.name}-c` : plan.name);
-    const world = new World(plan, this.#scenario, runs, folder, name, { inC });
+    const world = new World(plan, scenario, runs, folder, name, {
+      inC,
+      ...(this.#lab === undefined ? {} : { launcher: this.#lab.launcher(this.#scenario) }),
+    });
     return {
       run: async (run) => (await world.turn(run)).map((phase) => ({ phase: phase.phase, sample: sampleOf(phase) })),
       end: (isDone) => world.end(isDone),

@@ -51,7 +51,7 @@ export function allScenarios(scale = 1): Scenario[] {
 
 /** The telling part for `--quick`. */
 export const quickNames: readonly string[] = [
-  ...["base", "data-1MiB", "batch-1", "both", "durability-synced", "latency-1000"],
+  ...["base", "data-64KiB", "data-1MiB", "batch-1", "both", "durability-synced", "transport-shm", "latency-1000"],
 ];
 
 /** Those whose name equals one of `only`, or begins with it and a dash; an unknown one is an error that names all. */

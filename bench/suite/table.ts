@@ -4,6 +4,7 @@ import Table from "cli-table3";
 import type { Row } from "./rows.js";
 
 function short(value: number): string {
+  if (!Number.isFinite(value)) return "-";
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value.toPrecision(3);
 }

@@ -22,9 +22,9 @@ export interface CClients {
 }
 
 /** What native/bench/c_driver.cc can do. */
-export function cClientsCan({ mode, batch, selectData, selectEvents, encoding, metadataBytes }: Scenario): boolean {
+export function cClientsCan({ mode, batch, selectData, selectEvents, encoding, hosts }: Scenario): boolean {
   const isWhole = selectData === 100 && selectEvents === 100;
-  return mode === "separate" && batch !== "adaptive" && isWhole && encoding === "json" && metadataBytes >= 64;
+  return mode === "separate" && batch !== "adaptive" && isWhole && encoding === "json" && hosts === 1;
 }
 
 /** The command line of one MPMD launch: servers, producers, consumers. */
@@ -56,6 +56,21 @@ export function launchArguments(
   ];
 }
 
+/** What starts ranks: a program, its arguments before those of the launch, and variables. */
+export interface Launcher {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment: Record<string, string>;
+}
+const here: Launcher = { program: mpiexec, args: [], environment: {} };
+
+const running = new Set<World>();
+
+/** When the program is interrupted: no launch outlives it. */
+export async function endWorlds(): Promise<void> {
+  await Promise.all([...running].map((world) => world.end(false)));
+}
+
 export class World {
   readonly #child: ChildProcess;
   readonly #gate: string;
@@ -70,7 +85,7 @@ export class World {
     runs: number,
     directory: string,
     prefix: string,
-    { inC = false }: { inC?: boolean } = {},
+    { inC = false, launcher = here }: { inC?: boolean; launcher?: Launcher } = {},
   ) {
     this.#gate = path.join(directory, "gate");
     mkdirSync(this.#gate, { recursive: true });
@@ -80,7 +95,9 @@ export class World {
     writeFileSync(planFile, JSON.stringify(plan));
     const cClients = inC ? { gate: this.#gate, prefix, runs } : undefined;
     const result = path.join(directory, "result.json");
-    this.#child = spawn(mpiexec, launchArguments(scenario, planFile, result, cClients), {
+    const args = [...launcher.args, ...launchArguments(scenario, planFile, result, cClients)];
+    this.#child = spawn(launcher.program, args, {
+      env: { ...process.env, ...launcher.environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -90,9 +107,11 @@ export class World {
       this.#child.on("error", (error) => (this.#words += error.message));
       this.#child.on("close", () => {
         this.#isEnded = true;
+        running.delete(this);
         resolve();
       });
     });
+    running.add(this);
   }
 
   /** Lets it do one run; what was measured. */

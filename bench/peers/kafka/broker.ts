@@ -1,6 +1,6 @@
 /** One Kafka broker in KRaft mode on this host, with folders and ports of its own. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import { PeerProcess, freePort } from "../process.js";
@@ -52,7 +52,7 @@ export class KafkaBroker {
       await broker.end();
       throw error;
     }
-    return new KafkaBroker(broker, `127.0.0.1:${port}`, classPath, versionOf(classPath));
+    return new KafkaBroker(broker, `127.0.0.1:${port}`, classPath, versionOf(installed));
   }
 
   async end(): Promise<void> {
@@ -90,10 +90,7 @@ function propertiesOf(port: number, controllerPort: number, data: string): strin
   ].join("\n");
 }
 
-function versionOf(classPath: string): string {
-  const { stdout } = spawnSync("java", ["-cp", classPath, "org.apache.kafka.tools.ProducerPerformance", "--version"], {
-    encoding: "utf8",
-    timeout: 30_000,
-  });
-  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "unknown";
+function versionOf(installed: string): string {
+  const jars = readdirSync(path.join(installed, "lib"));
+  return /kafka-clients-([\d.]+)\.jar/.exec(jars.join(" "))?.[1] ?? "unknown";
 }

@@ -8,6 +8,7 @@ import {
   partitionsOfConsumer,
   scenario,
   selectedBytes,
+  shortened,
   wantsData,
 } from "../../../bench/suite/scenario.js";
 import { allScenarios, chooseScenarios, quickNames } from "../../../bench/suite/scenarios.js";
@@ -37,6 +38,15 @@ describe("allScenarios", () => {
     expect(names(["latency-shm"])).toEqual(["latency-shm-1000"]);
     expect(() => names(["bse"])).toThrow(/no scenario 'bse'; there are base/);
   });
+});
+
+it("a shortened scenario is the same in every factor", () => {
+  for (const one of allScenarios()) {
+    const short = shortened(one, 0.1);
+    expect({ ...short, events: one.events, warmUpEvents: one.warmUpEvents }).toEqual(one);
+    expect(short.events).toBeLessThanOrEqual(one.events);
+    expect(short.events % one.producers).toBe(0);
+  }
 });
 
 describe("partitions", () => {
