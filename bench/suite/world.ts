@@ -12,7 +12,7 @@ import { type Scenario, batchOf } from "./scenario.js";
 const rankProgram = fileURLToPath(new URL("../driver/rank.js", import.meta.url));
 /** From build/ts/bench/suite, where this runs. */
 const mpiexec = fileURLToPath(new URL("../../../../launch/mpiexec.sh", import.meta.url));
-const turnTimeoutMs = 120_000;
+const turnTimeoutMs = 60_000;
 
 /** Clients through the C API, in the place of those in TypeScript. */
 export interface CClients {

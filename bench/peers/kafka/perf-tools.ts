@@ -36,7 +36,8 @@ export function producerProperties(scenario: Scenario): string[] {
   return [
     "acks=all",
     `linger.ms=${batch === 1 || mode === "latency" ? 0 : 5}`,
-    `batch.size=${Math.min(batchBytes, 16 * 1024 * 1024)}`,
+    // 16 MiB was up to half as fast, with events of 64 KiB
+    `batch.size=${Math.min(batchBytes, 1024 * 1024)}`,
     `buffer.memory=${Math.max(256 * 1024 * 1024, Math.min(1024 * 1024 * 1024, 3 * eventBytes))}`,
     `max.request.size=${300 * 1024 * 1024}`,
     "compression.type=none",
