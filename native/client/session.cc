@@ -259,8 +259,8 @@ void Session::lost(const Status& reason, bool memory_safe) {
   for (auto& [id, pending] : requests_) pending.sent = false;
   // Copied: `reason` may be a message's, or last_error_ itself, which the calls below may change.
   const Status why = reason.with_context(join_text("slot ", slot_));
-  // Whoever was let in before may meet a stranger at the old address while the slot is away: that passes. What the group
-  // directory itself says does not.
+  // Whoever was let in before may meet a stranger at the old address while the slot is away: that passes. What the
+  // group directory itself says does not.
   const bool is_end = is_final(why.code()) && (!ever_ready_ || state_ == State::kResolving);
   if (is_end) {
     client_.lane().disarm(&retry_);
