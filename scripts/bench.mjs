@@ -1,9 +1,18 @@
-// `npm run bench:smoke`: sets up, builds and runs bench/<name>.ts. Arguments after the name go to it.
+// `npm run bench` and `npm run bench:smoke`: sets up, builds and runs bench/main.ts or bench/<name>.ts. Arguments after
+// the name go to it. The suite wants its peers as well: those that cannot be had are named, and stop nothing.
+import { peerSteps, recordMissingPeers } from "./lib/peers.mjs";
 import { buildAndRun } from "./lib/program.mjs";
 
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) {
-  console.error("which benchmark? use: node scripts/bench.mjs smoke");
+  console.error("which benchmark? use: node scripts/bench.mjs main, or smoke");
   process.exit(2);
 }
-await buildAndRun(name === "guard" ? "guard" : "bench", `bench/${name}.ts`, args);
+const isSuite = name === "main";
+const packages = isSuite ? "suite" : name === "guard" ? "guard" : "bench";
+await buildAndRun(
+  packages,
+  `bench/${name}.ts`,
+  args,
+  isSuite && !args.includes("--help") ? { steps: peerSteps, afterwards: recordMissingPeers } : {},
+);

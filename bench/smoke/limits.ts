@@ -10,7 +10,6 @@ import {
   dataItemBytes,
   dataItems,
   dataItemsPerBatch,
-  kibibyte,
   mebibyte,
   segmentMebibytes,
   singleLimits,
@@ -46,7 +45,7 @@ export async function rmaRate(
   sourceMebibytes: number,
   ringMebibytes: number,
 ): Promise<number> {
-  const sizes = [dataItemBytes / kibibyte, dataItems, sourceMebibytes, ringMebibytes];
+  const sizes = [dataItemBytes, dataItems, itemsIn(sourceMebibytes), itemsIn(ringMebibytes)];
   return rateOf((await measure("limit_rma", [transport, direction, ...sizes, dataInFlight])) as unknown as Moved);
 }
 
@@ -55,7 +54,7 @@ export async function rmaRate(
  * page cache.
  */
 export async function fileRate(directory: string, batchesPerSync: number): Promise<number> {
-  const sizes = [dataItemBytes / kibibyte, dataItems, (dataItems * dataItemBytes) / mebibyte, segmentMebibytes];
+  const sizes = [dataItemBytes, dataItems, dataItems, segmentMebibytes];
   const grouping = [dataItemsPerBatch, batchesPerSync];
   const empty = mkdtempSync(path.join(directory, "files-"));
   return rateOf((await measure("limit_file", [empty, ...sizes, ...grouping])) as unknown as Moved);
@@ -65,6 +64,8 @@ export async function fileRate(directory: string, batchesPerSync: number): Promi
 export async function halfRoundTripUs(transport: string): Promise<number> {
   return (await measure("limit_round_trip", [transport, singleLimits]))["p50Us"] ?? NaN;
 }
+
+const itemsIn = (mebibytes: number): number => (mebibytes * mebibyte) / dataItemBytes;
 
 function rateOf({ bytes, seconds }: Moved): number {
   return bytes / dataItemBytes / seconds;

@@ -1,6 +1,6 @@
 // The limit for data on disk: CRC32C and writes of one thread, nothing else.
-//   limit_file DIRECTORY ITEM_KIB COUNT SOURCES_MIB SEGMENT_MIB ITEMS_PER_BATCH BATCHES_PER_SYNC
-// Writes COUNT items out of distinct sources, takes their checksums, and after each batch writes one record of
+//   limit_file DIRECTORY ITEM_BYTES COUNT SOURCES SEGMENT_MIB ITEMS_PER_BATCH BATCHES_PER_SYNC
+// Writes COUNT items out of SOURCES distinct ones, takes their checksums, and after each batch writes one record of
 // checksums to a second file: the files, sizes and order of a partition on disk. BATCHES_PER_SYNC 0: into the page
 // cache only; else data and records are synced after so many batches, and at the end. A new data file each SEGMENT_MIB,
 // the first one half as long, so that as many segments as in a long run are sealed: synced, and their directory as
@@ -134,12 +134,12 @@ void measure(const Plan& plan) {
 
 int main(int argc, char** argv) {
   errno = EINVAL;
-  if (argc != 8) stop("use: DIRECTORY ITEM_KIB COUNT SOURCES_MIB SEGMENT_MIB ITEMS_PER_BATCH BATCHES_PER_SYNC");
+  if (argc != 8) stop("use: DIRECTORY ITEM_BYTES COUNT SOURCES SEGMENT_MIB ITEMS_PER_BATCH BATCHES_PER_SYNC");
   const auto number = [&](int index) { return std::strtoull(argv[index], nullptr, 10); };
-  const Plan plan{argv[1], number(2) * 1024, number(3), number(4) << 20, number(5) << 20, number(6), number(7)};
-  if (plan.item_bytes == 0 || plan.count == 0 || plan.source_bytes == 0 || plan.source_bytes % plan.item_bytes != 0 ||
+  const Plan plan{argv[1], number(2), number(3), number(2) * number(4), number(5) << 20, number(6), number(7)};
+  if (plan.item_bytes == 0 || plan.count == 0 || plan.source_bytes == 0 || plan.source_bytes % sizeof(uint64_t) != 0 ||
       plan.segment_bytes < 2 * plan.item_bytes || plan.items_per_batch == 0) {
-    stop("the sources must be a multiple of the item, a segment at least two items, a batch at least one");
+    stop("the sources must be whole words, a segment at least two items, a batch at least one");
   }
   measure(plan);
   return 0;

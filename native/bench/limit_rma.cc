@@ -1,10 +1,10 @@
 // The limit for large data in memory: RMA between two processes, and CRC32C of what was moved, nothing else.
-//   limit_rma TRANSPORT read|write ITEM_KIB COUNT SOURCES_MIB RING_MIB IN_FLIGHT
+//   limit_rma TRANSPORT read|write ITEM_BYTES COUNT SOURCES RING IN_FLIGHT
 // read: this process reads COUNT items out of the other one's memory into a ring, and takes the checksum of each: what
 // a server does with pushed data. write: it writes items out of the ring into the other one's memory: what a server
-// does with consumed data, whose checksums were taken before. The working set is that of the real thing: SOURCES_MIB in
-// the other process, all distinct, a ring of RING_MIB in large pages here, both touched beforehand. Prints one line of
-// JSON: {"bytes":…,"seconds":…}.
+// does with consumed data, whose checksums were taken before. The working set is that of the real thing: SOURCES items
+// in the other process, all distinct, a ring of RING items in large pages here, both touched beforehand. Prints one
+// line of JSON: {"bytes":…,"seconds":…}.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -163,20 +163,19 @@ class Mover final : public Handler {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 8) stop("use: limit_rma TRANSPORT read|write ITEM_KIB COUNT SOURCES_MIB RING_MIB IN_FLIGHT");
+  if (argc != 8) stop("use: limit_rma TRANSPORT read|write ITEM_BYTES COUNT SOURCES RING IN_FLIGHT");
   const auto number = [&](int index) { return std::strtoull(argv[index], nullptr, 10); };
   Plan plan;
   plan.transport = argv[1];
   plan.is_write = std::string(argv[2]) == "write";
-  plan.item_bytes = number(3) * 1024;
+  plan.item_bytes = number(3);
   plan.count = number(4);
-  plan.source_bytes = number(5) << 20;
-  plan.ring_bytes = number(6) << 20;
+  plan.source_bytes = plan.item_bytes * number(5);
+  plan.ring_bytes = plan.item_bytes * number(6);
   plan.in_flight = number(7);
   if (plan.item_bytes == 0 || plan.source_bytes == 0 || plan.ring_bytes == 0 || plan.in_flight == 0 ||
-      plan.source_bytes % plan.item_bytes != 0 || plan.ring_bytes % plan.item_bytes != 0 ||
-      plan.count < plan.in_flight) {
-    stop("limit_rma: sources and ring must be multiples of the item, and the count at least what is in flight");
+      plan.source_bytes % sizeof(uint64_t) != 0 || plan.count < plan.in_flight) {
+    stop("limit_rma: the sources must be whole words, and the count at least what is in flight");
   }
   const OtherHalf other([&] { return (new Owner(plan))->address(); });
   double seconds = 0;

@@ -4,12 +4,16 @@ import { execute } from "./command.mjs";
 import { nativeBuildStep } from "./native-build.mjs";
 import { npmPackagesStep } from "./npm-packages.mjs";
 import { inRoot } from "./paths.mjs";
-import { runStepsOrExit } from "./steps.mjs";
+import { runSteps, runStepsOrExit } from "./steps.mjs";
 import { systemPackagesStep } from "./system-packages.mjs";
 import { programsBuildStep, typescriptBuildStep } from "./typescript-build.mjs";
 
-/** @param {string} program its source, as examples/demo/main.ts */
-export async function buildAndRun(purpose, program, args) {
+/**
+ * @param {string} program its source, as examples/demo/main.ts
+ * @param {{ steps?: object[], afterwards?: (results: object[]) => void }} [optional] steps that may fail, before the
+ *   program starts, and who wants to know how they went
+ */
+export async function buildAndRun(purpose, program, args, { steps = [], afterwards } = {}) {
   if (!existsSync(inRoot(program))) {
     console.error(`${program} is not part of this checkout; look with \`git status\` for what was removed`);
     process.exit(1);
@@ -21,6 +25,10 @@ export async function buildAndRun(purpose, program, args) {
     typescriptBuildStep,
     programsBuildStep,
   ]);
+  if (steps.length > 0) {
+    const { results } = await runSteps(steps);
+    afterwards?.(results);
+  }
   const compiled = inRoot("build", "ts", program.replace(/\.ts$/, ".js"));
   const { status, reason } = await execute(process.execPath, [compiled, ...args], { input: "inherit" });
   if (status !== 0) console.error(`${program}: ${reason}`);

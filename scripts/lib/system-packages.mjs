@@ -12,7 +12,7 @@ const mpich = ["mpich", "libmpich-dev"];
 const openmpi = ["openmpi-bin", "libopenmpi-dev"];
 const hosts = ["libfabric-bin", "iproute2", "nftables"];
 
-/** Packages by purpose. `demo` and `bench` take whichever MPI is there; only without any do they ask for MPICH. */
+/** Packages by purpose. `demo`, `bench` and `suite` take whichever MPI is there; only without any do they ask for MPICH. */
 export const packagesFor = {
   none: [],
   build,
@@ -20,10 +20,13 @@ export const packagesFor = {
   demo: build,
   bench: build,
   guard: [...build, ...guard],
+  suite: [...build, "libbenchmark-dev"],
+  // libssl, zlib and curl: librdkafka is built from source
+  peers: ["default-jre-headless", "maven", "nats-server", "libssl-dev", "zlib1g-dev", "libcurl4-openssl-dev"],
   native: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts],
   test: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts, ...lint],
 };
-const wantsAnyMpi = new Set(["demo", "bench", "guard"]);
+const wantsAnyMpi = new Set(["demo", "bench", "guard", "suite"]);
 const mpiCompilers = ["mpicxx.mpich", "mpicxx.openmpi", "mpicxx"];
 
 /** Those of `wanted` that dpkg does not have installed. @param {(program: string, args: string[]) => { stdout: string }} probe */

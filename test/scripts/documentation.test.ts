@@ -44,7 +44,7 @@ describe("a page", () => {
     const built = [...text(name).matchAll(/`(build\/[^`\s]+)/g)].map(([, path = ""]) => path);
     const folders = built.map((path) => path.replace(/\/[^/]*$/, "").replace(/^build\/native(-[a-z]+)?/, "native"));
     expect(
-      folders.filter((folder) => folder.startsWith("build/") && !/^build\/(ts|tsc|logs|reports)\b/.test(folder)),
+      folders.filter((folder) => folder.startsWith("build/") && !/^build\/(ts|tsc|logs|reports|peers)\b/.test(folder)),
     ).toEqual([]);
     expect(folders.filter((folder) => folder.startsWith("native") && !existsSync(inRoot(folder)))).toEqual([]);
   });

@@ -1,0 +1,165 @@
+/**
+ * `npm run bench`: Weftline beside its peers and the limits of this machine.
+ *
+ *   npm run bench -- [--quick] [--only NAME,…] [--systems weftline,weftline-c,kafka,kafka-tools,nats,limit] [--runs N]
+ *     [--json FILE] [--report DIR] [--directory DIR] [--kafka ADDRESS] [--minutes N] [--list]
+ *
+ * --only: scenarios by name, by factor, or by the beginning of their names; `micro`: the native micro-benchmarks. --kafka: a broker of Kafka's protocol that
+ * runs already, such as Redpanda. --minutes: no scenario is begun after so long; those left out are named.
+ * docs/benchmarks.md has the rest.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { writeReport } from "./report/page.js";
+import { plotsOf } from "./report/plots.js";
+import { machineFacts } from "./suite/machine.js";
+import { type MicroRow, microRows } from "./suite/micro.js";
+import { startPeers } from "./suite/peers.js";
+import { type Series, formatVersion, ratiosOf, rowsOf } from "./suite/rows.js";
+import { type Failure, ScenarioRunner } from "./suite/runner.js";
+import { allScenarios, chooseScenarios, quickNames } from "./suite/scenarios.js";
+import { tableOf } from "./suite/table.js";
+import { endWorlds } from "./suite/world.js";
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    systems: { type: "string", default: "weftline,weftline-c,kafka,kafka-tools,nats,limit" },
+    runs: { type: "string", default: "5" },
+    json: { type: "string" },
+    report: { type: "string" },
+    directory: { type: "string", default: path.resolve("build") },
+    kafka: { type: "string" },
+    minutes: { type: "string" },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+if (options.help) {
+  console.log(
+    "npm run bench -- [--quick] [--only NAMES] [--systems NAMES] [--runs N] [--json FILE] [--report DIR]\n" +
+      "  [--directory DIR] [--kafka ADDRESS] [--minutes N] [--list]; docs/benchmarks.md explains each",
+  );
+  process.exit(0);
+}
+const words = (text: string): string[] => text.split(",").filter((word) => word !== "");
+const scale = options.quick ? 0.25 : 1;
+/** Where Kafka's own tools take part: each of their runs starts two virtual machines, which takes longer than all else. */
+const toolFactors = options.quick ? ["base"] : ["base", "data", "batch", "durability"];
+const all = allScenarios(scale);
+const only = words(options.only);
+const isOnlyMicro = only.join() === "micro";
+const named = chooseScenarios(
+  all,
+  only.filter((name) => name !== "micro"),
+);
+const quick = all.filter(({ name }) => quickNames.includes(name));
+const chosen = isOnlyMicro ? [] : options.quick && only.length === 0 ? quick : named;
+if (options.list) {
+  for (const { name, factor } of chosen) console.log(`${name} (${factor})`);
+  process.exit(0);
+}
+const systems = new Set(words(options.systems));
+const minutes = Number(options.minutes ?? (options.quick ? 7 : 40));
+const begun = Date.now();
+const say = (text: string): void => {
+  console.error(`${((Date.now() - begun) / 1000).toFixed(0)} s  ${text}`);
+};
+
+mkdirSync(options.directory, { recursive: true });
+const directory = mkdtempSync(path.join(options.directory, "bench-"));
+const peerNames = new Set([...systems].map((name) => (name === "kafka-tools" ? "kafka" : name)));
+const peers = await startPeers(peerNames, directory, options.kafka);
+for (const [name, reason] of Object.entries(peers.missing)) say(`${name} is missing: ${reason}`);
+
+async function cleanUp(): Promise<void> {
+  await endWorlds();
+  await peers.end();
+  rmSync(directory, { recursive: true, force: true });
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    void cleanUp().then(() => process.exit(1));
+  });
+}
+
+const series: Series[] = [];
+const failures: Failure[] = [];
+const notRun: string[] = [];
+try {
+  for (const scenario of chosen) {
+    if (Date.now() - begun > minutes * 60_000) {
+      notRun.push(`${scenario.name}: the ${minutes} minutes were over`);
+      continue;
+    }
+    say(scenario.name);
+    const withTools = toolFactors.includes(scenario.factor);
+    const those = new Set([...systems].filter((name) => withTools || name !== "kafka-tools"));
+    const runner = new ScenarioRunner(scenario, {
+      directory,
+      runs: Number(options.runs),
+      scale,
+      systems: those,
+      peers,
+      say,
+    });
+    series.push(...(await runner.measure()));
+    failures.push(...runner.failures);
+  }
+} finally {
+  await cleanUp();
+}
+
+let micro: MicroRow[] = [];
+if (only.length === 0 || only.includes("micro")) {
+  try {
+    micro = await microRows(options.quick ? 0.05 : 0.5);
+  } catch (error) {
+    notRun.push(`micro: ${(error as Error).message}`);
+  }
+}
+const rows = rowsOf(series);
+const { ratios, latencyRatios } = ratiosOf(series);
+const result = {
+  version: formatVersion,
+  machine: machineFacts(),
+  versions: peers.versions,
+  settings: { runs: Number(options.runs), quick: options.quick, scenarios: chosen },
+  rows,
+  ratios,
+  latency_ratios: latencyRatios,
+  micro,
+  missing: peers.missing,
+  failures,
+  not_run: notRun,
+};
+console.log(tableOf(rows));
+for (const [title, table] of [
+  ["ours divided by (above 1: faster)", ratios],
+  ["p50 of latency, ours divided by (below 1: faster)", latencyRatios],
+] as const) {
+  if (Object.keys(table).length === 0) continue;
+  console.log(title);
+  for (const [scenario, of] of Object.entries(table)) {
+    const line = Object.entries(of).map(([system, ratio]) => `${system} ${ratio.toFixed(2)}`);
+    console.log(`  ${scenario}: ${line.join(", ")}`);
+  }
+}
+for (const { name, nanoseconds, items_per_second: items } of micro) {
+  console.log(
+    `  ${name}: ${nanoseconds.toFixed(0)} ns${items === null ? "" : `, ${Math.round(items).toLocaleString("en")}/s`}`,
+  );
+}
+for (const [name, reason] of Object.entries(peers.missing)) console.log(`missing: ${name}: ${reason}`);
+for (const { scenario, system, reason } of failures) console.log(`missing: ${scenario}: ${system}: ${reason}`);
+for (const line of notRun) console.log(`not run: ${line}`);
+if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+if (options.report !== undefined) {
+  const { machine, versions, missing } = result;
+  const facts = { machine, versions, missing, failures, not_run: notRun };
+  writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+}
+if (rows.length + micro.length === 0) process.exitCode = 1;

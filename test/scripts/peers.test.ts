@@ -1,0 +1,15 @@
+// What scripts/lib/peers.mjs decides by itself; nothing is fetched here.
+import { expect, it } from "vitest";
+import { peerSteps, stampOfPeer } from "../../scripts/lib/peers.mjs";
+
+it("makes a peer anew when one of its sources or Node's line changed", () => {
+  const stamp = stampOfPeer(["a", "b"], "20.19.0");
+  expect(stampOfPeer(["a", "b"], "20.20.2")).toBe(stamp);
+  expect(stampOfPeer(["a", "c"], "20.19.0")).not.toBe(stamp);
+  expect(stampOfPeer(["ab", ""], "20.19.0")).not.toBe(stamp);
+  expect(stampOfPeer(["a", "b"], "22.0.0")).not.toBe(stamp);
+});
+
+it("never stops the benchmarks because a peer is missing", () => {
+  expect(peerSteps.map(({ stops }: { stops: boolean }) => stops)).toEqual(peerSteps.map(() => false));
+});
