@@ -199,7 +199,7 @@ class Sender implements BenchProducer {
     this.#client = client;
     this.#topic = topic;
     this.#scenario = scenario;
-    this.#source = new MetadataSource(scenario);
+    this.#source = new MetadataSource(scenario, true);
     const bytes = dataRingBytes(scenario);
     if (bytes > 0) {
       this.#data = Buffer.alloc(bytes);

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 
 import { type Scenario, partitionOf, partitionsOfConsumer } from "../suite/scenario.js";
 import { cpuSecondsOf, readMessage } from "./kafka-system.js";
-import { MetadataSource, dataRingBytes, fillData } from "./payload.js";
+import { MetadataSource, dataRingBytes, fillData, storedMetadataBytes } from "./payload.js";
 import type { BenchConsumer, BenchProducer, OnDelivery, Received, System, SystemPlan, Topic } from "./system.js";
 
 /** What is used of @nats-io/jetstream and @nats-io/transport-node, which are not installed where this is compiled. */
@@ -115,7 +115,7 @@ class Publisher implements BenchProducer {
     this.#stream = stream;
     this.#topic = topic;
     this.#scenario = scenario;
-    this.#source = new MetadataSource(scenario);
+    this.#source = new MetadataSource(scenario, true);
     this.#window = Math.max(1, Math.min(underWayMax, Math.floor(underWayBytesMax / (scenario.dataBytes + 1))));
     const bytes = dataRingBytes(scenario);
     if (bytes > 0) {
@@ -206,7 +206,8 @@ class Subscriber implements BenchConsumer {
 
   async receive(count: number, onDelivery?: OnDelivery): Promise<Received> {
     const received: Received = { events: 0, bytes: 0, steps: 0, checksum: 0 };
-    const { metadataBytes, dataBytes } = this.#scenario;
+    const { dataBytes } = this.#scenario;
+    const metadataBytes = storedMetadataBytes(this.#scenario);
     let resolveAll: () => void = () => undefined;
     const finished = new Promise<void>((resolve) => (resolveAll = resolve));
     const read = async (iterator: AsyncIterator<Message>): Promise<void> => {

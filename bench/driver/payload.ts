@@ -1,4 +1,6 @@
 /** What events are made of: the same for every system. Metadata is a record as simulations push it; data is distinct. */
+import { packed } from "weftline";
+
 import type { Scenario } from "../suite/scenario.js";
 import { mebibyte } from "../suite/scenario.js";
 
@@ -35,23 +37,43 @@ function recordOf(index: number, bytes: number): BenchMetadata {
   } as BenchMetadata;
 }
 
-/** Of one producer. */
+/** The record of 256 B of JSON, or more, in fields; native/bench/c_driver.cc has the struct. */
+export const packedSchema = packed([
+  { name: "step", type: "u32" },
+  { name: "rank", type: "u32" },
+  { name: "due", type: "f64" },
+  { name: "field", type: "string", bytes: 16 },
+  { name: "origin", type: "u32", length: 3 },
+  { name: "shape", type: "u32", length: 3 },
+  { name: "min", type: "f64" },
+  { name: "valid", type: "bool" },
+  { name: "note", type: "string" },
+]);
+const packedFixedBytes = 72;
+
+/** Of one event, as it is stored: a packed record says the same as JSON of `metadataBytes`, and is shorter. */
+export function storedMetadataBytes({ encoding, metadataBytes }: Pick<Scenario, "encoding" | "metadataBytes">): number {
+  if (encoding !== "packed") return metadataBytes;
+  return packedFixedBytes + (recordOf(0, metadataBytes) as unknown as { note: string }).note.length;
+}
+
+/** Of one producer. `isPeer`: of a system that knows no packed records, and is given bytes in their place. */
 export class MetadataSource {
-  readonly #json: boolean;
-  readonly #records: BenchMetadata[] = [];
+  readonly #records: BenchMetadata[] | undefined;
   readonly #raw: Buffer[] = [];
 
-  constructor({ encoding, metadataBytes }: Scenario) {
-    this.#json = encoding === "json";
-    for (let index = 0; index < recordCount; index++) {
-      if (this.#json) this.#records.push(recordOf(index, metadataBytes));
-      else this.#raw.push(Buffer.alloc(metadataBytes, `event ${index}; `));
-    }
+  constructor(scenario: Scenario, isPeer = false) {
+    const { encoding, metadataBytes } = scenario;
+    const indices = Array.from({ length: recordCount }, (_, index) => index);
+    if (encoding === "raw" || (encoding === "packed" && isPeer)) {
+      const bytes = storedMetadataBytes(scenario);
+      this.#raw = indices.map((index) => Buffer.alloc(bytes, `event ${index}; `));
+    } else this.#records = indices.map((index) => recordOf(index, metadataBytes));
   }
 
   /** A record, or bytes; either is used again 4,096 events later. */
   at(index: number, dueUs: number): BenchMetadata | Buffer {
-    if (this.#json) {
+    if (this.#records !== undefined) {
       const record = this.#records[index % recordCount] as BenchMetadata;
       record.step = stepBase + index;
       record.due = dueBase + Math.round(dueUs);

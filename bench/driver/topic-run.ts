@@ -8,6 +8,7 @@ import type { Communicator } from "weftline";
 import { type Scenario, countsByPartition, partitionsOfConsumer } from "../suite/scenario.js";
 import { type Percentiles, percentiles } from "../suite/statistics.js";
 import { type CommonClock, gather, localUs } from "./clock.js";
+import { storedMetadataBytes } from "./payload.js";
 import type { BenchConsumer, BenchProducer, Received, System, Topic } from "./system.js";
 import { tick } from "./ticker.js";
 
@@ -227,8 +228,8 @@ export class TopicRun {
     return (producers * warmUpEvents) / partitions;
   }
   #sent(first: number, count: number): Pick<Part, "events" | "bytes" | "steps"> {
-    const { metadataBytes, dataBytes } = this.#scenario;
-    return { events: count, bytes: count * (metadataBytes + dataBytes), steps: first };
+    const bytes = storedMetadataBytes(this.#scenario) + this.#scenario.dataBytes;
+    return { events: count, bytes: count * bytes, steps: first };
   }
 }
 

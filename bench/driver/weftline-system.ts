@@ -30,9 +30,11 @@ import {
   dataRingBytes,
   dueOf,
   fillData,
+  packedSchema,
   rawDue,
   rawStep,
   stepOf,
+  storedMetadataBytes,
 } from "./payload.js";
 import type { BenchConsumer, BenchProducer, OnDelivery, Received, System, Topic } from "./system.js";
 
@@ -43,13 +45,14 @@ const adaptiveBatchEvents = 1024;
 
 export function topicConfig({ scenario }: Topic): TopicConfig {
   const { partitions, storage, durability, encoding } = scenario;
-  if (storage === "disk") return { partitions, storage, durability, serializer: encoding };
+  const serializer = encoding === "packed" ? { packed: packedSchema } : { serializer: encoding };
+  if (storage === "disk") return { partitions, storage, durability, ...serializer };
   const events = (scenario.events + scenario.warmUpEvents * scenario.producers) / partitions + batchOf(scenario);
   const roomFor = (bytes: number): number => Math.ceil((events * bytes * 1.2) / mebibyte + 4) * mebibyte;
   return {
-    ...{ partitions, storage, serializer: encoding },
+    ...{ partitions, storage, ...serializer },
     memoryDataBytes: roomFor(scenario.dataBytes),
-    memoryMetadataBytes: roomFor(scenario.metadataBytes + 32),
+    memoryMetadataBytes: roomFor(storedMetadataBytes(scenario) + 32),
   };
 }
 
@@ -160,12 +163,13 @@ class WeftlineConsumer implements BenchConsumer {
   }
 
   async receive(count: number, onDelivery?: OnDelivery): Promise<Received> {
-    const { encoding, metadataBytes } = this.#scenario;
+    const isRaw = this.#scenario.encoding === "raw";
+    const metadataBytes = storedMetadataBytes(this.#scenario);
     const received: Received = { events: 0, bytes: 0, steps: 0, checksum: 0 };
     while (received.events < count) {
       const events = (await this.#consumer?.pull({ max: count - received.events })) ?? [];
       for (const event of events) {
-        const due = encoding === "json" ? this.#readJson(event, received) : this.#readRaw(event, received);
+        const due = isRaw ? this.#readRaw(event, received) : this.#readRecord(event, received);
         if (event.dataLength > 0) {
           const { data } = event;
           if (data.byteLength > 0) received.checksum ^= crc32c(data, 0);
@@ -184,7 +188,7 @@ class WeftlineConsumer implements BenchConsumer {
     this.#consumer = undefined;
   }
 
-  #readJson(event: Event<Metadata>, received: Received): number {
+  #readRecord(event: Event<Metadata>, received: Received): number {
     const metadata = event.metadata as BenchMetadata;
     received.steps += stepOf(metadata);
     return dueOf(metadata);
@@ -201,9 +205,9 @@ function selectionOf(scenario: Scenario): Selection | Select<Metadata> {
   if (scenario.dataBytes === 0) return metadataOnly;
   const wanted = scenario.selectData === 100 ? all : range(0, selectedBytes(scenario));
   if (scenario.selectEvents === 100) return wanted;
-  const json = scenario.encoding === "json";
+  const isRaw = scenario.encoding === "raw";
   return (metadata) => {
-    const step = json ? stepOf(metadata as BenchMetadata) : rawStep(metadata as Uint8Array);
+    const step = isRaw ? rawStep(metadata as Uint8Array) : stepOf(metadata as BenchMetadata);
     return wantsData(scenario, step) ? wanted : metadataOnly; // `nothing` would not hand it out
   };
 }

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { benchModule } from "../driver/native-programs.js";
+import { storedMetadataBytes } from "../driver/payload.js";
 import { type Scenario, batchOf, kibibyte, mebibyte } from "./scenario.js";
 
 const run = promisify(execFile);
@@ -29,10 +30,10 @@ export interface LimitPlan {
 
 /** Small events are moved as the batch that they are in, large data by itself. */
 export function limitPlan(scenario: Scenario): LimitPlan {
-  const { metadataBytes, dataBytes, events, batch } = scenario;
+  const { dataBytes, events, batch } = scenario;
   const isLarge = dataBytes >= 64 * kibibyte;
   const eventsPerGroup = isLarge ? 1 : batch === 1 ? 1 : batchOf(scenario);
-  const groupBytes = isLarge ? dataBytes : eventsPerGroup * (metadataBytes + dataBytes);
+  const groupBytes = isLarge ? dataBytes : eventsPerGroup * (storedMetadataBytes(scenario) + dataBytes);
   const itemBytes = Math.min(itemBytesMax, Math.ceil(groupBytes / 8) * 8);
   const eventsPerItem = (eventsPerGroup * itemBytes) / groupBytes;
   const count = Math.max(2 * inFlight, Math.min(countMax, Math.ceil(events / eventsPerItem)));

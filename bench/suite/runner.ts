@@ -15,6 +15,7 @@ import { Lab } from "./lab.js";
 import { fileLimit, mpiLimit, rmaLimit, roundTripUs } from "./limits.js";
 import type { Peers } from "./peers.js";
 import type { Sample, Series } from "./rows.js";
+import { storedMetadataBytes } from "../driver/payload.js";
 import { type Scenario, shortened } from "./scenario.js";
 import { World, cClientsCan } from "./world.js";
 
@@ -64,7 +65,7 @@ function sampleOf({ seconds, events, bytes, cpuSeconds, latencyUs }: PhaseResult
 }
 
 function rateSample(eventsPerSecond: number, scenario: Scenario, latencyUs: Sample["latencyUs"] = null): Sample {
-  const bytesPerSecond = eventsPerSecond * (scenario.metadataBytes + scenario.dataBytes);
+  const bytesPerSecond = eventsPerSecond * (storedMetadataBytes(scenario) + scenario.dataBytes);
   return { eventsPerSecond, bytesPerSecond, latencyUs, cpuSecondsPerMillionEvents: null };
 }
 
@@ -181,7 +182,7 @@ export class ScenarioRunner {
     for (const plan of peers.plans) {
       if (!systems.has(plan.name)) continue;
       if (plan.name === "nats") {
-        const bytes = scenario.metadataBytes + scenario.dataBytes;
+        const bytes = storedMetadataBytes(scenario) + scenario.dataBytes;
         if (bytes > natsPayloadBytesMax) {
           this.#fail("nats", `an event of ${bytes} bytes is larger than its server allows (${natsPayloadBytesMax})`);
           continue;

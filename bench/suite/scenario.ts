@@ -6,7 +6,7 @@ export const kibibyte = 1024;
 export const mebibyte = 1024 * kibibyte;
 
 export type Durability = "memory" | "written" | "synced";
-export type Encoding = "json" | "raw";
+export type Encoding = "json" | "raw" | "packed";
 
 export interface Scenario {
   readonly name: string;

@@ -14,7 +14,7 @@ export function allScenarios(scale = 1): Scenario[] {
   for (const metadataBytes of [64, 1 * kibibyte, 4 * kibibyte]) {
     list.push(make(`metadata-${sizeName(metadataBytes)}`, "metadata", { metadataBytes }));
   }
-  for (const encoding of ["raw"] as const) list.push(make(`encoding-${encoding}`, "encoding", { encoding }));
+  for (const encoding of ["raw", "packed"] as const) list.push(make(`encoding-${encoding}`, "encoding", { encoding }));
   for (const dataBytes of [1 * kibibyte, 64 * kibibyte, 1 * mebibyte, 8 * mebibyte, 256 * mebibyte]) {
     list.push(make(`data-${sizeName(dataBytes)}`, "data", { dataBytes }));
   }

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Plan, SystemPlan } from "../driver/system.js";
 import type { PhaseResult } from "../driver/topic-run.js";
 import { benchModule } from "../driver/native-programs.js";
+import { storedMetadataBytes } from "../driver/payload.js";
 import { type Scenario, batchOf } from "./scenario.js";
 
 const rankProgram = fileURLToPath(new URL("../driver/rank.js", import.meta.url));
@@ -22,9 +23,9 @@ export interface CClients {
 }
 
 /** What native/bench/c_driver.cc can do. */
-export function cClientsCan({ mode, batch, selectData, selectEvents, encoding, hosts }: Scenario): boolean {
+export function cClientsCan({ mode, batch, selectData, selectEvents, hosts }: Scenario): boolean {
   const isWhole = selectData === 100 && selectEvents === 100;
-  return mode === "separate" && batch !== "adaptive" && isWhole && encoding === "json" && hosts === 1;
+  return mode === "separate" && batch !== "adaptive" && isWhole && hosts === 1;
 }
 
 /** The command line of one MPMD launch: servers, producers, consumers. */
@@ -34,13 +35,15 @@ export function launchArguments(
   resultFile: string,
   cClients?: CClients,
 ): string[] {
-  const { transport, metadataBytes, dataBytes, partitions, producers, consumers, events, warmUpEvents } = scenario;
+  const { transport, dataBytes, partitions, producers, consumers, events, warmUpEvents } = scenario;
+  const metadataBytes = storedMetadataBytes(scenario);
   const numbers = [metadataBytes, dataBytes, batchOf(scenario), partitions, producers, consumers, events, warmUpEvents];
   const part = (count: number, role: string): string[] => {
     if (cClients !== undefined && role !== "server") {
       const { gate, prefix, runs } = cClients;
       const program = benchModule("c_driver");
-      return ["-n", String(count), program, role, gate, prefix, String(runs), transport, ...numbers.map(String)];
+      const places = [role, gate, prefix, String(runs), transport, scenario.encoding];
+      return ["-n", String(count), program, ...places, ...numbers.map(String)];
     }
     return [
       ...["-n", String(count), process.execPath, rankProgram, "--role", role],

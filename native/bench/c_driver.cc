@@ -1,7 +1,7 @@
 // A producer or a consumer rank of the suite through the C API, in the place of bench/driver/rank.ts: the same
 // collectives in the same order, the same events, the same clock. For scenarios whose mode is "separate", on one host.
-//   c_driver ROLE GATE PREFIX RUNS TRANSPORT METADATA_BYTES DATA_BYTES BATCH PARTITIONS PRODUCERS CONSUMERS EVENTS
-//   WARM_UP
+//   c_driver ROLE GATE PREFIX RUNS TRANSPORT ENCODING METADATA_BYTES DATA_BYTES BATCH PARTITIONS PRODUCERS CONSUMERS
+//   EVENTS WARM_UP
 // ROLE: producer or consumer. Before topic PREFIX-i it waits for the file GATE/go-i. EVENTS are all producers'
 // together, WARM_UP each one's. It is C++ for its containers and the library's checksum; of Weftline it knows
 // weftline.h alone.
@@ -28,7 +28,7 @@ constexpr uint64_t kFetchEvents = 128;
 
 struct Plan {
   bool produces = false;
-  std::string gate, prefix, transport;
+  std::string gate, prefix, transport, encoding;
   uint64_t runs, metadata_bytes, data_bytes, batch, partitions, producers, consumers, events, warm_up;
   uint64_t each() const { return events / producers; }
   // Large events go singly to the partitions in turn, as scenario.ts has it.
@@ -100,31 +100,73 @@ class World {
   weft_communicator* world_ = nullptr;
 };
 
-// Metadata as payload.ts makes it, short of the facts of a simulation: a number, and filling.
+// Metadata as payload.ts makes it: a number, and filling. As JSON short of the facts of a simulation; a packed record
+// is the struct of the schema there.
 class Metadata {
  public:
-  explicit Metadata(uint64_t bytes) : text_(R"({"step":100000000,"due":100000000000000,"note":")") {
-    text_.append(bytes - text_.size() - 2, 'x');
-    text_ += "\"}";
+  Metadata(const std::string& encoding, uint64_t bytes) : encoding_(encoding == "json" ? kJson : kBinary) {
+    if (encoding == "json") {
+      text_ = R"({"step":100000000,"due":100000000000000,"note":")";
+      text_.append(bytes - text_.size() - 2, 'x');
+      text_ += "\"}";
+    } else if (encoding == "packed") {
+      Record record{};
+      record.rank = 100;
+      std::memcpy(record.field, "temperature", 11);
+      record.min = 273.15;
+      record.valid = 1;
+      record.note_bytes = static_cast<uint32_t>(bytes - sizeof record);
+      text_.assign(reinterpret_cast<const char*>(&record), sizeof record);
+      text_.append(record.note_bytes, 'x');
+      base_ = kStepBase;
+    } else {
+      text_.assign(bytes, 'x');
+    }
   }
   const std::string& at(uint64_t step) {
+    if (encoding_ == kBinary) {
+      const auto number = static_cast<uint32_t>(base_ + step);
+      std::memcpy(text_.data(), &number, sizeof number);
+      return text_;
+    }
     char digits[24];
     std::snprintf(digits, sizeof digits, "%09llu", static_cast<unsigned long long>(kStepBase + step));
     std::memcpy(text_.data() + kStepAt, digits, 9);
     return text_;
   }
-  static uint64_t step_of(const uint8_t* metadata) {
-    return std::strtoull(reinterpret_cast<const char*>(metadata) + kStepAt, nullptr, 10) - kStepBase;
+  // `checksum`: joined with that of bytes that nothing else reads.
+  uint64_t step_of(const weft_event& event, uint32_t* checksum) const {
+    if (encoding_ == kJson) {
+      return std::strtoull(reinterpret_cast<const char*>(event.metadata) + kStepAt, nullptr, 10) - kStepBase;
+    }
+    *checksum ^= weft::crc32c(event.metadata, event.metadata_length);
+    uint32_t step = 0;
+    std::memcpy(&step, event.metadata, sizeof step);
+    return step - base_;
   }
 
  private:
+  struct Record {
+    uint32_t step, rank;
+    double due;
+    char field[16];
+    uint32_t origin[3], shape[3];
+    double min;
+    uint8_t valid;
+    uint32_t note_bytes;
+  };
+  static_assert(sizeof(Record) == 72);
+  enum Kind { kJson, kBinary };
   static constexpr size_t kStepAt = 8;  // behind {"step":
+  Kind encoding_;
+  uint64_t base_ = 0;
   std::string text_;
 };
 
 class Producer {
  public:
-  Producer(const Plan& plan, weft_job* job, const std::string& topic) : plan_(plan), metadata_(plan.metadata_bytes) {
+  Producer(const Plan& plan, weft_job* job, const std::string& topic)
+      : plan_(plan), metadata_(plan.encoding, plan.metadata_bytes) {
     weft_producer_options options = WEFT_PRODUCER_OPTIONS_DEFAULT;
     options.batch_events = static_cast<uint32_t>(plan.batch);
     WEFT_TRY(weft_producer_open(job, topic.c_str(), &options, &producer_));
@@ -169,7 +211,7 @@ class Producer {
 class Consumer {
  public:
   Consumer(const Plan& plan, weft_job* job, std::string topic, uint64_t number)
-      : plan_(plan), job_(job), topic_(std::move(topic)) {
+      : plan_(plan), job_(job), topic_(std::move(topic)), metadata_(plan.encoding, plan.metadata_bytes) {
     for (uint64_t partition = number; partition < plan.partitions; partition += plan.consumers) {
       partitions_.push_back(static_cast<uint32_t>(partition));
     }
@@ -196,6 +238,7 @@ class Consumer {
     options.partitions = partitions_.data();
     options.partition_count = static_cast<uint32_t>(partitions_.size());
     Part part;
+    uint32_t checksum = 0;
     part.begin_us = now_us();
     weft_consumer* consumer = nullptr;
     WEFT_TRY(weft_consumer_open(job_, topic_.c_str(), &options, &consumer));
@@ -203,11 +246,12 @@ class Consumer {
       weft_event event;
       event.size = sizeof event;
       WEFT_TRY(weft_pull(consumer, 60'000, &event));
-      part.steps += static_cast<double>(Metadata::step_of(event.metadata));
+      part.steps += static_cast<double>(metadata_.step_of(event, &checksum));
       part.bytes += static_cast<double>(event.metadata_length + event.data_length);
       if (event.data_length > 0) collect(consumer, event);
     }
     fetch(consumer);
+    checksum_ = checksum_ ^ checksum;
     part.end_us = now_us();
     part.events = static_cast<double>(count);
     WEFT_TRY(weft_consumer_close(consumer));
@@ -239,6 +283,7 @@ class Consumer {
   const Plan& plan_;
   weft_job* job_;
   const std::string topic_;
+  Metadata metadata_;
   std::vector<uint32_t> partitions_;
   weft_region* region_ = nullptr;
   std::vector<weft_run> runs_;
@@ -291,9 +336,9 @@ void measure_topic(const Plan& plan, weft_job* job, World& world, uint64_t numbe
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 14) {
+  if (argc != 15) {
     std::fprintf(stderr,
-                 "use: c_driver ROLE GATE PREFIX RUNS TRANSPORT METADATA_BYTES DATA_BYTES BATCH PARTITIONS "
+                 "use: c_driver ROLE GATE PREFIX RUNS TRANSPORT ENCODING METADATA_BYTES DATA_BYTES BATCH PARTITIONS "
                  "PRODUCERS CONSUMERS EVENTS WARM_UP\n");
     return 2;
   }
@@ -304,14 +349,15 @@ int main(int argc, char** argv) {
   plan.prefix = argv[3];
   plan.transport = argv[5];
   plan.runs = number(4);
-  plan.metadata_bytes = std::max<uint64_t>(64, number(6));
-  plan.data_bytes = number(7);
-  plan.batch = number(8);
-  plan.partitions = number(9);
-  plan.producers = number(10);
-  plan.consumers = number(11);
-  plan.events = number(12);
-  plan.warm_up = number(13);
+  plan.encoding = argv[6];
+  plan.metadata_bytes = std::max<uint64_t>(plan.encoding == "packed" ? 72 : 64, number(7));
+  plan.data_bytes = number(8);
+  plan.batch = number(9);
+  plan.partitions = number(10);
+  plan.producers = number(11);
+  plan.consumers = number(12);
+  plan.events = number(13);
+  plan.warm_up = number(14);
   weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
   options.name = argv[1];
   options.transports = plan.transport.c_str();

@@ -5,6 +5,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
+import { storedMetadataBytes } from "../../driver/payload.js";
 import { type Scenario, batchOf } from "../../suite/scenario.js";
 import type { KafkaBroker } from "./broker.js";
 
@@ -29,8 +30,8 @@ async function tool(broker: KafkaBroker, name: string, args: readonly string[]):
 }
 
 export function producerProperties(scenario: Scenario): string[] {
-  const { metadataBytes, dataBytes, batch, mode } = scenario;
-  const eventBytes = metadataBytes + dataBytes;
+  const { dataBytes, batch, mode } = scenario;
+  const eventBytes = storedMetadataBytes(scenario) + dataBytes;
   // Of a record in a batch: about 12 bytes beside it; of a batch: 61
   const batchBytes = batch === "adaptive" ? 512 * 1024 : batchOf(scenario) * (eventBytes + 12) + 61;
   return [
@@ -50,7 +51,7 @@ export async function produce(broker: KafkaBroker, topic: string, scenario: Scen
   const text = await tool(broker, "ProducerPerformance", [
     ...["--bootstrap-server", broker.address, "--topic", topic],
     ...["--num-records", String(scenario.events + warmUp), "--warmup-records", String(warmUp)],
-    ...["--record-size", String(scenario.metadataBytes + scenario.dataBytes)],
+    ...["--record-size", String(storedMetadataBytes(scenario) + scenario.dataBytes)],
     ...["--throughput", scenario.mode === "latency" ? String(scenario.load) : "-1"],
     ...["--command-property", ...producerProperties(scenario)],
   ]);
