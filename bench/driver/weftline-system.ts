@@ -40,6 +40,8 @@ import type { BenchConsumer, BenchProducer, OnDelivery, Received, System, Topic 
 
 type Metadata = BenchMetadata | Uint8Array;
 
+/** Events of one pull: as many as are read while they are in the cache. */
+const pullEvents = 1024;
 /** Batches of many events: "adaptive" may fill one as far as it likes. */
 const adaptiveBatchEvents = 1024;
 
@@ -167,7 +169,7 @@ class WeftlineConsumer implements BenchConsumer {
     const metadataBytes = storedMetadataBytes(this.#scenario);
     const received: Received = { events: 0, bytes: 0, steps: 0, checksum: 0 };
     while (received.events < count) {
-      const events = (await this.#consumer?.pull({ max: count - received.events })) ?? [];
+      const events = (await this.#consumer?.pull({ max: Math.min(pullEvents, count - received.events) })) ?? [];
       for (const event of events) {
         const due = isRaw ? this.#readRaw(event, received) : this.#readRecord(event, received);
         if (event.dataLength > 0) {

@@ -93,6 +93,8 @@ export class BatchArena {
   #text = "";
   /** At most so many bytes of UTF-8 are in `#text`. */
   #textBytesAtMost = 0;
+  /** From some event on: to count the joined text again for each would join it again. */
+  #countsExactly = false;
   #rawBytes = 0;
   #hasData = false;
   #extentEnd = 0;
@@ -133,9 +135,10 @@ export class BatchArena {
   #metadataFits(metadata: EncodedMetadata): boolean {
     if (typeof metadata === "number") return this.#rawBytes + metadata <= this.#metadataBytesMax;
     if (typeof metadata !== "string") return this.#rawBytes + metadata.byteLength <= this.#metadataBytesMax;
-    // A UTF-16 unit becomes at most three bytes; count exactly only where that bound does not do.
+    // A UTF-16 unit becomes at most three bytes; count exactly only once that bound does not do.
     if (this.#textBytesAtMost + metadata.length * 3 <= this.#metadataBytesMax) return true;
-    this.#textBytesAtMost = Buffer.byteLength(this.#text);
+    if (!this.#countsExactly) this.#textBytesAtMost = Buffer.byteLength(this.#text);
+    this.#countsExactly = true;
     return this.#textBytesAtMost + Buffer.byteLength(metadata) <= this.#metadataBytesMax;
   }
 
@@ -156,7 +159,7 @@ export class BatchArena {
     timeDeltaUs[index] = Math.max(0, Math.min(0xffff_ffff, (nowMs - this.baseTimeMs) * 1000));
     if (typeof metadata === "string") {
       this.#text += metadata;
-      this.#textBytesAtMost += metadata.length * 3;
+      this.#textBytesAtMost += this.#countsExactly ? Buffer.byteLength(metadata) : metadata.length * 3;
       metadataEnd[index] = this.#text.length;
     } else {
       if (typeof metadata === "number") this.#rawBytes += metadata;

@@ -71,6 +71,8 @@ export class Producer<Metadata = unknown> {
   #storedCount = 0;
   #advancing = false;
   #flushes: { readonly target: number; readonly resolve: () => void }[] = [];
+  /** Batches under way at which those who wait for room go on. */
+  #resumeAt = 0;
   #roomWaiters: { readonly resolve: () => void }[] = [];
   #closing: Promise<void> | undefined;
   readonly #forgetJob: () => void;
@@ -187,7 +189,10 @@ export class Producer<Metadata = unknown> {
     return this.#failure;
   }
 
-  /** Resolves when push has room: the queue is at most half full; or when an event failed, as `failure` says. Local. */
+  /**
+   * Resolves at once while no pushed event waits for a batch; else when all of them have one and half of the batches are
+   * free; or when an event failed, as `failure` says. To wait for it after each burst of pushes is the fastest way. Local.
+   */
   async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("producer.ready", options.signal);
     if (this.#hasRoom()) return;
@@ -324,9 +329,11 @@ export class Producer<Metadata = unknown> {
         { next: "await producer.ready(), or raise the limit" },
       );
     }
-    // A copy: the bytes are the caller's again. Buffer's own slice would be a view of them.
-    const kept = typeof metadata === "string" ? metadata : new Uint8Array(metadata);
+    // A copy: the bytes are the caller's again. Buffer takes small ones from a pool: memory of its own for each event
+    // would cost more than all the rest.
+    const kept = typeof metadata === "string" ? metadata : Buffer.from(metadata);
     const number = this.#acceptedCount;
+    if (this.#queue.length === 0) this.#resumeAt = Math.floor(this.#underWay.size / 2);
     this.#queue.push({ number, partition, metadata: kept, segments: copied, receipt, nowMs, bytes });
     this.#queueBytes += bytes;
   }
@@ -478,8 +485,12 @@ export class Producer<Metadata = unknown> {
     return first;
   }
 
+  /**
+   * Whether the next events find a batch. After events had to queue, not before half of the batches are back: then a
+   * burst is pushed for each time that somebody waits, and not one batch.
+   */
   #hasRoom(): boolean {
-    return this.#queue.length * 2 <= this.#options.queueEvents && this.#queueBytes * 2 <= this.#options.queueBytes;
+    return this.#queue.length === 0 && (this.#roomWaiters.length === 0 || this.#underWay.size <= this.#resumeAt);
   }
 
   /** The job is closed under it: everything ends with that. */
