@@ -31,7 +31,7 @@ struct ProducerOptions {
   uint32_t batch_events = 128;
   uint64_t batch_bytes = 512 * 1024;
   uint64_t batch_data_bytes = 1024 * 1024;
-  uint32_t batches_in_flight = 8;  // per partition
+  uint32_t batches_in_flight = 16;  // per partition
   // Echo mode: answers a batch at once, on the progress thread; no partition is opened anywhere.
   std::function<Status(Batch&, BatchResult&)> echo;
 };

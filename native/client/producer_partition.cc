@@ -15,6 +15,10 @@ constexpr uint64_t kSlotAwayNs = 2 * kNsPerSecond;
 // after which a lane gives a peer up. A server that still does not answer then is alive, and what was sent to it has
 // arrived.
 constexpr uint64_t kBorrowedMemoryNs = 30 * kNsPerSecond;
+// The window is for small batches. Of large ones no more are in flight than keep the line busy: a server holds the
+// bodies of one client up to a limit, and sends the rest back.
+constexpr uint64_t kWindowBodyBytes = 2 * 1024 * 1024;
+constexpr uint32_t kWindowBatchesMin = 4;
 
 void seal_header(wire::BatchHeader& header) {
   header.header_checksum = crc32c(&header, offsetof(wire::BatchHeader, header_checksum));
@@ -88,6 +92,7 @@ void ProducerPartition::on_opened(const Status& status, wire::MessageReader* ans
   session().bind(handle_, false, this);
   stalled_ = false;
   unanswered_ = 0;
+  unanswered_bytes_ = 0;
   sent_count_ = 0;
   // What the server has already keeps its number and is answered as a repetition. That holds for every batch that was
   // ever sent under a number, also one that the last connection did not last long enough to send again: by any other
@@ -118,7 +123,10 @@ void ProducerPartition::push(Batch* batch) {
 }
 
 void ProducerPartition::pump() {
-  while (state_ == State::kOpen && !stalled_ && sent_count_ < batches_.size() && unanswered_ < window_) {
+  const auto has_room = [&] {
+    return unanswered_ < window_ && (unanswered_ < kWindowBatchesMin || unanswered_bytes_ < kWindowBodyBytes);
+  };
+  while (state_ == State::kOpen && !stalled_ && sent_count_ < batches_.size() && has_room()) {
     Batch* batch = batches_[sent_count_];
     const bool is_new = batch->header.sequence == UINT64_MAX;
     if (is_new) batch->header.sequence = next_sequence_;
@@ -135,6 +143,7 @@ void ProducerPartition::pump() {
     batch->exposed = true;
     ++sent_count_;
     ++unanswered_;
+    unanswered_bytes_ += batch->body.size();
     ++producer_.client().count().batches_sent;
   }
 }
@@ -201,6 +210,7 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
   batch->exposed = false;
   WEFT_ASSERT(unanswered_ > 0);
   --unanswered_;
+  unanswered_bytes_ -= batch->body.size();
   if (ack.code == 0) {
     expected_ = std::max(expected_, ack.sequence + 1);
     stalls_ = 0;
@@ -266,6 +276,7 @@ void ProducerPartition::on_session_lost(const Status& reason, bool memory_safe) 
   failure_ = reason;
   producer_.client().lane().disarm(&retry_);
   unanswered_ = 0;
+  unanswered_bytes_ = 0;
   for (size_t i = 0; i < batches_.size();) {
     Batch* batch = batches_[i];
     batch->sent = false;
@@ -289,6 +300,7 @@ void ProducerPartition::fail(const Status& reason) {
   failure_ = reason;
   producer_.client().lane().disarm(&retry_);
   unanswered_ = 0;
+  unanswered_bytes_ = 0;
   sent_count_ = 0;
   std::deque<Batch*> batches;
   batches.swap(batches_);

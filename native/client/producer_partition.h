@@ -64,6 +64,7 @@ class ProducerPartition : public SessionUser {
   uint64_t expected_ = 0;       // by the server, as far as it said
   uint64_t last_offset_ = 0;
   uint32_t unanswered_ = 0;
+  uint64_t unanswered_bytes_ = 0;  // of their bodies
   bool stalled_ = false;        // nothing is sent until all is answered
   uint32_t stalls_ = 0;         // in a row
   std::deque<Batch*> batches_;  // unanswered or not sent, in order

@@ -20,7 +20,7 @@ export interface ProducerOptions<Metadata> {
    * the event loop if nothing is under way, else with the next acknowledgement.
    */
   readonly lingerMs?: number | undefined;
-  /** Batches under way per partition; 1 to 64, default 8. */
+  /** Batches under way per partition; 1 to 64, default 16. */
   readonly maxInFlight?: number | undefined;
   /** Events that wait in JavaScript while all batches are under way; beyond it push throws WEFT_BUSY. Default 1,024. */
   readonly queueEvents?: number | undefined;
@@ -60,7 +60,7 @@ export const producerDefaults = {
   batchEvents: 128,
   batchBytes: 512 * 1024,
   batchDataBytes: 1024 * 1024,
-  maxInFlight: 8,
+  maxInFlight: 16,
   queueEvents: 1024,
   queueBytes: 16 * 1024 * 1024,
 } as const;

@@ -245,7 +245,7 @@ typedef struct weft_producer_options {
   const char* name;           /* NULL: a random id; a name opened again fences its older epoch */
   uint64_t batch_bytes;       /* ... or so many bytes of metadata; default 512 KiB */
   uint64_t batch_data_bytes;  /* ... or so many bytes of copied data; default 1 MiB */
-  uint32_t batches_in_flight; /* per partition; default 8, at most 64 */
+  uint32_t batches_in_flight; /* per partition; default 16, at most 64 */
   uint32_t linger_ms;         /* weft_push: a batch that was not filled is sent after so long; default 2 */
 } weft_producer_options;
 #define WEFT_PRODUCER_OPTIONS_DEFAULT \
