@@ -229,6 +229,7 @@ void LaneImpl::run() {
       stand_still(exit_watch);
     }
     bool worked = run_tasks();
+    worked |= send_bundles();
     // While spinning only what costs no system call: spinning on tcp made its round trip three times as long.
     worked |= poll_transports(idle_since_ns != 0);
     worked |= issue_operations();
@@ -237,6 +238,7 @@ void LaneImpl::run() {
     worked |= call_done();
     worked |= reap();
     worked |= fire_timers();
+    worked |= send_bundles();
     graveyard_.clear();
     settle_releases();
     if (worked) {

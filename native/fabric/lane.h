@@ -107,6 +107,9 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   // lane_messages.cc
   Status enqueue(Peer* peer, Kind kind, uint8_t flags, Pieces pieces);
   Outcome put(Peer* peer, Kind kind, uint8_t flags, Pieces body);
+  Status add_to_bundle(Peer* peer, uint64_t length, Pieces pieces);
+  void send_bundle(Peer* peer);
+  bool send_bundles();
   Outcome put_unnumbered(Transport& transport, Link* link, Kind kind, uint64_t receiver,
                          std::span<const std::byte> body);
   void send_control(Peer* peer, Kind kind, uint8_t flags);
@@ -114,6 +117,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool flush_queues();
   void deliver(Peer* peer, const LaneHeader& header, std::span<const std::byte> body);
   void deliver_early(Peer* peer);
+  void deliver_bundle(Peer* peer, std::span<const std::byte> body);
   void deliver_in_order(Peer* peer, const LaneHeader& header, std::span<const std::byte> body);
 
   // lane_transfers.cc
@@ -166,6 +170,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   std::deque<PendingReject> rejects_;
   size_t peer_count_ = 0;
   std::set<PeerId> with_queue_;
+  std::vector<PeerId> with_bundle_;
   std::set<PeerId> with_transfers_;
   uint64_t tick_next_ns_ = 0;
   uint64_t tick_last_ns_ = 0;

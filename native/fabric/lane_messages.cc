@@ -1,5 +1,5 @@
-// Messages: numbered per peer, cut into pieces where the transport's messages are shorter, queued where it has no room,
-// put back in order where it does not keep it.
+// Messages: numbered per peer, cut into pieces where the transport's messages are shorter, small ones of one turn sent
+// together, queued where the transport has no room, put back in order where it does not keep it.
 #include <cstring>
 
 #include "fabric/lane.h"
@@ -9,6 +9,10 @@ namespace weft::fabric {
 namespace {
 // Messages kept that came before their turn; a transport that reorders more than this has lost one.
 constexpr size_t kEarlyMessagesMax = 1024;
+// Over a network each message costs system calls on both sides, and wakes the other one: up to here a copy costs less.
+constexpr uint64_t kBundledBytesMax = 2048;
+
+constexpr uint64_t padded(uint64_t length) { return (length + 7) & ~uint64_t{7}; }
 }  // namespace
 
 Status LaneImpl::send(PeerId id, std::span<const std::span<const std::byte>> pieces) {
@@ -20,13 +24,68 @@ Status LaneImpl::send(PeerId id, std::span<const std::span<const std::byte>> pie
     return Status(Code::LIMIT, join_text("sending a message: it has ", length, " bytes, the limit is ",
                                          options_.message_bytes_max, " (message_bytes_max)"));
   }
-  if (peer->state == PeerState::kUp && peer->queue.empty() && !peer->welcome_due &&
-      length <= peer->transport->body_bytes_max()) {
-    const Outcome outcome = put(peer, Kind::kMessage, 0, pieces);
-    if (outcome == Outcome::kTaken) return {};
-    if (outcome == Outcome::kFailed) return peer->doom_reason;
+  if (peer->state == PeerState::kUp && peer->queue.empty() && !peer->welcome_due) {
+    // What costs no system call is not worth a copy.
+    if (length <= kBundledBytesMax && !peer->transport->worth_spinning()) return add_to_bundle(peer, length, pieces);
+    send_bundle(peer);
+    if (peer->doomed) return peer->doom_reason;
+    if (peer->queue.empty() && length <= peer->transport->body_bytes_max()) {
+      const Outcome outcome = put(peer, Kind::kMessage, 0, pieces);
+      if (outcome == Outcome::kTaken) return {};
+      if (outcome == Outcome::kFailed) return peer->doom_reason;
+    }
   }
   return enqueue(peer, Kind::kMessage, 0, pieces);
+}
+
+Status LaneImpl::add_to_bundle(Peer* peer, uint64_t length, Pieces pieces) {
+  if (peer->bundle.size() + sizeof(BundleEntry) + padded(length) > peer->transport->body_bytes_max()) {
+    send_bundle(peer);
+    if (peer->doomed) return peer->doom_reason;
+    if (!peer->queue.empty()) return enqueue(peer, Kind::kMessage, 0, pieces);
+  }
+  if (peer->bundled == 0) with_bundle_.push_back(peer->id);
+  const BundleEntry entry{static_cast<uint32_t>(length), 0};
+  const std::span<const std::byte> prefix = std::as_bytes(std::span(&entry, 1));
+  peer->bundle.insert(peer->bundle.end(), prefix.begin(), prefix.end());
+  for (const auto& piece : pieces) peer->bundle.insert(peer->bundle.end(), piece.begin(), piece.end());
+  peer->bundle.resize(padded(peer->bundle.size()));
+  ++peer->bundled;
+  return {};
+}
+
+// A message that is alone goes as it is.
+void LaneImpl::send_bundle(Peer* peer) {
+  if (peer->bundled == 0) return;
+  std::span<const std::byte> body = peer->bundle;
+  const bool alone = peer->bundled == 1;
+  if (alone) {
+    BundleEntry entry;
+    std::memcpy(&entry, body.data(), sizeof entry);
+    body = body.subspan(sizeof entry, entry.length);
+  } else {
+    TransportCounts::add(peer->transport->counts.messages_sent, peer->bundled);
+  }
+  const uint8_t flags = alone ? 0 : kFlagBundle;
+  if (!peer->doomed && put(peer, Kind::kMessage, flags, Pieces(&body, 1)) == Outcome::kAgain) {
+    QueuedMessage message;
+    message.flags = flags;
+    message.body.assign(body.begin(), body.end());
+    peer->queue.push_back(std::move(message));
+    with_queue_.insert(peer->id);
+  }
+  peer->bundle.clear();
+  peer->bundled = 0;
+}
+
+bool LaneImpl::send_bundles() {
+  if (with_bundle_.empty()) return false;
+  for (const PeerId id : with_bundle_) {
+    Peer* peer = find(id);
+    if (peer != nullptr) send_bundle(peer);
+  }
+  with_bundle_.clear();
+  return true;
 }
 
 Status LaneImpl::enqueue(Peer* peer, Kind kind, uint8_t flags, Pieces pieces) {
@@ -58,7 +117,7 @@ Outcome LaneImpl::put(Peer* peer, Kind kind, uint8_t flags, Pieces body) {
     peer->last_sent_ns = now_ns();
     if (kind == Kind::kMessage) {
       TransportCounts& counts = peer->transport->counts;
-      TransportCounts::add(counts.messages_sent, (flags & kFlagMore) ? 0 : 1);
+      TransportCounts::add(counts.messages_sent, (flags & (kFlagMore | kFlagBundle)) != 0 ? 0 : 1);
       TransportCounts::add(counts.message_bytes_sent, header.length);
     }
   } else if (outcome == Outcome::kFailed) {
@@ -80,7 +139,8 @@ Outcome LaneImpl::put_unnumbered(Transport& transport, Link* link, Kind kind, ui
 
 // A heartbeat or a goodbye: of no use behind a full queue, so it is dropped there.
 void LaneImpl::send_control(Peer* peer, Kind kind, uint8_t flags) {
-  if (peer->queue.empty() && !peer->welcome_due) put(peer, kind, flags, {});
+  send_bundle(peer);
+  if (!peer->doomed && peer->queue.empty() && !peer->welcome_due) put(peer, kind, flags, {});
 }
 
 bool LaneImpl::flush_queue(Peer* peer) {
@@ -193,9 +253,26 @@ void LaneImpl::deliver_in_order(Peer* peer, const LaneHeader& header, std::span<
     if (more) return;
     body = peer->assembling;
   }
-  TransportCounts::add(counts.messages_received, 1);
-  handlers_[static_cast<size_t>(peer->channel)]->on_message(peer->id, body);
+  if ((header.flags & kFlagBundle) != 0) {
+    deliver_bundle(peer, body);
+  } else {
+    TransportCounts::add(counts.messages_received, 1);
+    handlers_[static_cast<size_t>(peer->channel)]->on_message(peer->id, body);
+  }
   peer->assembling.clear();
+}
+
+void LaneImpl::deliver_bundle(Peer* peer, std::span<const std::byte> body) {
+  while (!body.empty() && !peer->doomed) {
+    BundleEntry entry;
+    if (body.size() >= sizeof entry) std::memcpy(&entry, body.data(), sizeof entry);
+    if (body.size() < sizeof entry || padded(entry.length) > body.size() - sizeof entry) {
+      return doom(peer, Status(Code::PEER_LOST, "it sent a bundle of messages that is cut off"), false);
+    }
+    TransportCounts::add(peer->transport->counts.messages_received, 1);
+    handlers_[static_cast<size_t>(peer->channel)]->on_message(peer->id, body.subspan(sizeof entry, entry.length));
+    body = body.subspan(sizeof entry + padded(entry.length));
+  }
 }
 
 }  // namespace weft::fabric

@@ -382,6 +382,7 @@ void LaneImpl::disconnect(PeerId id) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
   if (peer->state == PeerState::kUp && !peer->doomed) {
+    send_bundle(peer);
     if (!peer->queue.empty()) flush_queue(peer);
     if (!peer->doomed) send_control(peer, Kind::kGoodbye, peer->operations == 0 ? kFlagQuiet : 0);
   }

@@ -57,6 +57,10 @@ struct Peer {
   uint64_t hello_next_ns = 0;  // when to try again; 0: not
   uint64_t connect_deadline_ns = 0;
 
+  // Small messages of this turn of the lane; while there are any, the queue is empty.
+  std::vector<std::byte> bundle;
+  uint32_t bundled = 0;
+
   uint64_t send_sequence = 0;
   uint64_t receive_sequence = 0;  // the last one handed on
   uint64_t last_sent_ns = 0;

@@ -29,6 +29,7 @@ enum class Kind : uint8_t {
 };
 
 constexpr uint8_t kFlagMore = 1;   // kMessage: the next message of this peer continues this one
+constexpr uint8_t kFlagBundle = 2;  // kMessage: it is several, each behind a BundleEntry and padded to 8
 constexpr uint8_t kFlagQuiet = 1;  // kGoodbye: no operation of the sender on the receiver's memory is under way
 
 struct LaneHeader {
@@ -43,6 +44,12 @@ struct LaneHeader {
   uint64_t sequence = 0;  // counts up by 1 per message from a peer, from 1; 0 in kHello, kWelcome, kReject
 };
 static_assert(sizeof(LaneHeader) == 32);
+
+struct BundleEntry {
+  uint32_t length = 0;  // of the message behind it, without the padding
+  uint32_t zero = 0;
+};
+static_assert(sizeof(BundleEntry) == 8);
 
 // Bytes on the wire of a body: header, body, padding, so that the next message in a receive buffer is aligned too.
 constexpr uint64_t wire_length(uint64_t body_length) { return sizeof(LaneHeader) + ((body_length + 7) & ~uint64_t{7}); }
