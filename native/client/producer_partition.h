@@ -65,10 +65,10 @@ class ProducerPartition : public SessionUser {
   uint64_t last_offset_ = 0;
   uint32_t unanswered_ = 0;
   uint64_t unanswered_bytes_ = 0;  // of their bodies
-  bool stalled_ = false;        // nothing is sent until all is answered
-  uint32_t stalls_ = 0;         // in a row
-  std::deque<Batch*> batches_;  // unanswered or not sent, in order
-  size_t sent_count_ = 0;       // of them, from the front, have been sent (and keep their sequence)
+  bool stalled_ = false;           // nothing is sent until all is answered
+  uint32_t stalls_ = 0;            // in a row
+  std::deque<Batch*> batches_;     // unanswered or not sent, in order
+  size_t sent_count_ = 0;          // of them, from the front, have been sent (and keep their sequence)
   fabric::Timer retry_;
   wire::MessageWriter writer_;
 };

@@ -39,7 +39,7 @@ struct weft_producer {
   std::string selector;                // of the topic, for events pushed without a partition; "" is round-robin
   weft::library::PackedLayout packed;  // of the topic's records; checks nothing where they are not packed
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;                 // guards what follows
   std::condition_variable changed;  // an outcome came: for those who wait for a receipt, or for all
   std::condition_variable room;     // batches are free again: for pushes
   uint32_t receipt_waiters = 0;
