@@ -181,7 +181,8 @@ export class ScenarioRunner {
     // A page cache keeps more than a server's memory: the weakest that these peers have
     const durability = scenario.durability === "synced" ? "synced" : "written";
     const list: Contestant[] = [];
-    for (const plan of peers.plans) {
+    for (const one of peers.plans) {
+      let plan = one;
       if (!systems.has(plan.name)) continue;
       if (plan.name === "nats") {
         const bytes = storedMetadataBytes(scenario) + scenario.dataBytes;
@@ -189,9 +190,12 @@ export class ScenarioRunner {
           this.#fail("nats", `an event of ${bytes} bytes is larger than its server allows (${natsPayloadBytesMax})`);
           continue;
         }
-        if (durability === "synced" && !peers.natsSyncs) {
-          this.#fail("nats", `version ${peers.versions["nats"] ?? ""} as it is set here does not sync each message`);
-          continue;
+        if (durability === "synced") {
+          if (peers.natsSynced === undefined) {
+            this.#fail("nats", `version ${peers.versions["nats"] ?? ""} cannot sync each message; 2.10 can`);
+            continue;
+          }
+          plan = peers.natsSynced;
         }
       }
       list.push({ system: plan.name, client: "node", durability, fabric: "tcp", ...this.#world(plan) });
