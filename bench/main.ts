@@ -160,6 +160,7 @@ if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(re
 if (options.report !== undefined) {
   const { machine, versions, missing } = result;
   const facts = { machine, versions, missing, failures, not_run: notRun };
-  writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+  const noImages = await writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+  if (noImages !== undefined) say(noImages);
 }
 if (rows.length + micro.length === 0) process.exitCode = 1;
