@@ -1,6 +1,6 @@
 // `npm run bench` as a process, with Weftline alone: real ranks under an mpiexec, one scenario of each kind, the JSON.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -10,6 +10,7 @@ import { Workplace } from "./support/weftline.js";
 
 const compiled = (name: string): string => fileURLToPath(new URL(`../../build/ts/bench/${name}`, import.meta.url));
 const program = compiled("main.js");
+const native = fileURLToPath(new URL("../../build/native", import.meta.url));
 const hasMpi = ["mpiexec", "mpiexec.mpich", "mpiexec.openmpi"].some((name) => spawnSync("which", [name]).status === 0);
 
 let place: Workplace;
@@ -42,6 +43,27 @@ test.skipIf(!hasMpi)("measures, checks what came, and writes rows", async () => 
     }
   }
   for (const row of result.rows) expect(row.events_per_second).toBeGreaterThan(0);
+});
+
+test("the micro-benchmarks alone: native ones where google-benchmark is there, and those in JavaScript", async () => {
+  const json = place.path("result.json");
+  const argv = ["--quick", "--only", "micro", "--json", json, "--directory", place.directory];
+  const { exitCode, words, output } = await place.startProgram(process.execPath, [program, ...argv]).finished;
+  expect(exitCode, words).toBe(0);
+  const result = JSON.parse(readFileSync(json, "utf8")) as {
+    rows: object[];
+    micro: { name: string; nanoseconds: number }[];
+    not_run: string[];
+  };
+  expect(result.rows).toEqual([]);
+  const isNative = ({ name }: { name: string }): boolean => !name.startsWith("javascript: ");
+  expect(result.micro.filter((row) => !isNative(row)).length).toBeGreaterThan(10);
+  if (existsSync(`${native}/bench/micro`)) expect(result.micro.filter(isNative).length).toBeGreaterThan(4);
+  else expect(result.not_run).toEqual([expect.stringContaining("micro")]);
+  for (const { name, nanoseconds } of result.micro) {
+    expect(nanoseconds, name).toBeGreaterThan(0);
+    expect(output.toString().split(`  ${name}: `), name).toHaveLength(2); // printed once
+  }
 });
 
 test("an unknown scenario is refused with the names there are", async () => {
