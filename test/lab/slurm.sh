@@ -109,6 +109,15 @@ insist() {
   kill -KILL "$1" 2>/dev/null || true
 }
 
+# Daemons of job steps, which Slurm keeps no file of: those that write into this lab's logs. One whose launch had failed
+# outlived its slurmd.
+step_daemons() {
+  local process
+  for process in $(pgrep -x slurmstepd || true); do
+    if readlink "/proc/$process"/fd/* 2>/dev/null | grep -qF "$here/log/"; then echo "$process"; fi
+  done
+}
+
 down() {
   [ -d "$here" ] || return 0
   if [ -e "$here/up" ]; then
@@ -120,7 +129,7 @@ down() {
   fi
   # All are asked at once, for each takes seconds; then insisted on
   local pids pid
-  pids=$(cat "$here"/pids/* 2>/dev/null || true)
+  pids="$(cat "$here"/pids/* 2>/dev/null || true) $(step_daemons)"
   for pid in $pids; do kill "$pid" 2>/dev/null || true; done
   for pid in $pids; do insist "$pid"; done
   rm -rf --one-file-system "$here"
