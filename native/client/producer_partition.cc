@@ -38,6 +38,7 @@ ProducerPartition::~ProducerPartition() = default;
 Session& ProducerPartition::session() { return producer_.client().session(slot_); }
 
 void ProducerPartition::start(std::function<void(const Status&)> opened) {
+  started_ = true;
   opened_ = std::move(opened);
   producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
   const Client& client = producer_.client();
@@ -115,6 +116,7 @@ void ProducerPartition::renumber() {
 
 void ProducerPartition::push(Batch* batch) {
   batch->deadline_ns = producer_.client().lane().now_ns() + producer_.client().options().delivery_timeout_ms * kNsPerMs;
+  if (!started_) start(nullptr);
   if (state_ == State::kFailed) return producer_.finish(batch, failure_, {});
   batch->header.sequence = UINT64_MAX;
   batches_.push_back(batch);

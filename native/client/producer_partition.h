@@ -21,7 +21,7 @@ class ProducerPartition : public SessionUser {
   ProducerPartition(Producer& producer, uint32_t partition, uint32_t slot);
   ~ProducerPartition() override;
 
-  // `opened` once: ok, or why the first opening failed for good.
+  // `opened` once: ok, or why the first opening failed for good. May be left out: then the first batch opens it.
   void start(std::function<void(const Status&)> opened);
   void push(Batch* batch);
   void close();
@@ -52,6 +52,7 @@ class ProducerPartition : public SessionUser {
   Producer& producer_;
   const uint32_t partition_;
   const uint32_t slot_;
+  bool started_ = false;
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
   uint64_t open_began_ns_ = 0;
@@ -65,10 +66,10 @@ class ProducerPartition : public SessionUser {
   uint64_t last_offset_ = 0;
   uint32_t unanswered_ = 0;
   uint64_t unanswered_bytes_ = 0;  // of their bodies
-  bool stalled_ = false;        // nothing is sent until all is answered
-  uint32_t stalls_ = 0;         // in a row
-  std::deque<Batch*> batches_;  // unanswered or not sent, in order
-  size_t sent_count_ = 0;       // of them, from the front, have been sent (and keep their sequence)
+  bool stalled_ = false;           // nothing is sent until all is answered
+  uint32_t stalls_ = 0;            // in a row
+  std::deque<Batch*> batches_;     // unanswered or not sent, in order
+  size_t sent_count_ = 0;          // of them, from the front, have been sent (and keep their sequence)
   fabric::Timer retry_;
   wire::MessageWriter writer_;
 };
