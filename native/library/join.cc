@@ -161,7 +161,13 @@ Status read_group(weft_job* job, const std::string& directory) {
   job->slots->set_group(directory, job->job_id);
   Status stale;
   uint32_t found = 0;
-  for (uint32_t slot = 0; slot < record.value().slot_count; ++slot) {
+  const uint32_t slot_count = record.value().slot_count;
+  for (uint32_t slot = 0; slot < slot_count; ++slot) {
+    // Many processes that attach would otherwise read all files of all slots, to connect to a few.
+    if (slot >= kEarlySlotsMax) {
+      job->slots->announce(slot);
+      continue;
+    }
     Result<group::SlotRecord> slot_record = group::read_slot(directory, slot);
     if (!slot_record.ok()) {
       if (stale.ok()) stale = slot_record.status();

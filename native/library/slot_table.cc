@@ -17,6 +17,11 @@ void SlotTable::put(uint32_t slot, uint32_t epoch, std::string address) {
   entries_[slot] = {epoch, std::move(address)};
 }
 
+void SlotTable::announce(uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  entries_.try_emplace(slot, Entry{0, "", false});
+}
+
 uint32_t SlotTable::count() const {
   const std::lock_guard lock(mutex_);
   return static_cast<uint32_t>(entries_.size());
@@ -60,7 +65,7 @@ Result<std::string> SlotTable::find_address(uint32_t slot) {
   }
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(slot);
-  if (found != entries_.end()) return found->second.address;
+  if (found != entries_.end() && !found->second.address.empty()) return found->second.address;
   if (!reason.ok()) return reason;
   return Status(Code::PARTITION_UNAVAILABLE, join_text("no server of slot ", slot, " has joined"));
 }

@@ -17,6 +17,8 @@ class SlotTable : public client::SlotDirectory {
  public:
   void set_group(std::string directory, const wire::Uuid& job);
   void put(uint32_t slot, uint32_t epoch, std::string address);
+  // A slot that there is, whose address the group directory will say when it is asked for.
+  void announce(uint32_t slot);
   uint32_t count() const;
   std::vector<uint32_t> slots() const;
   // Any thread; reads a file.

@@ -56,6 +56,19 @@ TEST(SlotTable, ASlotThatOnlyTheGroupDirectoryKnowsIsFound) {
   EXPECT_EQ(table.find_address(2).status().code(), Code::GROUP_MISSING);
 }
 
+TEST(SlotTable, ASlotThatWasAnnouncedIsCountedAndReadWhenItIsAskedFor) {
+  const GroupDirectory directory;
+  SlotTable table;
+  table.set_group(directory.path(), {});
+  table.announce(7);
+  EXPECT_EQ(table.slots(), std::vector<uint32_t>{7});
+  EXPECT_EQ(table.find_address(7).status().code(), Code::GROUP_MISSING);
+  directory.write(7, 2, "there");
+  EXPECT_EQ(table.find_address(7).value(), "there");
+  table.announce(7);
+  EXPECT_EQ(table.find_address(7).value(), "there") << "what is known stays";
+}
+
 TEST(EarlySlots, AFewSlotsAreAllOfThem) {
   const std::vector<uint32_t> few = {0, 2, 5};
   EXPECT_EQ(early_slots(few, 12345), few);
