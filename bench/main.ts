@@ -4,8 +4,9 @@
  *   npm run bench -- [--quick] [--only NAME,…] [--systems weftline,weftline-c,kafka,kafka-tools,nats,limit] [--runs N]
  *     [--json FILE] [--report DIR] [--directory DIR] [--kafka ADDRESS] [--minutes N] [--list]
  *
- * --only: scenarios by name, by factor, or by the beginning of their names; `micro`: the native micro-benchmarks. --kafka: a broker of Kafka's protocol that
- * runs already, such as Redpanda. --minutes: no scenario is begun after so long; those left out are named.
+ * --only: scenarios by name, by factor, or by the beginning of their names; `micro`: the micro-benchmarks, native and in
+ * JavaScript. --kafka: a broker of Kafka's protocol that runs already, such as Redpanda. --minutes: no scenario is begun
+ * after so long; those left out are named.
  * docs/benchmarks.md has the rest.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +16,7 @@ import { parseArgs } from "node:util";
 import { writeReport } from "./report/page.js";
 import { plotsOf } from "./report/plots.js";
 import { machineFacts } from "./suite/machine.js";
-import { type MicroRow, microRows } from "./suite/micro.js";
+import { type MicroRow, javascriptRows, nativeRows } from "./suite/micro.js";
 import { startPeers } from "./suite/peers.js";
 import { type Series, formatVersion, ratiosOf, rowsOf } from "./suite/rows.js";
 import { type Failure, ScenarioRunner } from "./suite/runner.js";
@@ -71,7 +72,7 @@ const say = (text: string): void => {
 
 mkdirSync(options.directory, { recursive: true });
 const directory = mkdtempSync(path.join(options.directory, "bench-"));
-const peerNames = new Set([...systems].map((name) => (name === "kafka-tools" ? "kafka" : name)));
+const peerNames = new Set([...(isOnlyMicro ? [] : systems)].map((name) => (name === "kafka-tools" ? "kafka" : name)));
 const peers = await startPeers(peerNames, directory, options.kafka);
 for (const [name, reason] of Object.entries(peers.missing)) say(`${name} is missing: ${reason}`);
 
@@ -113,12 +114,14 @@ try {
   await cleanUp();
 }
 
-let micro: MicroRow[] = [];
+const micro: MicroRow[] = [];
 if (only.length === 0 || only.includes("micro")) {
-  try {
-    micro = await microRows(options.quick ? 0.05 : 0.5);
-  } catch (error) {
-    notRun.push(`micro: ${(error as Error).message}`);
+  for (const rowsIn of [nativeRows, javascriptRows]) {
+    try {
+      micro.push(...(await rowsIn(options.quick ? 0.05 : 0.5)));
+    } catch (error) {
+      notRun.push(`micro: ${(error as Error).message}`);
+    }
   }
 }
 const rows = rowsOf(series);
@@ -136,7 +139,7 @@ const result = {
   failures,
   not_run: notRun,
 };
-console.log(tableOf(rows));
+if (rows.length > 0) console.log(tableOf(rows));
 for (const [title, table] of [
   ["ours divided by (above 1: faster)", ratios],
   ["p50 of latency, ours divided by (below 1: faster)", latencyRatios],
@@ -160,6 +163,7 @@ if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(re
 if (options.report !== undefined) {
   const { machine, versions, missing } = result;
   const facts = { machine, versions, missing, failures, not_run: notRun };
-  writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+  const noImages = await writeReport(options.report, await plotsOf(rows, chosen, ratios), tableOf(rows), facts);
+  if (noImages !== undefined) say(noImages);
 }
 if (rows.length + micro.length === 0) process.exitCode = 1;

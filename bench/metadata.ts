@@ -1,6 +1,9 @@
 // What encoding and decoding of metadata costs, JSON beside raw bytes and packed records of the same objects:
 // `npx tsc -p tsconfig.programs.json && node build/ts/bench/metadata.js`. No server: JavaScript's share only. Of JSON also
 // ways to do it that were weighed, of packed records the compiled and the closure codec (docs/performance.md).
+//   --seconds N  of each way, 1 by default
+//   --json       rows in place of tables, as the suite has them in `micro`
+import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
 
 import { Event } from "../src/consumer/event.js";
@@ -10,6 +13,7 @@ import { recordMemory } from "../src/packed/writer.js";
 import { AnsweringCore } from "./metadata/answering-core.js";
 import { numberFields, stepFields } from "./metadata/step-record.js";
 import { metadataList } from "./smoke/metadata.js";
+import type { MicroRow } from "./suite/micro.js";
 
 type Way = readonly [name: string, run: () => void];
 
@@ -18,9 +22,17 @@ const objects = metadataList(batchEvents);
 const texts = objects.map((one) => JSON.stringify(one));
 const joined = texts.join("");
 let sink = 0;
+const { values: options } = parseArgs({
+  options: { seconds: { type: "string", default: "1" }, json: { type: "boolean", default: false } },
+});
+const rows: MicroRow[] = [];
+const say = (text: string): void => {
+  if (!options.json) console.log(text);
+};
 
 async function compare(title: string, ways: readonly Way[]): Promise<void> {
-  const bench = new Bench({ time: 1000, warmupTime: 300 });
+  const time = 1000 * Number(options.seconds);
+  const bench = new Bench({ time, warmupTime: 0.3 * time });
   for (const [name, run] of ways) bench.add(name, run);
   await bench.run();
   const nsOf = (name: string): number => {
@@ -29,10 +41,15 @@ async function compare(title: string, ways: readonly Way[]): Promise<void> {
     return (result.latency.p50 * 1e6) / batchEvents;
   };
   const [[reference] = [""]] = ways;
-  console.log(`\n${title}`);
+  say(`\n${title}`);
   for (const [name] of ways) {
-    const rate = nsOf(reference) / nsOf(name);
-    console.log(`${name.padEnd(52)} ${nsOf(name).toFixed(0).padStart(6)} ns/event ${rate.toFixed(2).padStart(6)} x`);
+    const nanoseconds = nsOf(name);
+    const rate = nsOf(reference) / nanoseconds;
+    say(`${name.padEnd(52)} ${nanoseconds.toFixed(0).padStart(6)} ns/event ${rate.toFixed(2).padStart(6)} x`);
+    rows.push({
+      ...{ name: `javascript: ${title}: ${name}`, nanoseconds },
+      ...{ items_per_second: 1e9 / nanoseconds, bytes_per_second: null },
+    });
   }
 }
 
@@ -160,10 +177,8 @@ const packedFrame =
 const whole = (event: StepEvent): number => event.metadata.step;
 const oneField = (event: StepEvent): number => event.field("step");
 
-console.log(
-  `${joined.length / batchEvents} bytes of JSON an event, ${batchEvents} events a batch, Node ${process.version}`,
-);
-console.log(`as a record ${bytesOf(ofSteps)} bytes, without its note ${bytesOf(ofNumbers)}`);
+say(`${joined.length / batchEvents} bytes of JSON an event, ${batchEvents} events a batch, Node ${process.version}`);
+say(`as a record ${bytesOf(ofSteps)} bytes, without its note ${bytesOf(ofNumbers)}`);
 await compare("encoding JSON", encodingJson);
 await compare("decoding JSON", decodingJson);
 await compare("Producer.push: to a sealed batch, with receipts", [
@@ -187,3 +202,4 @@ await compare("Consumer: from a frame to event.metadata", [
   ),
 ]);
 if (!Number.isFinite(sink)) throw new Error("nothing was done");
+if (options.json) console.log(JSON.stringify(rows));

@@ -3,12 +3,12 @@
  * An event is one message: its metadata is the value, or, with data, the key, which saves the client a copy. Settings are
  * those of a client that is tuned for the scenario: docs/benchmarks.md lists them.
  */
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
 import { type Scenario, partitionOf, partitionsOfConsumer, selectedBytes, wantsData } from "../suite/scenario.js";
 import { crc32c } from "./checksum.js";
+import { cpuSecondsOf } from "./cpu-seconds.js";
 import {
   type BenchMetadata,
   MetadataSource,
@@ -175,16 +175,6 @@ export class KafkaSystem implements System {
   }
   async close(): Promise<void> {
     await Promise.resolve();
-  }
-}
-
-/** Of a process and all its threads; from /proc, whose clock has 100 ticks a second. */
-export function cpuSecondsOf(pid: number): number | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  } catch {
-    return undefined; // on another host, or another user's
   }
 }
 

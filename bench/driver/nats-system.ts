@@ -7,7 +7,8 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { type Scenario, partitionOf, partitionsOfConsumer } from "../suite/scenario.js";
-import { cpuSecondsOf, readMessage } from "./kafka-system.js";
+import { cpuSecondsOf } from "./cpu-seconds.js";
+import { readMessage } from "./kafka-system.js";
 import { MetadataSource, dataRingBytes, fillData, storedMetadataBytes } from "./payload.js";
 import type { BenchConsumer, BenchProducer, OnDelivery, Received, System, SystemPlan, Topic } from "./system.js";
 

@@ -1,7 +1,7 @@
 /**
  * One scenario on one topic, in one rank: opens what the role needs, warms up, and goes through the measured phases in
  * step with all other ranks. Every rank makes the same collectives in the same order, programs in C too: barrier, phase,
- * gather of `phaseNumbers` doubles a rank (native/bench/c_driver.c).
+ * gather of `phaseNumbers` doubles a rank (native/bench/c_driver.cc).
  */
 import type { Communicator } from "weftline";
 

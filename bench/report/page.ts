@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 import type { Plot } from "./plots.js";
+import { openRasteriser } from "./png.js";
 
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -24,8 +25,18 @@ export function pageOf(plots: readonly Plot[], table: string, facts: object): st
   ].join("\n");
 }
 
-export function writeReport(directory: string, plots: readonly Plot[], table: string, facts: object): void {
+/** Resolves with why there are no PNG files, if so. */
+export async function writeReport(
+  directory: string,
+  plots: readonly Plot[],
+  table: string,
+  facts: object,
+): Promise<string | undefined> {
   mkdirSync(directory, { recursive: true });
-  for (const { name, svg } of plots) writeFileSync(path.join(directory, `${name}.svg`), svg);
   writeFileSync(path.join(directory, "index.html"), pageOf(plots, table, facts));
+  for (const { name, svg } of plots) writeFileSync(path.join(directory, `${name}.svg`), svg);
+  const rasterise = await openRasteriser();
+  if (typeof rasterise === "string") return rasterise;
+  for (const { name, svg } of plots) writeFileSync(path.join(directory, `${name}.png`), rasterise(svg));
+  return undefined;
 }

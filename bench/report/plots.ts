@@ -16,22 +16,28 @@ type Datum = Record<string, string | number>;
 const clientName = ({ system, client }: Row): string => `${system} (${client})`;
 
 async function draw(spec: TopLevelSpec): Promise<string> {
-  return await new vega.View(vega.parse(compile(spec).spec), { renderer: "none" }).toSVG();
+  // A system's name with its client is longer than the 160 pixels that a legend has by itself
+  const whole = { ...spec, config: { legend: { labelLimit: 0 } } };
+  return await new vega.View(vega.parse(compile(whole).spec), { renderer: "none" }).toSVG();
 }
 
-/** Lines over a numeric factor; nothing to see with one value only. */
-function lines(values: Datum[], x: string, y: string, color = "system"): TopLevelSpec {
+/** Lines over a factor. `isNumber`: on a logarithmic axis; else its values stand beside each other as they come. */
+function lines(values: Datum[], x: string, y: string, isNumber = true): TopLevelSpec {
   return {
     width: 460,
     height: 300,
     data: { values },
-    mark: { type: "line", point: true },
     encoding: {
-      x: { field: x, type: "quantitative", scale: { type: "log" } },
+      x: isNumber
+        ? { field: x, type: "quantitative", scale: { type: "log" } }
+        : { field: x, type: "ordinal", sort: null, axis: { labelAngle: 0 } },
       y: { field: y, type: "quantitative", scale: { type: "log" } },
-      color: { field: color, type: "nominal" },
-      strokeDash: { field: "phase", type: "nominal" },
+      color: { field: "system", type: "nominal" },
     },
+    layer: [
+      { mark: "line", encoding: { strokeDash: { field: "phase", type: "nominal" } } },
+      { mark: { type: "point", filled: true } },
+    ],
   };
 }
 
@@ -69,12 +75,26 @@ export async function plotsOf(rows: readonly Row[], scenarios: readonly Scenario
   });
   await add("throughput", "Throughput by size of an event, MiB/s", bySize, () => lines(bySize, "bytes", "MiBs"));
 
-  const scaling = rates.flatMap((row) => {
-    const one = scenarioOf(row);
-    if (one === undefined || !["base", "partitions"].includes(row.factor)) return [];
-    return [datum(row, { partitions: one.partitions, events: row.events_per_second })];
-  });
-  await add("scaling", "Events a second by partitions", scaling, () => lines(scaling, "partitions", "events"));
+  /** Events a second by one factor; undefined: not part of it. */
+  const scaling = async (name: string, of: (one: Scenario) => Datum[string] | undefined): Promise<void> => {
+    const axis = name === "ranks" ? "producers x consumers" : name;
+    const values = rates.flatMap((row) => {
+      const one = scenarioOf(row);
+      const value = one === undefined ? undefined : of(one);
+      return value === undefined ? [] : [datum(row, { [axis]: value, "events/s": row.events_per_second })];
+    });
+    const those = new Set(values.map(({ [axis]: value }) => value));
+    if (those.size < 2) return; // nothing to see
+    const isNumber = [...those].every((value) => typeof value === "number");
+    await add(`scaling-${name}`, `Events a second by ${axis}`, values, () => lines(values, axis, "events/s", isNumber));
+  };
+  const isOf = (one: Scenario, ...factors: string[]): boolean => factors.includes(one.factor);
+  await scaling("partitions", (one) => (isOf(one, "base", "partitions") ? one.partitions : undefined));
+  await scaling("batch", (one) => (isOf(one, "base", "batch") && one.batch !== "adaptive" ? one.batch : undefined));
+  // One producer and one consumer of as many partitions as the others have, so that nothing else differs
+  await scaling("ranks", (one) =>
+    isOf(one, "ranks") || one.name === "partitions-4" ? `${one.producers} x ${one.consumers}` : undefined,
+  );
 
   const latency = rows.flatMap((row) => {
     const { latency_us: times, scenario } = row;

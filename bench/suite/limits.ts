@@ -1,6 +1,7 @@
 /**
  * What this machine could do with the same bytes and nothing above: writes into files, MPI messages, bare RMA over the
- * same fabric provider, each with the checksum taken. Events a second; for latency, microseconds.
+ * same fabric provider, each with the checksum taken. Processor time is that of the measured part, of both processes where
+ * there are two.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
@@ -46,11 +47,20 @@ async function measured(program: string, args: readonly (string | number)[]): Pr
   return JSON.parse(stdout.trim()) as Record<string, number>;
 }
 
-const eventsOf = ({ bytes = NaN, seconds = NaN }: Record<string, number>, plan: LimitPlan): number =>
-  (bytes / plan.itemBytes / seconds) * plan.eventsPerItem;
+export interface LimitRate {
+  readonly eventsPerSecond: number;
+  readonly cpuSecondsPerMillionEvents: number;
+}
+
+/** From what a program printed. */
+export function rateOf(printed: Record<string, number>, plan: LimitPlan): LimitRate {
+  const { bytes = NaN, seconds = NaN, cpuSeconds = NaN } = printed;
+  const events = (bytes / plan.itemBytes) * plan.eventsPerItem;
+  return { eventsPerSecond: events / seconds, cpuSecondsPerMillionEvents: (cpuSeconds / events) * 1e6 };
+}
 
 /** The writing and syncing of one partition. */
-export async function fileLimit(scenario: Scenario, directory: string): Promise<number> {
+export async function fileLimit(scenario: Scenario, directory: string): Promise<LimitRate> {
   const plan = limitPlan(scenario);
   const batches = scenario.dataBytes >= mebibyte ? 1 : scenario.dataBytes >= 64 * kibibyte ? 4 : 1;
   const syncs = scenario.durability === "synced" ? 1 : 0;
@@ -58,7 +68,7 @@ export async function fileLimit(scenario: Scenario, directory: string): Promise<
   mkdirSync(files);
   try {
     const { itemBytes, count, slots } = plan;
-    return eventsOf(
+    return rateOf(
       await measured(benchModule("limit_file"), [files, itemBytes, count, slots, 256, batches, syncs]),
       plan,
     );
@@ -67,15 +77,15 @@ export async function fileLimit(scenario: Scenario, directory: string): Promise<
   }
 }
 
-export async function rmaLimit(scenario: Scenario): Promise<number> {
+export async function rmaLimit(scenario: Scenario): Promise<LimitRate> {
   const plan = limitPlan(scenario);
   const { itemBytes, count, slots } = plan;
   const args = [scenario.transport, "read", itemBytes, count, slots, slots, inFlight];
-  return eventsOf(await measured(benchModule("limit_rma"), args), plan);
+  return rateOf(await measured(benchModule("limit_rma"), args), plan);
 }
 
 /** Which MPI: the family whose mpiexec `launch/mpiexec.sh` takes. */
-export async function mpiLimit(scenario: Scenario): Promise<number> {
+export async function mpiLimit(scenario: Scenario): Promise<LimitRate> {
   const plan = limitPlan(scenario);
   const { itemBytes, count, slots } = plan;
   const failures: string[] = [];
@@ -89,7 +99,7 @@ export async function mpiLimit(scenario: Scenario): Promise<number> {
       const environment = { ...process.env, WEFTLINE_MPI: family };
       const { stdout } = await run(mpiexec, args, { timeout: timeoutMs, killSignal: "SIGKILL", env: environment });
       const line = stdout.split("\n").find((one) => one.startsWith("{")) ?? "";
-      return eventsOf(JSON.parse(line) as Record<string, number>, plan);
+      return rateOf(JSON.parse(line) as Record<string, number>, plan);
     } catch (error) {
       failures.push((error as Error).message);
     }
@@ -97,7 +107,8 @@ export async function mpiLimit(scenario: Scenario): Promise<number> {
   throw new Error(failures.join("; "));
 }
 
-/** A message to and fro. */
-export async function roundTripUs({ transport }: Scenario): Promise<number> {
-  return 2 * ((await measured(benchModule("limit_round_trip"), [transport, 3000]))["p50Us"] ?? NaN);
+/** A message to and fro: the median time, and the processor time of one. */
+export async function roundTripLimit({ transport }: Scenario): Promise<{ us: number; cpuUs: number }> {
+  const { p50Us = NaN, cpuUs = NaN } = await measured(benchModule("limit_round_trip"), [transport, 3000]);
+  return { us: 2 * p50Us, cpuUs };
 }

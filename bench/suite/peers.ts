@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import type { SystemPlan } from "../driver/system.js";
 import { KafkaBroker } from "../peers/kafka/broker.js";
-import { NatsServer } from "../peers/nats/server.js";
+import { NatsServer, syncsEachMessage } from "../peers/nats/server.js";
 
 /** Where scripts/lib/peers.mjs puts them: build/peers, from build/ts/bench/suite. */
 const installed = fileURLToPath(new URL("../../../peers", import.meta.url));
@@ -16,8 +16,8 @@ export interface Peers {
   readonly plans: SystemPlan[];
   readonly versions: Record<string, string>;
   readonly missing: Record<string, string>;
-  /** Whether a topic of NATS can be as durable as `synced`. */
-  readonly natsSyncs: boolean;
+  /** A server of NATS that syncs each message, if its version can: for `synced`. It is a setting of the whole server. */
+  readonly natsSynced: SystemPlan | undefined;
   end(): Promise<void>;
 }
 
@@ -37,7 +37,8 @@ export async function startPeers(
   const versions: Record<string, string> = {};
   const plans: SystemPlan[] = [];
   let kafka: KafkaBroker | undefined;
-  let nats: NatsServer | undefined;
+  const natsServers: NatsServer[] = [];
+  let natsSynced: SystemPlan | undefined;
   const attempt = async (name: string, start: () => Promise<void>): Promise<void> => {
     if (!wanted.has(name)) return;
     try {
@@ -58,16 +59,21 @@ export async function startPeers(
     } else missing["kafka/node"] = recorded["kafka-node"];
   });
   await attempt("nats", async () => {
-    nats = await NatsServer.start(path.join(directory, "nats"), false);
-    versions["nats"] = nats.version;
     const client = path.join(installed, "nats", "node");
-    plans.push({ name: "nats", address: nats.address, serverPid: nats.pid, client });
+    const start = async (folder: string, isSynced: boolean): Promise<SystemPlan> => {
+      const server = await NatsServer.start(path.join(directory, folder), isSynced);
+      natsServers.push(server);
+      versions["nats"] = server.version;
+      return { name: "nats", address: server.address, serverPid: server.pid, client };
+    };
+    plans.push(await start("nats", false));
+    if (syncsEachMessage(versions["nats"] ?? "")) natsSynced = await start("nats-synced", true);
   });
   return {
-    ...{ kafka, plans, versions, missing, natsSyncs: false },
+    ...{ kafka, plans, versions, missing, natsSynced },
     end: async () => {
       await kafka?.end();
-      await nats?.end();
+      await Promise.all(natsServers.map((server) => server.end()));
     },
   };
 }

@@ -12,7 +12,7 @@ import type { PhaseResult } from "../driver/topic-run.js";
 import * as tools from "../peers/kafka/perf-tools.js";
 import { natsPayloadBytesMax } from "../peers/nats/server.js";
 import { Lab } from "./lab.js";
-import { fileLimit, mpiLimit, rmaLimit, roundTripUs } from "./limits.js";
+import { fileLimit, mpiLimit, rmaLimit, roundTripLimit } from "./limits.js";
 import type { Peers } from "./peers.js";
 import type { Sample, Series } from "./rows.js";
 import { storedMetadataBytes } from "../driver/payload.js";
@@ -64,9 +64,11 @@ function sampleOf({ seconds, events, bytes, cpuSeconds, latencyUs }: PhaseResult
   };
 }
 
-function rateSample(eventsPerSecond: number, scenario: Scenario, latencyUs: Sample["latencyUs"] = null): Sample {
-  const bytesPerSecond = eventsPerSecond * (storedMetadataBytes(scenario) + scenario.dataBytes);
-  return { eventsPerSecond, bytesPerSecond, latencyUs, cpuSecondsPerMillionEvents: null };
+type Rate = Pick<Sample, "eventsPerSecond" | "cpuSecondsPerMillionEvents"> & Partial<Pick<Sample, "latencyUs">>;
+
+function rateSample(rate: Rate, scenario: Scenario): Sample {
+  const bytesPerSecond = rate.eventsPerSecond * (storedMetadataBytes(scenario) + scenario.dataBytes);
+  return { latencyUs: null, ...rate, bytesPerSecond };
 }
 
 export class ScenarioRunner {
@@ -179,7 +181,8 @@ export class ScenarioRunner {
     // A page cache keeps more than a server's memory: the weakest that these peers have
     const durability = scenario.durability === "synced" ? "synced" : "written";
     const list: Contestant[] = [];
-    for (const plan of peers.plans) {
+    for (const one of peers.plans) {
+      let plan = one;
       if (!systems.has(plan.name)) continue;
       if (plan.name === "nats") {
         const bytes = storedMetadataBytes(scenario) + scenario.dataBytes;
@@ -187,9 +190,12 @@ export class ScenarioRunner {
           this.#fail("nats", `an event of ${bytes} bytes is larger than its server allows (${natsPayloadBytesMax})`);
           continue;
         }
-        if (durability === "synced" && !peers.natsSyncs) {
-          this.#fail("nats", `version ${peers.versions["nats"] ?? ""} as it is set here does not sync each message`);
-          continue;
+        if (durability === "synced") {
+          if (peers.natsSynced === undefined) {
+            this.#fail("nats", `version ${peers.versions["nats"] ?? ""} cannot sync each message; 2.10 can`);
+            continue;
+          }
+          plan = peers.natsSynced;
         }
       }
       list.push({ system: plan.name, client: "node", durability, fabric: "tcp", ...this.#world(plan) });
@@ -201,14 +207,14 @@ export class ScenarioRunner {
         const system = new KafkaSystem(kafkaPlan);
         const topic = { name: `${scenario.name}-tools-${number}`, scenario };
         await system.createTopic(topic);
-        const { eventsPerSecond, latencyUs } = await tools.produce(kafka, topic.name, scenario);
+        const produced = await tools.produce(kafka, topic.name, scenario);
         const measured: Measured[] = [];
         if (scenario.mode === "latency") {
-          measured.push({ phase: "acknowledged", sample: rateSample(eventsPerSecond, scenario, latencyUs) });
+          measured.push({ phase: "acknowledged", sample: rateSample(produced, scenario) });
         } else {
-          measured.push({ phase: "produce", sample: rateSample(eventsPerSecond, scenario) });
+          measured.push({ phase: "produce", sample: { ...rateSample(produced, scenario), latencyUs: null } });
           const consumed = await tools.consume(kafka, topic.name, scenario);
-          measured.push({ phase: "consume", sample: rateSample(consumed.eventsPerSecond, scenario) });
+          measured.push({ phase: "consume", sample: rateSample(consumed, scenario) });
         }
         await system.removeTopic(topic);
         return measured;
@@ -236,8 +242,9 @@ export class ScenarioRunner {
     });
     if (mode === "latency") {
       const roundTrip = async (): Promise<Sample> => {
-        const us = await roundTripUs(scenario);
-        return rateSample(scenario.load, scenario, { p50: us, p99: NaN, p999: NaN });
+        const { us, cpuUs } = await roundTripLimit(scenario);
+        const sample = rateSample({ eventsPerSecond: scenario.load, cpuSecondsPerMillionEvents: cpuUs }, scenario);
+        return { ...sample, latencyUs: { p50: us, p99: NaN, p999: NaN } };
       };
       return [limit("round-trip", phases, roundTrip)];
     }

@@ -27,10 +27,13 @@ export function allScenarios(scale = 1): Scenario[] {
   for (const selectData of [10, 1]) {
     list.push(make(`select-data-${selectData}`, "select", { dataBytes: mebibyte, selectData }));
   }
+  list.push(make("select-8MiB-1", "select", { dataBytes: 8 * mebibyte, selectData: 1 }));
   list.push(make("select-events-10", "select", { dataBytes: 64 * kibibyte, selectEvents: 10 }));
   list.push(make("storage-memory", "durability", { storage: "memory", durability: "memory" }));
   list.push(make("durability-memory", "durability", { durability: "memory" }));
   list.push(make("durability-synced", "durability", { durability: "synced" }));
+  // One partition: its syncs are shared by whoever produces
+  list.push(make("synced-4x1", "durability", { durability: "synced", producers: 4 }));
   list.push(make("synced-1MiB", "durability", { durability: "synced", dataBytes: mebibyte }));
   list.push(make("transport-shm", "transport", { transport: "shm" }));
   list.push(make("shm-1MiB", "transport", { transport: "shm", dataBytes: mebibyte }));

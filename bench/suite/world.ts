@@ -23,9 +23,8 @@ export interface CClients {
 }
 
 /** What native/bench/c_driver.cc can do. */
-export function cClientsCan({ mode, batch, selectData, selectEvents, hosts }: Scenario): boolean {
-  const isWhole = selectData === 100 && selectEvents === 100;
-  return mode === "separate" && batch !== "adaptive" && isWhole && hosts === 1;
+export function cClientsCan({ selectData, selectEvents, hosts }: Scenario): boolean {
+  return selectData === 100 && selectEvents === 100 && hosts === 1;
 }
 
 /** The command line of one MPMD launch: servers, producers, consumers. */
@@ -35,7 +34,7 @@ export function launchArguments(
   resultFile: string,
   cClients?: CClients,
 ): string[] {
-  const { transport, dataBytes, partitions, producers, consumers, events, warmUpEvents } = scenario;
+  const { transport, dataBytes, partitions, producers, consumers, events, warmUpEvents, mode, load } = scenario;
   const metadataBytes = storedMetadataBytes(scenario);
   const numbers = [metadataBytes, dataBytes, batchOf(scenario), partitions, producers, consumers, events, warmUpEvents];
   const part = (count: number, role: string): string[] => {
@@ -43,7 +42,7 @@ export function launchArguments(
       const { gate, prefix, runs } = cClients;
       const program = benchModule("c_driver");
       const places = [role, gate, prefix, String(runs), transport, scenario.encoding];
-      return ["-n", String(count), program, ...places, ...numbers.map(String)];
+      return ["-n", String(count), program, ...places, ...numbers.map(String), mode, String(load)];
     }
     return [
       ...["-n", String(count), process.execPath, rankProgram, "--role", role],

@@ -4,7 +4,7 @@
 // checksums to a second file: the files, sizes and order of a partition on disk. BATCHES_PER_SYNC 0: into the page
 // cache only; else data and records are synced after so many batches, and at the end. A new data file each SEGMENT_MIB,
 // the first one half as long, so that as many segments as in a long run are sealed: synced, and their directory as
-// well. Removes its files. Prints one line of JSON: {"bytes":…,"seconds":…,"syncs":…}.
+// well. Removes its files. Prints one line of JSON: {"bytes":…,"seconds":…,"cpuSeconds":…,"syncs":…}.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +22,7 @@
 #include "base/checksum.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "process_cpu.h"
 
 namespace {
 constexpr uint64_t kBlockBytes = 64 * 1024;  // a checksum each, as stored data has
@@ -92,6 +93,7 @@ void measure(const Plan& plan) {
   std::vector<uint32_t> record;
   uint64_t syncs = 0;
   const uint64_t begun_ns = weft::Clock::system().monotonic_ns();
+  const double cpu_before = weft::bench::process_cpu_seconds();
   OutputFile records(plan.directory + "/records");
   const auto new_segment = [&] {
     segments.push_back(std::make_unique<OutputFile>(plan.directory + "/data-" + std::to_string(segments.size())));
@@ -126,8 +128,9 @@ void measure(const Plan& plan) {
   }
   if (batches_unsynced > 0) sync();
   const double seconds = static_cast<double>(weft::Clock::system().monotonic_ns() - begun_ns) / 1e9;
-  std::printf("{\"bytes\":%llu,\"seconds\":%.6f,\"syncs\":%llu}\n",
-              static_cast<unsigned long long>(plan.count * plan.item_bytes), seconds,
+  const double cpu_seconds = weft::bench::process_cpu_seconds() - cpu_before;
+  std::printf("{\"bytes\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"syncs\":%llu}\n",
+              static_cast<unsigned long long>(plan.count * plan.item_bytes), seconds, cpu_seconds,
               static_cast<unsigned long long>(syncs));
 }
 }  // namespace

@@ -1,7 +1,8 @@
 // The limit of MPI: messages from rank 0 to rank 1, and CRC32C of what came, nothing else. Two ranks.
 //   limit_mpi ITEM_BYTES COUNT SOURCES RING IN_FLIGHT
 // Rank 0 sends COUNT items out of SOURCES distinct ones, rank 1 receives them into a ring of RING items and takes the
-// checksum of each; IN_FLIGHT at a time. Rank 1 prints one line of JSON: {"bytes":…,"seconds":…}.
+// checksum of each; IN_FLIGHT at a time. Rank 1 prints one line of JSON: {"bytes":…,"seconds":…,"cpuSeconds":…}, the
+// last of both ranks, which wait without sleeping.
 #include <mpi.h>
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "base/checksum.h"
 #include "base/random.h"
+#include "process_cpu.h"
 
 namespace {
 
@@ -45,6 +47,7 @@ void move_items(const Plan& plan, bool sends) {
   const auto place = [&](uint64_t item) { return memory.data() + item % slots * plan.item_bytes; };
   MPI_Barrier(MPI_COMM_WORLD);
   const double begun = MPI_Wtime();
+  const double cpu_before = weft::bench::process_cpu_seconds();
   for (uint64_t item = 0; item < plan.count + plan.in_flight; item++) {
     MPI_Request& request = requests[item % plan.in_flight];
     if (item >= plan.in_flight) {
@@ -59,9 +62,12 @@ void move_items(const Plan& plan, bool sends) {
     }
   }
   const double seconds = MPI_Wtime() - begun;
+  const double cpu_here = weft::bench::process_cpu_seconds() - cpu_before;
+  double cpu_both = 0;
+  MPI_Reduce(&cpu_here, &cpu_both, 1, MPI_DOUBLE, MPI_SUM, 1, MPI_COMM_WORLD);
   if (!sends) {
-    std::printf("{\"bytes\":%llu,\"seconds\":%.6f,\"checksum\":%u}\n",
-                static_cast<unsigned long long>(plan.count * plan.item_bytes), seconds, checksum);
+    std::printf("{\"bytes\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"checksum\":%u}\n",
+                static_cast<unsigned long long>(plan.count * plan.item_bytes), seconds, cpu_both, checksum);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "fabric/fabric.h"
+#include "process_cpu.h"
 
 namespace weft::bench {
 
@@ -71,6 +72,8 @@ class OtherHalf {
   OtherHalf(const OtherHalf&) = delete;
   OtherHalf& operator=(const OtherHalf&) = delete;
 
+  // Of this process and the other one, so far.
+  double cpu_seconds_of_both() const { return process_cpu_seconds() + process_cpu_seconds(pid_); }
   std::span<const std::byte> address() const { return std::as_bytes(std::span(address_.data(), address_.size())); }
 
  private:

@@ -67,15 +67,18 @@ bool BrokerImpl::run_read(Job* job) {
   const log::PartitionLog& log = *consumer->partition->log;
   uint64_t offset = consumer->read_from;
   uint64_t bytes = 0;
+  // Of this thread, for this job: everything below read_end is visible.
+  thread_local log::ReadAhead ahead;
   while (offset < consumer->read_end && consumer->read_count < kFramesPerReadMax && bytes < consumer->read_bytes_max) {
     FrameOp* frame = consumer->read_frames[consumer->read_count];
-    consumer->read_status = log.read_batch(offset, frame->stored);
+    consumer->read_status = log.read_batch(offset, frame->stored, &ahead);
     if (!consumer->read_status.ok()) break;
     frame->skip = static_cast<uint32_t>(offset - frame->stored.first_offset);
     offset = frame->stored.first_offset + frame->stored.header.event_count;
     bytes += frame->stored.body.size();
     ++consumer->read_count;
   }
+  ahead.forget();
   return true;
 }
 

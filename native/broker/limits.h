@@ -23,8 +23,8 @@ static_assert(kProducersPerSessionMax * 8 == log::kProducersMax);
 
 // ---- consumers
 constexpr uint32_t kFrameInlineBytesMax = 12 * 1024;  // a larger body is written into the ring by RMA
-constexpr uint32_t kFramesPerConsumerMax = 16;        // read or under way and not yet told; more wait
-constexpr uint32_t kFramesPerReadMax = 8;             // batches that one reader job reads
+constexpr uint32_t kFramesPerConsumerMax = 128;       // read or under way and not yet told; more wait
+constexpr uint32_t kFramesPerReadMax = 64;            // batches that one reader job reads
 constexpr uint64_t kFrameBytesPerReadMax = 512 * 1024;
 constexpr uint64_t kRingBytesMin = 4096;  // smaller rings are refused
 constexpr uint64_t kRingBytesMax = uint64_t{1} << 40;

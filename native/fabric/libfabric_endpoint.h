@@ -127,7 +127,6 @@ class LibfabricTransport final : public Transport, public EventSource {
   uint64_t operation_bytes_max_ = 0;
   uint64_t inject_bytes_max_ = 0;
   bool closing_ = false;
-  bool in_stream_ = false;  // the last progress() had events too
   uint32_t queue_faults_ = 0;
   TransportEvents* events_ = nullptr;
   Watcher* watcher_ = nullptr;

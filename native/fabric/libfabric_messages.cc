@@ -11,7 +11,7 @@ namespace weft::fabric {
 namespace {
 // Send buffers held in all, over all peers; beyond it messages wait in their peers' queues.
 constexpr uint64_t kSendBytesMax = uint64_t{256} << 20;
-constexpr int kRoundsPerProgress = 8;
+constexpr int kRoundsPerProgress = 4;
 constexpr size_t kEntriesPerRound = 32;
 // Faults of the queue itself, one after another, before the peers are given up.
 constexpr uint32_t kQueueFaultsMax = 100;
@@ -175,9 +175,7 @@ uint32_t LibfabricTransport::progress() {
     const ssize_t got = fi_cq_read(cq_, entries, kEntriesPerRound);
     if (got > 0) {
       for (ssize_t i = 0; i < got; i++) events += handle_completion(entries[i]);
-      // tcp hands out one message at a time. In a stream more are looked for before anything is answered, so that one
-      // acknowledgement covers them; alone, a message is answered at once.
-      if (static_cast<size_t>(got) < kEntriesPerRound && !in_stream_) break;
+      if (static_cast<size_t>(got) < kEntriesPerRound) break;
     } else if (got == -FI_EAVAIL) {
       events += handle_error();
     } else {
@@ -189,7 +187,6 @@ uint32_t LibfabricTransport::progress() {
       break;
     }
   }
-  in_stream_ = events != 0;
   for (size_t count = unposted_.size(); count != 0; count--) {
     ReceiveBuffer* buffer = unposted_.front();
     unposted_.erase(unposted_.begin());

@@ -28,9 +28,9 @@ enum class Kind : uint8_t {
   kGoodbye = 5,    // the sender forgets the receiver
 };
 
-constexpr uint8_t kFlagMore = 1;   // kMessage: the next message of this peer continues this one
+constexpr uint8_t kFlagMore = 1;    // kMessage: the next message of this peer continues this one
 constexpr uint8_t kFlagBundle = 2;  // kMessage: it is several, each behind a BundleEntry and padded to 8
-constexpr uint8_t kFlagQuiet = 1;  // kGoodbye: no operation of the sender on the receiver's memory is under way
+constexpr uint8_t kFlagQuiet = 1;   // kGoodbye: no operation of the sender on the receiver's memory is under way
 
 struct LaneHeader {
   uint32_t magic = kLaneMagic;

@@ -27,7 +27,9 @@ void on_done(client::Batch* batch, const Status& status, const client::BatchResu
                           {status, batch->partition, result.partition_epoch, result.first_offset});
     if (!status.ok() && producer->first_error.ok()) producer->first_error = status;
   }
-  producer->changed.notify_all();
+  // A thread that is woken for each batch costs as much as the batch.
+  if (producer->outstanding == 0 || producer->receipt_waiters > 0) producer->changed.notify_all();
+  if (producer->outstanding <= producer->room_at) producer->room.notify_all();
 }
 
 void on_released(client::Batch* batch) {
@@ -40,7 +42,7 @@ void on_released(client::Batch* batch) {
 void on_room(void* owner) {
   weft_producer* producer = static_cast<weft_batch*>(owner)->producer;
   const std::lock_guard lock(producer->mutex);
-  producer->changed.notify_all();
+  if (producer->outstanding <= producer->room_at) producer->room.notify_all();
 }
 }  // namespace
 
@@ -163,7 +165,7 @@ int weft_batch_cancel(weft_batch* batch) try {
   if (batch->plain || !std::exchange(batch->with_caller, false))
     return report(weft::Code::WRONG_HANDLE, "the batch was submitted or cancelled before");
   batch->producer->producer->give_back(batch->batch);
-  batch->producer->changed.notify_all();
+  batch->producer->room.notify_all();
   return WEFT_OK;
 }
 WEFT_CATCH

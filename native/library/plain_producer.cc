@@ -13,6 +13,7 @@ namespace weft::library {
 namespace {
 // Receipts: the batch's number and the event's place in it.
 constexpr uint32_t kReceiptIndexBits = 16;
+constexpr uint64_t kRoomLookNs = 20 * kNsPerMs;
 
 Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch* batch) {
   const Status submitted = submit_locked(producer, batch, partition, batch->count, batch->metadata_bytes,
@@ -28,6 +29,7 @@ Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch
   batch->with_caller = false;
   producer->producer->give_back(batch->batch);
   producer->changed.notify_all();
+  producer->room.notify_all();
   return submitted;
 }
 
@@ -85,7 +87,12 @@ Status find_room(weft_producer* producer, std::unique_lock<std::mutex>& lock, ui
     if (opened.code() != Code::BUSY) return opened;
     // What other partitions have begun is sent, or it could be this that everybody waits for.
     WEFT_RETURN_IF_ERROR(submit_open_locked(producer));
-    if (!wait_until(producer->changed, lock, deadline_ns)) return opened;
+    // Until half of the batches are back: then the next pushes find room without waiting. Looked at in between all the
+    // same, for another thread may keep more than half under way.
+    const uint64_t now_ns = Clock::system().monotonic_ns();
+    if (now_ns >= deadline_ns) return opened;
+    producer->room_at = producer->outstanding / 2;
+    static_cast<void>(wait_until(producer->room, lock, std::min(deadline_ns, now_ns + kRoomLookNs)));
   }
 }
 
@@ -346,7 +353,10 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
       return report(weft::Code::LIMIT, weft::join_text("the outcome of this receipt was forgotten after ", kOutcomesMax,
                                                        " batches; wait for receipts sooner"));
     }
-    if (!wait_until(producer->changed, lock, deadline_ns)) {
+    ++producer->receipt_waiters;
+    const bool in_time = wait_until(producer->changed, lock, deadline_ns);
+    --producer->receipt_waiters;
+    if (!in_time) {
       return report(weft::Code::TIMED_OUT,
                     weft::join_text("the event of topic '", topic, "' was not acknowledged within ", timeout_ms,
                                     " ms; it is still under way: wait again"));

@@ -39,8 +39,11 @@ struct weft_producer {
   std::string selector;                // of the topic, for events pushed without a partition; "" is round-robin
   weft::library::PackedLayout packed;  // of the topic's records; checks nothing where they are not packed
 
-  std::mutex mutex;  // guards what follows
-  std::condition_variable changed;
+  std::mutex mutex;                 // guards what follows
+  std::condition_variable changed;  // an outcome came: for those who wait for a receipt, or for all
+  std::condition_variable room;     // batches are free again: for pushes
+  uint32_t receipt_waiters = 0;
+  uint64_t room_at = 0;  // batches outstanding at which pushes that wait go on
   std::map<weft::client::Batch*, std::unique_ptr<weft_batch>> batches;
   uint64_t outstanding = 0;              // submitted and not answered
   uint32_t next_partition = 0;           // round robin

@@ -31,7 +31,9 @@ class FileLog final : public PartitionLog {
   Status close() override;
 
   PartitionState state() const override;
-  Status read_batch(uint64_t offset, StoredBatch& into) const override { return metadata_.read_batch(offset, into); }
+  Status read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead) const override {
+    return metadata_.read_batch(offset, into, ahead);
+  }
   Status read_data(const StoredBatch& batch, uint64_t at, std::span<std::byte> into) const override {
     return data_.read(batch.extent, batch.block_checksums, at, into);
   }

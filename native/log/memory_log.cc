@@ -169,7 +169,7 @@ class MemoryLog final : public PartitionLog {
     return state;
   }
 
-  Status read_batch(uint64_t offset, StoredBatch& into) const override;
+  Status read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead) const override;
   Status read_data(const StoredBatch& batch, uint64_t at, std::span<std::byte> into) const override;
   const std::byte* data_memory(const StoredBatch& batch) const override {
     if (batch.extent.length == 0 || batch.extent.position < data_head_.load(std::memory_order_acquire)) return nullptr;
@@ -320,7 +320,7 @@ Result<AppendResult> MemoryLog::append(const AppendRequest& request) {
   return AppendResult{record.first_offset, record.append_time_ns, epoch_};
 }
 
-Status MemoryLog::read_batch(uint64_t offset, StoredBatch& into) const {
+Status MemoryLog::read_batch(uint64_t offset, StoredBatch& into, ReadAhead* /*ahead*/) const {
   const std::shared_lock lock(remove_mutex_);
   const uint64_t next = next_offset_.load(std::memory_order_acquire);
   const uint64_t first = first_offset_.load(std::memory_order_relaxed);

@@ -12,11 +12,13 @@ namespace {
 constexpr uint64_t kWalkWindowBytes = 64 * 1024;
 // Read at first where the length of a record is not known: a whole record of common size, in one call.
 constexpr uint64_t kReadGuessBytes = 48 * 1024;
+// Read at once for one who goes on: small batches are many to a read, and large ones are seldom read twice in part.
+constexpr uint64_t kReadAheadBytes = 256 * 1024;
 // A reader's buffer that a huge record made larger than this is given back.
 constexpr size_t kReadBufferKeepBytes = 4 << 20;
 
-std::vector<std::byte>& read_buffer() {
-  thread_local std::vector<std::byte> buffer;
+ReadAhead& read_buffer() {
+  thread_local ReadAhead buffer;
   return buffer;
 }
 
@@ -328,41 +330,72 @@ Status MetadataLog::locate(const MetadataSegment& segment, uint64_t& offset, Rec
   }
 }
 
-Status MetadataLog::read_record(const MetadataSegment& segment, RecordPlace place, StoredBatch& into) const {
-  std::vector<std::byte>& buffer = read_buffer();
-  const uint64_t left = segment.end_position() - place.position;
-  uint64_t length = std::min(place.bytes == 0 ? kReadGuessBytes : place.bytes, left);
-  if (buffer.size() < length) buffer.resize(std::max(length, kReadGuessBytes));
-  WEFT_RETURN_IF_ERROR(segment.file().read_at(place.position, std::span(buffer).first(length)));
-  RecordHeader record;
-  Status status = parse_record_headers(std::span(buffer).first(length), record, into.header);
-  if (status.ok() && record.record_bytes > left) status = Status(Code::CORRUPT, "the record is longer than its file");
-  if (status.ok() && record.record_bytes > length) {
-    if (buffer.size() < record.record_bytes) buffer.resize(record.record_bytes);
-    WEFT_RETURN_IF_ERROR(segment.file().read_at(place.position + length,
-                                                std::span(buffer).subspan(length, record.record_bytes - length)));
-    length = record.record_bytes;
+// Reads the bytes at `position`.
+Status MetadataLog::fill(ReadAhead& from, const std::shared_ptr<MetadataSegment>& segment, uint64_t position,
+                         uint64_t length) {
+  from.forget();
+  if (from.bytes_.size() < length) from.bytes_.resize(std::max(length, kReadGuessBytes));
+  WEFT_RETURN_IF_ERROR(segment->file().read_at(position, std::span(from.bytes_).first(length)));
+  from.file_ = segment;
+  from.position_ = position;
+  from.length_ = length;
+  return {};
+}
+
+Status MetadataLog::read_record(const std::shared_ptr<MetadataSegment>& segment, RecordPlace place, StoredBatch& into,
+                                ReadAhead* ahead) const {
+  ReadAhead& from = ahead != nullptr ? *ahead : read_buffer();
+  if (ahead == nullptr) from.forget();
+  const uint64_t left = segment->end_position() - place.position;
+  const auto known = [&]() -> std::span<const std::byte> {
+    const bool has_it =
+        from.file_ == segment && place.position >= from.position_ && place.position < from.position_ + from.length_;
+    if (!has_it) return {};
+    const uint64_t skipped = place.position - from.position_;
+    return std::span(from.bytes_).subspan(skipped, from.length_ - skipped);
+  };
+  std::span<const std::byte> bytes = known();
+  if (bytes.size() < std::min(left, std::max(place.bytes, kRecordFixedBytes))) {
+    const uint64_t guess = ahead != nullptr ? kReadAheadBytes : place.bytes == 0 ? kReadGuessBytes : 0;
+    WEFT_RETURN_IF_ERROR(fill(from, segment, place.position, std::min(std::max(place.bytes, guess), left)));
+    bytes = known();
   }
-  if (status.ok()) status = check_record_rest(record, into.header, std::span(buffer).first(length));
+  RecordHeader record;
+  Status status = parse_record_headers(bytes, record, into.header);
+  if (status.ok() && record.record_bytes > left) status = Status(Code::CORRUPT, "the record is longer than its file");
+  if (status.ok() && record.record_bytes > bytes.size()) {
+    const uint64_t guess = ahead != nullptr ? std::min(kReadAheadBytes, left) : 0;
+    WEFT_RETURN_IF_ERROR(fill(from, segment, place.position, std::max(record.record_bytes, guess)));
+    bytes = known();
+  }
+  if (status.ok()) {
+    bytes = bytes.first(record.record_bytes);
+    status = check_record_rest(record, into.header, bytes);
+  }
   if (!status.ok()) {
-    return Status(Code::CORRUPT, join_text(segment.path(), " at ", place.position, ": ", status.message(),
+    from.forget();  // read anew the next time
+    return Status(Code::CORRUPT, join_text(segment->path(), " at ", place.position, ": ", status.message(),
                                            "; run weftline log verify"));
   }
   into.first_offset = record.first_offset;
   into.append_time_ns = record.append_time_ns;
   into.partition_epoch = record.partition_epoch;
   into.extent = {record.data_segment, record.data_position, record.data_length};
-  const std::byte* body = buffer.data() + kRecordFixedBytes;
+  const std::byte* body = bytes.data() + kRecordFixedBytes;
   into.body.assign(body, body + into.header.body_bytes);
   into.block_checksums.resize(record.block_count);
   if (record.block_count > 0) {
     std::memcpy(into.block_checksums.data(), body + into.header.body_bytes, record.block_count * sizeof(uint32_t));
   }
-  if (buffer.size() > kReadBufferKeepBytes) std::vector<std::byte>().swap(buffer);
+  if (ahead == nullptr) from.forget();
+  if (from.bytes_.size() > kReadBufferKeepBytes) {
+    from.forget();
+    std::vector<std::byte>().swap(from.bytes_);
+  }
   return {};
 }
 
-Status MetadataLog::read_batch(uint64_t offset, StoredBatch& into) const {
+Status MetadataLog::read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead) const {
   std::shared_ptr<MetadataSegment> segment;
   uint64_t continue_at = 0;
   Status status = find_segment(offset, segment, continue_at);
@@ -376,7 +409,7 @@ Status MetadataLog::read_batch(uint64_t offset, StoredBatch& into) const {
   if (place.position >= segment->end_position()) {
     return Status(Code::INTERNAL, join_text("the position cache points behind ", segment->path()));
   }
-  WEFT_RETURN_IF_ERROR(read_record(*segment, place, into));
+  WEFT_RETURN_IF_ERROR(read_record(segment, place, into, ahead));
   const uint64_t after = place.position + record_bytes_of(into.header.body_bytes, into.block_checksums.size());
   cache_.put(into.first_offset, {place.position, after - place.position});
   // The next one in this segment: a sequential reader does not search.

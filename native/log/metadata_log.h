@@ -82,7 +82,7 @@ class MetadataLog {
   uint64_t next_offset() const { return next_offset_.load(std::memory_order_acquire); }
   uint64_t stored_bytes() const;
   uint64_t stored_data_bytes() const;
-  Status read_batch(uint64_t offset, StoredBatch& into) const;
+  Status read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead = nullptr) const;
   Result<uint64_t> offset_at_time(uint64_t time_ns) const;
 
  private:
@@ -94,7 +94,10 @@ class MetadataLog {
   // `lock` holds the mutex; it is given up while a file is opened and read.
   Result<std::shared_ptr<MetadataSegment>> open_sealed(SealedSegment sealed, std::unique_lock<std::mutex>& lock) const;
   Status locate(const MetadataSegment& segment, uint64_t& offset, RecordPlace& place, uint64_t& continue_at) const;
-  Status read_record(const MetadataSegment& segment, RecordPlace place, StoredBatch& into) const;
+  Status read_record(const std::shared_ptr<MetadataSegment>& segment, RecordPlace place, StoredBatch& into,
+                     ReadAhead* ahead) const;
+  static Status fill(ReadAhead& from, const std::shared_ptr<MetadataSegment>& segment, uint64_t position,
+                     uint64_t length);
 
   FileSystem& file_system_;
   const std::string directory_;

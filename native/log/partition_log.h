@@ -98,6 +98,24 @@ struct ProducerState {
 constexpr size_t kRecentBatchesMax = 64;  // >= the batches a producer may have in flight
 constexpr size_t kProducersMax = 4096;    // per partition; first forgotten: with one batch, idle longest
 
+// What was read of a metadata file behind a batch that was asked for, so that those that follow need no read of their
+// own. For one reader, and for batches that are visible when it begins: forget() before the next use, since what is not
+// visible yet may still be cut and written anew.
+class ReadAhead {
+ public:
+  void forget() {
+    file_.reset();
+    length_ = 0;
+  }
+
+ private:
+  friend class MetadataLog;
+  std::shared_ptr<const void> file_;
+  uint64_t position_ = 0;  // in the file
+  uint64_t length_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
 class PartitionLog {
  public:
   virtual ~PartitionLog() = default;
@@ -141,7 +159,8 @@ class PartitionLog {
   // it gets WEFT_END_OF_STREAM until there is a batch at b, then that batch (into.first_offset = b > a). So a reader
   // always goes on at into.first_offset + event_count. A reader inside the gap (a < offset < b) has seen events that
   // are gone: WEFT_TRUNCATED. With WEFT_TRUNCATED and WEFT_OFFSET_GONE into.first_offset holds where to go on.
-  virtual Status read_batch(uint64_t offset, StoredBatch& into) const = 0;
+  // `ahead`: of a reader that goes on behind this batch.
+  virtual Status read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead = nullptr) const = 0;
   // Part of the data of a stored batch: `at` from the start of its extent. Reads and verifies whole blocks.
   virtual Status read_data(const StoredBatch& batch, uint64_t at, std::span<std::byte> into) const = 0;
   // Memory storage: the stored data itself (registered memory of the partition), so that it can be sent without a copy.

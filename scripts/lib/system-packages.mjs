@@ -20,7 +20,8 @@ export const packagesFor = {
   demo: build,
   bench: build,
   guard: [...build, ...guard],
-  suite: [...build, "libbenchmark-dev"],
+  // A font: for the texts of plots as PNG
+  suite: [...build, "libbenchmark-dev", "fonts-dejavu-core"],
   // libssl, zlib and curl: librdkafka is built from source
   peers: ["default-jre-headless", "maven", "nats-server", "libssl-dev", "zlib1g-dev", "libcurl4-openssl-dev"],
   native: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts],

@@ -1,12 +1,16 @@
 // `npm run bench` as a process, with Weftline alone: real ranks under an mpiexec, one scenario of each kind, the JSON.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { type Encoding, scenario } from "../../bench/suite/scenario.js";
+import type * as worlds from "../../bench/suite/world.js";
 import { Workplace } from "./support/weftline.js";
 
-const program = fileURLToPath(new URL("../../build/ts/bench/main.js", import.meta.url));
+const compiled = (name: string): string => fileURLToPath(new URL(`../../build/ts/bench/${name}`, import.meta.url));
+const program = compiled("main.js");
+const native = fileURLToPath(new URL("../../build/native", import.meta.url));
 const hasMpi = ["mpiexec", "mpiexec.mpich", "mpiexec.openmpi"].some((name) => spawnSync("which", [name]).status === 0);
 
 let place: Workplace;
@@ -17,23 +21,49 @@ afterEach(() => place.close());
 
 test.skipIf(!hasMpi)("measures, checks what came, and writes rows", async () => {
   const json = place.path("result.json");
-  const argv = ["--quick", "--only", "batch-1,both,latency-1000", "--runs", "1", "--systems", "weftline"];
+  const argv = ["--quick", "--only", "batch-1,both,latency-1000", "--runs", "1", "--systems", "weftline,weftline-c"];
   const run = place.startProgram(process.execPath, [program, ...argv, "--json", json, "--directory", place.directory]);
   const { exitCode, words, output } = await run.finished;
   expect(exitCode, words).toBe(0);
   expect(output.toString()).toContain("batch-1/produce");
   const result = JSON.parse(readFileSync(json, "utf8")) as {
     version: number;
-    rows: { scenario: string; events_per_second: number; latency_us: { p50: number } | null }[];
+    rows: { scenario: string; client: string; events_per_second: number; latency_us: { p50: number } | null }[];
     failures: unknown[];
   };
   expect(result.version).toBe(1);
   expect(result.failures).toEqual([]);
-  const names = result.rows.map(({ scenario }) => scenario);
-  for (const name of ["batch-1/produce", "batch-1/consume", "both/both"]) expect(names).toContain(name);
-  const delivered = result.rows.find(({ scenario }) => scenario === "latency-1000/delivered");
-  expect(delivered?.latency_us?.p50).toBeGreaterThan(0);
+  for (const client of ["typescript", "c"]) {
+    const rows = result.rows.filter((row) => row.client === client);
+    const phases = ["batch-1/produce", "batch-1/consume", "both/both", "both-64KiB/both"];
+    const latencies = ["latency-1000/acknowledged", "latency-1000/delivered"];
+    expect(rows.map((row) => row.scenario).sort()).toEqual([...phases, ...latencies].sort());
+    for (const row of rows.filter(({ scenario: name }) => latencies.includes(name))) {
+      expect(row.latency_us?.p50, `${client} ${row.scenario}`).toBeGreaterThan(0);
+    }
+  }
   for (const row of result.rows) expect(row.events_per_second).toBeGreaterThan(0);
+});
+
+test("the micro-benchmarks alone: native ones where google-benchmark is there, and those in JavaScript", async () => {
+  const json = place.path("result.json");
+  const argv = ["--quick", "--only", "micro", "--json", json, "--directory", place.directory];
+  const { exitCode, words, output } = await place.startProgram(process.execPath, [program, ...argv]).finished;
+  expect(exitCode, words).toBe(0);
+  const result = JSON.parse(readFileSync(json, "utf8")) as {
+    rows: object[];
+    micro: { name: string; nanoseconds: number }[];
+    not_run: string[];
+  };
+  expect(result.rows).toEqual([]);
+  const isNative = ({ name }: { name: string }): boolean => !name.startsWith("javascript: ");
+  expect(result.micro.filter((row) => !isNative(row)).length).toBeGreaterThan(10);
+  if (existsSync(`${native}/bench/micro`)) expect(result.micro.filter(isNative).length).toBeGreaterThan(4);
+  else expect(result.not_run).toEqual([expect.stringContaining("micro")]);
+  for (const { name, nanoseconds } of result.micro) {
+    expect(nanoseconds, name).toBeGreaterThan(0);
+    expect(output.toString().split(`  ${name}: `), name).toHaveLength(2); // printed once
+  }
 });
 
 test("an unknown scenario is refused with the names there are", async () => {
@@ -41,3 +71,30 @@ test("an unknown scenario is refused with the names there are", async () => {
   expect(exitCode).not.toBe(0);
   expect(words).toContain("no scenario 'bse'");
 });
+
+// Rank 0 adds up the numbers of all events that came: one that is lost, twice there or misread ends the launch.
+test.skipIf(!hasMpi).each<Encoding>(["json", "raw", "packed"])(
+  "clients in C measure latency with %s metadata, and data",
+  async (encoding) => {
+    const { World } = (await import(compiled("suite/world.js"))) as typeof worlds;
+    const factors = { encoding, dataBytes: 4096, partitions: 2, producers: 2, load: 400, events: 200 };
+    const one = scenario("c", "latency", { mode: "latency", batch: "adaptive", ...factors });
+    const world = new World({ name: "weftline" }, one, 1, place.path("world"), "c", { inC: true });
+    try {
+      const phases = await world.turn(0);
+      expect(phases.map(({ phase, events }) => [phase, events])).toEqual([
+        ["acknowledged", 200],
+        ["delivered", 200],
+      ]);
+      for (const { latencyUs, seconds } of phases) {
+        // Of this clock, and after the due time: another reading of the metadata would be decades off
+        expect(latencyUs?.p50).toBeGreaterThan(0);
+        expect(latencyUs?.p999).toBeLessThan(60e6);
+        expect(seconds).toBeGreaterThan(0.4); // 100 arrivals of each producer, 200 a second
+      }
+      await world.end(true);
+    } finally {
+      await world.end(false);
+    }
+  },
+);

@@ -5,6 +5,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
+import { cpuSecondsOf, endedChildrenCpuSeconds } from "../../driver/cpu-seconds.js";
 import { storedMetadataBytes } from "../../driver/payload.js";
 import { type Scenario, batchOf } from "../../suite/scenario.js";
 import type { KafkaBroker } from "./broker.js";
@@ -12,9 +13,14 @@ import type { KafkaBroker } from "./broker.js";
 const run = promisify(execFile);
 const timeoutMs = 180_000;
 
-export interface ToolResult {
+/** What a tool says. */
+export interface ToolRate {
   readonly eventsPerSecond: number;
   readonly latencyUs: { p50: number; p99: number; p999: number } | null;
+}
+export interface ToolResult extends ToolRate {
+  /** Of the tool, the start of its virtual machine and its warm-up included, and of the broker; over all its events. */
+  readonly cpuSecondsPerMillionEvents: number;
 }
 
 /** Which scenarios the tools can do: one process each, no selection. */
@@ -22,11 +28,19 @@ export function toolsCan({ producers, consumers, selectData, selectEvents, mode 
   return producers === 1 && consumers === 1 && selectData === 100 && selectEvents === 100 && mode !== "both";
 }
 
-async function tool(broker: KafkaBroker, name: string, args: readonly string[]): Promise<string> {
+/** Runs one that moves so many events. */
+async function tool(
+  broker: KafkaBroker,
+  name: string,
+  events: number,
+  args: readonly string[],
+): Promise<{ text: string; cpuSecondsPerMillionEvents: number }> {
   // A heap for all that the producer may hold back, as buffer.memory below says
   const java = ["-Xmx2g", "-XX:+UseG1GC", "-cp", broker.classPath, `org.apache.kafka.tools.${name}`, ...args];
+  const usedSeconds = (): number => endedChildrenCpuSeconds() + (cpuSecondsOf(broker.pid) ?? NaN);
+  const before = usedSeconds();
   const { stdout } = await run("java", java, { timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 2 ** 24 });
-  return stdout;
+  return { text: stdout, cpuSecondsPerMillionEvents: ((usedSeconds() - before) / events) * 1e6 };
 }
 
 export function producerProperties(scenario: Scenario): string[] {
@@ -48,14 +62,15 @@ export function producerProperties(scenario: Scenario): string[] {
 /** After as many events again as its virtual machine needs to be warm: all of them, for it starts cold each time. */
 export async function produce(broker: KafkaBroker, topic: string, scenario: Scenario): Promise<ToolResult> {
   const warmUp = warmUpEvents(scenario);
-  const text = await tool(broker, "ProducerPerformance", [
+  const events = scenario.events + warmUp;
+  const { text, cpuSecondsPerMillionEvents } = await tool(broker, "ProducerPerformance", events, [
     ...["--bootstrap-server", broker.address, "--topic", topic],
-    ...["--num-records", String(scenario.events + warmUp), "--warmup-records", String(warmUp)],
+    ...["--num-records", String(events), "--warmup-records", String(warmUp)],
     ...["--record-size", String(storedMetadataBytes(scenario) + scenario.dataBytes)],
     ...["--throughput", scenario.mode === "latency" ? String(scenario.load) : "-1"],
     ...["--command-property", ...producerProperties(scenario)],
   ]);
-  return parseProducer(text);
+  return { ...parseProducer(text), cpuSecondsPerMillionEvents };
 }
 
 export function warmUpEvents({ events, mode, dataBytes, warmUpEvents: given }: Scenario): number {
@@ -63,7 +78,7 @@ export function warmUpEvents({ events, mode, dataBytes, warmUpEvents: given }: S
 }
 
 /** The last line is that of the measured part. */
-export function parseProducer(text: string): ToolResult {
+export function parseProducer(text: string): ToolRate {
   const line = text
     .trim()
     .split("\n")
@@ -78,18 +93,19 @@ export function parseProducer(text: string): ToolResult {
 
 /** All that is in the topic, warm-up included: the tool reads from the begin. */
 export async function consume(broker: KafkaBroker, topic: string, scenario: Scenario): Promise<ToolResult> {
-  const text = await tool(broker, "ConsumerPerformance", [
+  const events = scenario.events + warmUpEvents(scenario);
+  const { text, cpuSecondsPerMillionEvents } = await tool(broker, "ConsumerPerformance", events, [
     ...["--bootstrap-server", broker.address, "--topic", topic, "--hide-header"],
-    ...["--num-records", String(scenario.events + warmUpEvents(scenario))],
+    ...["--num-records", String(events)],
     ...["--fetch-size", String(Math.max(8 * 1024 * 1024, scenario.dataBytes + 65_536)), "--timeout", "30000"],
     ...["--command-property", `fetch.max.bytes=${Math.max(64 * 1024 * 1024, scenario.dataBytes + 131_072)}`],
     ...["--command-property", "max.poll.records=10000"],
   ]);
-  return parseConsumer(text);
+  return { ...parseConsumer(text), cpuSecondsPerMillionEvents };
 }
 
 /** start, end, MB, MB/s, events, events/s, rebalance ms, fetch ms, fetch MB/s, fetch events/s */
-export function parseConsumer(text: string): ToolResult {
+export function parseConsumer(text: string): ToolRate {
   const line = text
     .trim()
     .split("\n")

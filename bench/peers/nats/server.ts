@@ -15,6 +15,25 @@ function findProgram(): string {
   return found;
 }
 
+/** Since 2.10 a store can sync each message before it is acknowledged; 2.9 knows no such setting, and syncs by time only. */
+export function syncsEachMessage(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 2 || (major === 2 && minor >= 10);
+}
+
+/** `directory`: for its files. `isSynced`: of all its streams; a server that cannot do it refuses to start. */
+export function configurationOf(port: number, directory: string, isSynced: boolean): string {
+  const store = JSON.stringify(path.join(directory, "data"));
+  const sync = isSynced ? "sync_interval: always, " : "";
+  return [
+    `listen: "127.0.0.1:${port}"`,
+    `max_payload: ${natsPayloadBytesMax}`,
+    `max_pending: ${4 * natsPayloadBytesMax}`,
+    `jetstream { ${sync}store_dir: ${store}, max_file_store: 64GB, max_memory_store: 4GB }`,
+    "",
+  ].join("\n");
+}
+
 export class NatsServer {
   readonly #process: PeerProcess;
   readonly address: string;
@@ -29,29 +48,13 @@ export class NatsServer {
   get pid(): number {
     return this.#process.pid;
   }
-  /** Since 2.10 a store can sync each message; before that it syncs by time only. */
-  get canSync(): boolean {
-    const [major = 0, minor = 0] = this.version.split(".").map(Number);
-    return major > 2 || (major === 2 && minor >= 10);
-  }
 
   static async start(directory: string, isSynced: boolean): Promise<NatsServer> {
     const program = findProgram();
     const port = await freePort();
     mkdirSync(directory, { recursive: true });
     const file = path.join(directory, "server.conf");
-    const store = JSON.stringify(path.join(directory, "data"));
-    const sync = isSynced ? "sync_interval: always, " : "";
-    writeFileSync(
-      file,
-      [
-        `listen: "127.0.0.1:${port}"`,
-        `max_payload: ${natsPayloadBytesMax}`,
-        `max_pending: ${4 * natsPayloadBytesMax}`,
-        `jetstream { ${sync}store_dir: ${store}, max_file_store: 64GB, max_memory_store: 4GB }`,
-        "",
-      ].join("\n"),
-    );
+    writeFileSync(file, configurationOf(port, directory, isSynced));
     const version =
       /\d+\.\d+\.\d+/.exec(spawnSync(program, ["--version"], { encoding: "utf8" }).stdout)?.[0] ?? "0.0.0";
     const server = new PeerProcess("the NATS server", program, ["--config", file]);

@@ -250,7 +250,7 @@ typedef struct weft_producer_options {
   uint32_t linger_ms;         /* weft_push: a batch that was not filled is sent after so long; default 2 */
 } weft_producer_options;
 #define WEFT_PRODUCER_OPTIONS_DEFAULT \
-  { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 4, 2 }
+  { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 16, 2 }
 
 /* Opens all partitions of the topic; looking it up and opening each take at most timeout_ms of the join. Of more than
  * 16 a producer without a name opens 16, and the others with its first batch for them, which fails with what is wrong

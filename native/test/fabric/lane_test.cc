@@ -64,6 +64,45 @@ TEST_P(EachTransport, MessagesOfManySizesArriveWholeAndInOrder) {
   EXPECT_EQ(transport, GetParam());
 }
 
+uint64_t bytes_sent(const Lane& lane, const std::string& transport) {
+  for (const TransportCounters& counters : lane.counters().transports) {
+    if (counters.transport == transport) return counters.message_bytes_sent;
+  }
+  return 0;
+}
+
+// Each in a bundle has 8 bytes before it, and is filled up to 8; one that is alone goes as it is.
+TEST_P(EachTransport, SmallMessagesOfOneTurnGoTogetherWhereEachWouldCostASystemCall) {
+  start();
+  constexpr uint64_t kCount = 100;
+  const bool bundles = std::string(GetParam()) == "tcp";
+  const auto sent_bytes = [&] {
+    client_->run([] {});  // the turn that sent has ended
+    return bytes_sent(client_->lane(), GetParam());
+  };
+  ASSERT_TRUE(client_->send(peer_, "alone").ok());
+  ASSERT_TRUE(server_->wait([&] { return server_->messages_[back_].size() == 1; }));
+  EXPECT_EQ(sent_bytes(), 5u);
+  client_->run([&] {
+    for (uint64_t i = 0; i < kCount; i++) ASSERT_TRUE(client_->send_now(peer_, pattern_text(300 + i % 3, i)).ok());
+    ASSERT_TRUE(client_->send_now(peer_, pattern_text(9000, 1)).ok());
+    ASSERT_TRUE(client_->send_now(peer_, "last").ok());
+  });
+  ASSERT_TRUE(server_->wait([&] { return server_->messages_[back_].size() == kCount + 3; }));
+  uint64_t plain = 5 + 9000 + 4;
+  for (uint64_t i = 0; i < kCount; i++) {
+    plain += 300 + i % 3;
+    ASSERT_EQ(server_->messages_[back_][1 + i], pattern_text(300 + i % 3, i)) << i;
+  }
+  EXPECT_EQ(server_->messages_[back_][kCount + 1], pattern_text(9000, 1));
+  EXPECT_EQ(server_->messages_[back_][kCount + 2], "last");
+  EXPECT_EQ(sent_bytes(), bundles ? 5 + kCount * (304 + 8) + 9000 + 4 : plain);
+  for (const TransportCounters& counters : client_->lane().counters().transports) {
+    if (counters.transport != GetParam()) continue;
+    EXPECT_EQ(counters.messages_sent, kCount + 3);
+  }
+}
+
 // Lanes of one process live and end together: they send no heartbeats.
 class EachSilentTransport : public EachTransport {};
 INSTANTIATE_TEST_SUITE_P(Fabric, EachSilentTransport, testing::Values("tcp", "shm"), test_name);

@@ -59,6 +59,17 @@ TEST(FileLog, ReadsWhatWasWrittenAcrossRollsAndReopening) {
   }
   auto log = open_log(options);
   for (const auto& [offset, seed] : stored) ASSERT_EQ(difference(*log, offset, batch_of(seed)), "") << offset;
+  // As readers that go on do it: from several places, across segments, through batches larger and smaller than a read.
+  ReadAhead ahead;
+  for (const size_t first : {size_t{0}, size_t{7}, stored.size() / 2}) {
+    for (size_t i = first; i < stored.size(); ++i) {
+      ASSERT_EQ(difference(*log, stored[i].first, batch_of(stored[i].second), &ahead), "") << i;
+    }
+  }
+  // What was not there at the last read is read, not remembered as missing.
+  auto next = store(*log, batch_of(stored.size()));
+  ASSERT_TRUE(next.ok());
+  EXPECT_EQ(difference(*log, next.value().first_offset, batch_of(stored.size()), &ahead), "");
   StoredBatch none;
   EXPECT_EQ(log->read_batch(log->state().next_offset, none).code(), Code::END_OF_STREAM);
   EXPECT_EQ(log->read_batch(log->state().next_offset + 1, none).code(), Code::TRUNCATED);

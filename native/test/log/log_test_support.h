@@ -113,9 +113,10 @@ inline Result<AppendResult> store(PartitionLog& log, const TestBatch& batch) {
 }
 
 // The batch at the offset, metadata and data, is this one; "" or what differs.
-inline std::string difference(const PartitionLog& log, uint64_t offset, const TestBatch& batch) {
+inline std::string difference(const PartitionLog& log, uint64_t offset, const TestBatch& batch,
+                              ReadAhead* ahead = nullptr) {
   StoredBatch stored;
-  Status status = log.read_batch(offset, stored);
+  Status status = log.read_batch(offset, stored, ahead);
   if (!status.ok()) return status.text();
   if (stored.first_offset != offset) return join_text("first offset ", stored.first_offset);
   if (std::memcmp(&stored.header, &batch.header, sizeof batch.header) != 0) return "another header";

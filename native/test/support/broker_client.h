@@ -259,10 +259,9 @@ class RawClient final : public fabric::Handler {
     run_on(*lane_, [&] { lane_->disconnect(peer_); });
   }
   void send_bytes(std::span<const std::byte> bytes) {
-    run_on(*lane_, [&] {
-      static_cast<void>(lane_->send(peer_, std::span(&bytes, 1)));
-      if (after_send_) std::exchange(after_send_, nullptr)();
-    });
+    run_on(*lane_, [&] { static_cast<void>(lane_->send(peer_, std::span(&bytes, 1))); });
+    // In a turn of its own: what one turn sends leaves at its end.
+    if (after_send_) run_on(*lane_, std::exchange(after_send_, nullptr));
   }
   void send(std::span<const std::byte> behind = {}) {
     const auto front = writer_.finish(behind.size());

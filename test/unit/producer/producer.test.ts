@@ -159,11 +159,14 @@ describe("a producer", () => {
     const receipts = Array.from({ length: 12 }, (_, index) => out.push(index));
     expect([out.batchesUnderWay, out.queued]).toEqual([2, 4]);
     expect(() => out.push(12)).toThrow(/WEFT_BUSY: .*2 batches under way and 4 events .*queueEvents 4/);
-    const ready = out.ready();
+    let isReady = false;
+    const ready = out.ready().then(() => (isReady = true));
     core.answer();
-    await ready;
-    expect(out.queued).toBe(0);
+    await turn();
+    expect([out.queued, out.batchesUnderWay, isReady]).toEqual([0, 2, false]); // the next push would wait
     core.answer();
+    await ready; // half of the batches are free
+    await out.ready();
     expect(core.submitted.map(({ metadata }) => metadata)).toEqual(["891011"]);
     core.answer();
     expect(await receipts[11]?.wait()).toEqual({ partition: 0, offset: 103, epoch: 5 });
