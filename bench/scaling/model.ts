@@ -61,7 +61,7 @@ export const measured = {
   partitionBytes: 6_700,
   producerBytes: 2_950,
   /** Of a server's memory, for each session over tcp. */
-  sessionBytes: 22_000,
+  sessionBytes: 24_000,
   /** Of the time of a server's lane, for each session that carries nothing but heartbeats. */
   idleSessionCpuUsPerSecond: 75,
   /** Of any process that opens a lane with tcp: buffers of libfabric's own, before any connection. */
