@@ -5,7 +5,7 @@ import { buildAndRun } from "./lib/program.mjs";
 
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) {
-  console.error("which benchmark? use: node scripts/bench.mjs main, or smoke");
+  console.error("which benchmark? use: node scripts/bench.mjs main, smoke, guard, scaling or stored");
   process.exit(2);
 }
 const isSuite = name === "main";

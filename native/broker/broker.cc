@@ -149,6 +149,7 @@ BrokerCounters BrokerImpl::counters() const {
   BrokerCounters out{};
 #define WEFT_COPY(name) out.name = counters_.name
   WEFT_COPY(sessions_now), WEFT_COPY(sessions_opened), WEFT_COPY(sessions_refused), WEFT_COPY(peers_lost);
+  WEFT_COPY(clients_now), WEFT_COPY(clients_opened);
   WEFT_COPY(messages_malformed), WEFT_COPY(producers_now), WEFT_COPY(consumers_now), WEFT_COPY(partitions_now);
   WEFT_COPY(batches_received), WEFT_COPY(batches_stored), WEFT_COPY(batches_repeated), WEFT_COPY(batches_refused);
   WEFT_COPY(events_stored), WEFT_COPY(busy_answers), WEFT_COPY(body_bytes_inline), WEFT_COPY(body_bytes_pulled);

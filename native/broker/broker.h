@@ -38,7 +38,7 @@ struct BrokerOptions {
   uint64_t data_bytes_in_flight_max = uint64_t{1} << 30;  // of one session
   uint32_t message_bytes_max = 64 * 1024;                 // the lane's
   uint32_t batches_in_flight_max = 64;                    // of one producer in one partition
-  uint32_t sessions_max = 4096;                           // proved peers
+  uint32_t sessions_max = 65'536;                         // proved peers; docs/scaling.md has what one costs
   uint32_t unproved_peers_max = 256;                      // peers in the handshake
   uint32_t handshake_timeout_ms = 10'000;                 // from its first sign to its proof
   uint32_t control_requests_max = 64;                     // unanswered, of one session
@@ -95,7 +95,9 @@ struct PartitionOpened {
 
 // All since the start, except those marked "now".
 struct BrokerCounters {
-  uint64_t unproved_now, sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
+  uint64_t unproved_now, sessions_now, sessions_opened, sessions_refused;
+  uint64_t clients_now, clients_opened;  // of the sessions, those of processes that host no slot
+  uint64_t peers_lost, messages_malformed;
   uint64_t producers_now, consumers_now, partitions_now;
   uint64_t batches_received, batches_stored, batches_repeated, batches_refused, events_stored;
   uint64_t busy_answers;  // batches and requests sent back for want of room

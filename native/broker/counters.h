@@ -26,6 +26,7 @@ class Counter {
 // As BrokerCounters, which says what they mean.
 struct AtomicCounters {
   Counter unproved_now, sessions_now, sessions_opened, sessions_refused, peers_lost, messages_malformed;
+  Counter clients_now, clients_opened;
   Counter producers_now, consumers_now, partitions_now;
   Counter batches_received, batches_stored, batches_repeated, batches_refused, events_stored;
   Counter busy_answers;

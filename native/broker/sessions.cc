@@ -88,6 +88,7 @@ void BrokerImpl::forget(Session* session) {
 void BrokerImpl::release_session(Session* session) {
   if (session->phase == Phase::kProved) {
     counters_.sessions_now -= 1;
+    if (!session->is_server) counters_.clients_now -= 1;
   } else if (session->phase != Phase::kEnded) {
     counters_.unproved_now.set(--unproved_);
   }
@@ -144,6 +145,7 @@ void BrokerImpl::on_hello(Session* session, wire::MessageReader& reader) {
   if (hello == nullptr) return malformed(session, "HELLO is too short");
   if (session->phase != Phase::kSilent) return malformed(session, "HELLO came twice");
   session->hello = *hello;
+  session->is_server = (reader.header().flags & wire::kHelloOfServer) != 0;
   session->name = printable(reader.rest_text());
   const auto version = wire::choose_version(*hello);
   if (!version.ok()) return refuse(session, version.status());
@@ -195,6 +197,10 @@ void BrokerImpl::on_prove(Session* session, wire::MessageReader& reader) {
   while (session->token == 0);
   counters_.sessions_now += 1;
   counters_.sessions_opened += 1;
+  if (!session->is_server) {
+    counters_.clients_now += 1;
+    counters_.clients_opened += 1;
+  }
   log(LogLevel::kDebug, join_text("let in ", session_label(session)));
   writer_.begin(wire::MessageType::kWelcome, session->token, reader.header().request_id);
   writer_.put(wire::Welcome{session->token, options_.slot, options_.slot_epoch, options_.message_bytes_max,

@@ -58,6 +58,7 @@ struct Session {
   fabric::PeerId peer = 0;
   uint64_t token = 0;
   Phase phase = Phase::kSilent;
+  bool is_server = false;    // another slot's
   bool gone = false;         // the peer is lost or forgotten: nothing is sent any more
   uint64_t deadline_ns = 0;  // of the handshake, or of the linger
   uint32_t references = 0;   // operations that still name it

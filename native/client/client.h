@@ -40,7 +40,8 @@ struct ClientOptions {
   wire::Uuid job{};
   wire::Secret secret{};
   wire::Uuid process{};
-  std::string name;  // for the servers' logs
+  std::string name;        // for the servers' logs
+  bool of_server = false;  // the process hosts a slot: the others do not count it as a client
   uint64_t request_timeout_ms = 30'000;
   uint64_t delivery_timeout_ms = 120'000;
   uint32_t message_bytes_max = 64 * 1024;

@@ -51,12 +51,16 @@ void Producer::open(Client& client, std::shared_ptr<const TopicRecord> topic, Pr
       producer->partitions_.push_back(std::make_unique<ProducerPartition>(*producer, i, producer->topic_->slots[i]));
     }
     struct Opening {
-      uint32_t left;
+      size_t left;
       Status first_error;
     };
-    auto opening = std::make_shared<Opening>(Opening{count, {}});
-    for (auto& partition : producer->partitions_) {
-      partition->start([producer, opening, done](const Status& status) {
+    const bool all = !producer->options_.name.empty() || count <= kPartitionsOpenedEarlyMax;
+    const size_t early = all ? count : kPartitionsOpenedEarlyMax;
+    // Different ones for each producer: its id is random.
+    const size_t first = all ? 0 : secure_random_u64() % count;
+    auto opening = std::make_shared<Opening>(Opening{early, {}});
+    for (size_t i = 0; i < early; ++i) {
+      producer->partitions_[(first + i) % count]->start([producer, opening, done](const Status& status) {
         if (!status.ok() && opening->first_error.ok()) opening->first_error = status;
         if (--opening->left > 0) return;
         if (opening->first_error.ok()) return done(producer);

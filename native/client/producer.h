@@ -36,7 +36,11 @@ struct ProducerOptions {
   std::function<Status(Batch&, BatchResult&)> echo;
 };
 constexpr uint32_t kBatchesInFlightMax = 64;
-constexpr size_t kArenasMax = 256;               // of one producer
+constexpr size_t kArenasMax = 256;  // of one producer
+// A producer without a name opens so many partitions at once, and others with the first batch for them: all producers
+// in all partitions would be state of the servers that grows as producers times partitions. One with a name opens all,
+// since that fences older ones of its name everywhere.
+constexpr size_t kPartitionsOpenedEarlyMax = 16;
 constexpr uint64_t kInlineBytesMax = 12 * 1024;  // body and data together; see docs/performance.md
 
 // A piece of the data extent.
@@ -79,7 +83,7 @@ class Batch {
 
 class Producer {
  public:
-  // Opens every partition; `done` on the progress thread.
+  // Opens the partitions, or some of them (kPartitionsOpenedEarlyMax); `done` on the progress thread.
   static void open(Client& client, std::shared_ptr<const TopicRecord> topic, ProducerOptions options,
                    std::function<void(Result<std::shared_ptr<Producer>>)> done);
   ~Producer();

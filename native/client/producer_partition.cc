@@ -38,6 +38,7 @@ ProducerPartition::~ProducerPartition() = default;
 Session& ProducerPartition::session() { return producer_.client().session(slot_); }
 
 void ProducerPartition::start(std::function<void(const Status&)> opened) {
+  started_ = true;
   opened_ = std::move(opened);
   producer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
   const Client& client = producer_.client();
@@ -115,6 +116,7 @@ void ProducerPartition::renumber() {
 
 void ProducerPartition::push(Batch* batch) {
   batch->deadline_ns = producer_.client().lane().now_ns() + producer_.client().options().delivery_timeout_ms * kNsPerMs;
+  if (!started_ && state_ != State::kFailed) start(nullptr);
   if (state_ == State::kFailed) return producer_.finish(batch, failure_, {});
   batch->header.sequence = UINT64_MAX;
   batches_.push_back(batch);
@@ -365,6 +367,9 @@ bool ProducerPartition::tick(uint64_t now_ns) {
 }
 
 void ProducerPartition::close() {
+  const Status closed(Code::CLOSED, "the producer was closed");
+  // Nothing was pushed to it, and its slot has no session.
+  if (!started_) return fail(closed);
   if (state_ == State::kOpen) {
     writer_.begin(wire::MessageType::kProducerClose, session().token(), 0);
     writer_.put(wire::ProducerClose{handle_, 0});
@@ -373,7 +378,7 @@ void ProducerPartition::close() {
     session().unbind(handle_, false);
   }
   opened_ = nullptr;
-  fail(Status(Code::CLOSED, "the producer was closed"));
+  fail(closed);
   producer_.client().lane().disarm(&retry_);
   session().remove_user(this);
   producer_.client().remove_ticker(this);

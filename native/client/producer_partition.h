@@ -21,7 +21,7 @@ class ProducerPartition : public SessionUser {
   ProducerPartition(Producer& producer, uint32_t partition, uint32_t slot);
   ~ProducerPartition() override;
 
-  // `opened` once: ok, or why the first opening failed for good.
+  // `opened` once: ok, or why the first opening failed for good. May be left out: then the first batch opens it.
   void start(std::function<void(const Status&)> opened);
   void push(Batch* batch);
   void close();
@@ -52,6 +52,7 @@ class ProducerPartition : public SessionUser {
   Producer& producer_;
   const uint32_t partition_;
   const uint32_t slot_;
+  bool started_ = false;
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
   uint64_t open_began_ns_ = 0;

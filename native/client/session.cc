@@ -78,7 +78,7 @@ void Session::begin_handshake() {
   token_ = 0;
   handshake_deadline_ns_ = client_.lane().now_ns() + client_.options().request_timeout_ms * kNsPerMs;
   client_.need_ticks();
-  writer_.begin(wire::MessageType::kHello, 0, 0);
+  writer_.begin(wire::MessageType::kHello, 0, 0, client_.options().of_server ? wire::kHelloOfServer : uint16_t{0});
   writer_.put(hello_);
   writer_.text(client_.options().name);
   const Status sent = send(writer_);

@@ -92,6 +92,8 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   void use_transport(Peer* peer, size_t index, Link* link);
   void send_hello(Peer* peer);
   void on_hello(Transport& transport, Link* link, const LaneHeader& header, std::span<const std::byte> body);
+  void enter(Peer* peer, std::string key);
+  std::vector<Peer*> known_by(const std::string& key) const;
   Peer* accept(Transport& transport, Link* link, const Hello& hello, LaneAddress address);
 
   void on_welcome(Peer* peer, std::span<const std::byte> body);
@@ -142,6 +144,8 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   std::shared_ptr<RegionBook> book_;
   std::shared_ptr<Doorbell> doorbell_;
   int epoll_ = -1;
+  // Peers by token and by address: with thousands of peers each Hello would look at all of them.
+  std::unordered_multimap<std::string, PeerId> known_;
   std::unordered_map<uint64_t, EventSource*> sources_;
   uint64_t next_watch_ = 1;
   Handler* handlers_[3] = {};

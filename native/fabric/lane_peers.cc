@@ -62,6 +62,28 @@ class ProcessWatch final : public EventSource {
   uint64_t watch_number_ = 0;
 };
 
+namespace {
+std::string token_key(const LaneToken& token) {
+  return "token " + std::string(reinterpret_cast<const char*>(token.words.data()), sizeof token.words);
+}
+std::string address_key(const AddressEntry& entry) { return "address " + entry.transport + " " + entry.bytes; }
+}  // namespace
+
+void LaneImpl::enter(Peer* peer, std::string key) {
+  if (std::find(peer->keys.begin(), peer->keys.end(), key) != peer->keys.end()) return;
+  known_.emplace(key, peer->id);
+  peer->keys.push_back(std::move(key));
+}
+
+std::vector<Peer*> LaneImpl::known_by(const std::string& key) const {
+  std::vector<Peer*> peers;
+  for (auto [entry, end] = known_.equal_range(key); entry != end; ++entry) {
+    Peer* peer = find(entry->second);
+    if (peer != nullptr && !peer->doomed) peers.push_back(peer);
+  }
+  return peers;
+}
+
 Peer* LaneImpl::find(PeerId id) const {
   const uint64_t slot = id & kSlotMask;
   if (slot >= slots_.size() || !slots_[slot] || slots_[slot]->id != id) return nullptr;
@@ -104,6 +126,13 @@ void LaneImpl::forget(Peer* peer) {
   if (peer->state == PeerState::kUp) peers_up_.fetch_sub(1, std::memory_order_relaxed);
   peer->state = PeerState::kGone;
   peer->process_watch.reset();
+  for (const std::string& key : peer->keys) {
+    for (auto [entry, end] = known_.equal_range(key); entry != end; ++entry) {
+      if (entry->second != peer->id) continue;
+      known_.erase(entry);
+      break;
+    }
+  }
   if (peer->link != nullptr) peer->transport->close_link(peer->link);
   peer->link = nullptr;
   peer_count_--;
@@ -120,6 +149,7 @@ PeerId LaneImpl::connect(std::span<const std::byte> address, Channel channel) {
     return peer->id;
   }
   peer->address = decoded.take();
+  enter(peer, token_key(peer->address.token));
   watch_process(peer);
   if (peer->doomed) return peer->id;
   for (size_t i = 0; i < transports_.size(); i++) {
@@ -169,6 +199,7 @@ void LaneImpl::use_transport(Peer* peer, size_t index, Link* link) {
   peer->transport = transports_[index].get();
   peer->link = link;
   link->peer = peer->id;
+  if (const AddressEntry* entry = peer->address.find(peer->transport->name())) enter(peer, address_key(*entry));
   const std::unique_lock<std::shared_mutex> lock(book_->peers_mutex);
   book_->transport_of_peer[peer->id] = index;
 }
@@ -236,18 +267,15 @@ void LaneImpl::on_hello(Transport& transport, Link* link, const LaneHeader& head
 }
 
 Peer* LaneImpl::accept(Transport& transport, Link* link, const Hello& hello, LaneAddress address) {
+  for (Peer* known : known_by(token_key(hello.sender))) {
+    if (known->remote_id == hello.sender_peer && known->channel == Channel::kServer) return known;  // it came twice
+  }
   const AddressEntry* entry = address.find(transport.name());
-  for (const auto& slot : slots_) {
-    if (!slot || slot->doomed) continue;
-    if (slot->address.token == hello.sender && slot->remote_id == hello.sender_peer &&
-        slot->channel == Channel::kServer) {
-      return slot.get();  // its Hello came twice
-    }
+  if (entry != nullptr && transport.needs_heartbeats()) {
     // Another lane at the address of a peer: the peer's process is gone, or at least its endpoint.
-    const AddressEntry* old = slot->transport == &transport ? slot->address.find(transport.name()) : nullptr;
-    if (transport.needs_heartbeats() && entry != nullptr && old != nullptr && old->bytes == entry->bytes &&
-        slot->address.token != hello.sender) {
-      doom(slot.get(), Status(Code::PEER_LOST, "another lane has taken its address"), true);
+    for (Peer* known : known_by(address_key(*entry))) {
+      if (known->transport != &transport || known->address.token == hello.sender) continue;
+      doom(known, Status(Code::PEER_LOST, "another lane has taken its address"), true);
     }
   }
   Link* answer = link;
@@ -262,6 +290,7 @@ Peer* LaneImpl::accept(Transport& transport, Link* link, const Hello& hello, Lan
   Peer* peer = new_peer(Channel::kServer);
   peer->address = std::move(address);
   peer->remote_id = hello.sender_peer;
+  enter(peer, token_key(peer->address.token));
   const auto found =
       std::find_if(transports_.begin(), transports_.end(), [&](const auto& t) { return t.get() == &transport; });
   use_transport(peer, static_cast<size_t>(found - transports_.begin()), answer);

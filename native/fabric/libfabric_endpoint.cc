@@ -191,6 +191,7 @@ Result<Link*> LibfabricTransport::open_link(const LaneAddress& address) {
   if (quirks_.same_host_only) guard.emplace();
   const int inserted = fi_av_insert(av_, entry->bytes.data(), 1, &link->address, 0, nullptr);
   if (inserted != 1) return fail("inserting the address", inserted < 0 ? inserted : FI_EINVAL);
+  link->place = links_.size();
   links_.push_back(std::move(link));
   return static_cast<Link*>(links_.back().get());
 }
@@ -209,10 +210,11 @@ void LibfabricTransport::let_go(LibfabricLink* link) {
   if (!link->closed || link->under_way != 0) return;
   // Its result does not matter: the address is not used again, at worst its entry stays.
   if (av_ != nullptr) static_cast<void>(fi_av_remove(av_, &link->address, 1, 0));
-  const auto found =
-      std::find_if(links_.begin(), links_.end(), [&](const auto& candidate) { return candidate.get() == link; });
-  WEFT_ASSERT(found != links_.end());
-  links_.erase(found);
+  const size_t place = link->place;
+  WEFT_ASSERT(links_[place].get() == link);
+  std::swap(links_[place], links_.back());
+  links_[place]->place = place;
+  links_.pop_back();
 }
 
 bool LibfabricTransport::prepare_sleep() {

@@ -27,6 +27,7 @@ struct Context {
 struct LibfabricLink final : Link {
   fi_addr_t address = FI_ADDR_UNSPEC;
   uint64_t under_way = 0;  // sends and operations that hold this link
+  size_t place = 0;        // in the transport's list
   bool closed = false;
 };
 

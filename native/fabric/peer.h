@@ -83,6 +83,7 @@ struct Peer {
   bool doom_safe = false;
   bool doom_tell = false;  // the link still works: say goodbye
 
+  std::vector<std::string> keys;               // in the lane's book of who is known
   std::unique_ptr<EventSource> process_watch;  // same host: its process's end
 };
 

@@ -1,6 +1,7 @@
 // The second half of a join: where the servers are. Collective; then everybody connects to them.
 #include <cstring>
 
+#include "base/random.h"
 #include "group/group_directory.h"
 #include "library/echo.h"
 #include "library/join.h"
@@ -22,6 +23,7 @@ Status parse_failure(std::string_view text) {
 }
 
 std::string make_blob(const weft_job& job, const weft_server* server, const char* failure) {
+  if (failure == nullptr && server == nullptr) return {};
   ServerCard card{};
   std::string address;
   std::string words;
@@ -43,38 +45,36 @@ std::string make_blob(const weft_job& job, const weft_server* server, const char
 }
 
 struct GatheredServer {
-  ServerCard card;
+  size_t rank = 0;
+  ServerCard card{};
   std::string address;
   std::string words;
 };
 
-Result<std::vector<GatheredServer>> gather(const MpiPlace& place, const std::string& blob) {
-  const weft_mpi_table& table = place.table();
+Result<std::vector<GatheredServer>> gather(MpiPlace& place, const std::string& blob) {
   const auto size = static_cast<size_t>(place.size);
   const uint64_t length = blob.size();
   std::vector<uint64_t> lengths(size);
-  WEFT_RETURN_IF_ERROR(mpi_status(table, table.allgather(place.world, &length, sizeof length, lengths.data())));
-  std::vector<uint64_t> offsets(size);
-  uint64_t total = 0;
+  WEFT_RETURN_IF_ERROR(gather_all(place, &length, sizeof length, lengths.data()));
+  std::string all;
+  WEFT_RETURN_IF_ERROR(gather_all(place, blob, lengths, all));
+  std::vector<GatheredServer> servers;
+  size_t offset = 0;
   for (size_t i = 0; i < size; ++i) {
-    offsets[i] = total;
-    total += lengths[i];
-  }
-  std::string all(total, '\0');
-  WEFT_RETURN_IF_ERROR(mpi_status(
-      table, table.allgatherv(place.world, blob.data(), length, all.data(), lengths.data(), offsets.data())));
-  std::vector<GatheredServer> servers(size);
-  for (size_t i = 0; i < size; ++i) {
-    const std::string_view piece = std::string_view(all).substr(offsets[i], lengths[i]);
-    ServerCard& card = servers[i].card;
+    if (lengths[i] == 0) continue;
+    const std::string_view piece = std::string_view(all).substr(offset, lengths[i]);
+    offset += lengths[i];
+    GatheredServer& server = servers.emplace_back();
+    server.rank = i;
+    ServerCard& card = server.card;
     if (piece.size() < sizeof card)
       return Status(Code::INTERNAL, join_text("rank ", i, " sent a card that is cut off"));
     std::memcpy(&card, piece.data(), sizeof card);
     if (piece.size() != sizeof card + uint64_t{card.address_bytes} + card.words_bytes) {
       return Status(Code::INTERNAL, join_text("rank ", i, " sent a card of a wrong length"));
     }
-    servers[i].address = piece.substr(sizeof card, card.address_bytes);
-    servers[i].words = piece.substr(sizeof card + card.address_bytes);
+    server.address = piece.substr(sizeof card, card.address_bytes);
+    server.words = piece.substr(sizeof card + card.address_bytes);
   }
   return servers;
 }
@@ -83,8 +83,8 @@ Result<std::vector<GatheredServer>> gather(const MpiPlace& place, const std::str
 Status take_servers(weft_job* job, const std::vector<GatheredServer>& servers, uint32_t* count) {
   *count = 0;
   std::map<uint32_t, size_t> rank_of_slot;
-  for (size_t rank = 0; rank < servers.size(); ++rank) {
-    const GatheredServer& server = servers[rank];
+  for (const GatheredServer& server : servers) {
+    const size_t rank = server.rank;
     if (server.card.state == ServerState::kFailed) {
       return Status(static_cast<Code>(server.card.failure_code),
                     join_text("the server on rank ", rank, " could not start: ", server.words));
@@ -120,13 +120,17 @@ Status publish(weft_job* job, weft_server* server, uint32_t slot_count) {
 
 Status connect_slots(weft_job* job) {
   WEFT_RETURN_IF_ERROR(job->start_lane());
-  // Early: a first connection costs tens of milliseconds. All at once.
-  const std::vector<uint32_t> slots = job->slots->slots();
+  // Servers need no other but where the catalogue makes and removes partitions: slot 0 connects when it does.
+  if (job->server != nullptr) return {};
+  std::vector<uint32_t> slots = job->slots->slots();
   if (slots.size() < job->settings.slots_expected) {
     return Status(Code::NO_SERVER,
                   join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected,
                             "; start the others, or lower slots_expected"));
   }
+  // Whoever names a number wants to know of so many; else the others are connected at their first use.
+  if (job->settings.slots_expected == 0) slots = early_slots(slots, secure_random_u64());
+  // Early: a first connection costs tens of milliseconds. All at once.
   // Shared: when there is no memory for a later one, the earlier ones are under way and still answer.
   const auto waiters = std::make_shared<std::vector<Waiter>>(slots.size());
   for (size_t i = 0; i < slots.size(); ++i) {

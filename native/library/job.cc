@@ -159,6 +159,7 @@ weft::Status weft_job::start_lane() {
   options.secret = secret;
   weft::secure_random(std::as_writable_bytes(std::span(options.process)));
   options.name = weft::join_text(settings.name, " rank ", place.rank, " pid ", static_cast<uint64_t>(getpid()));
+  options.of_server = settings.server;
   options.request_timeout_ms = settings.timeout_ms;
   options.delivery_timeout_ms = settings.delivery_timeout_ms;
   client = std::make_unique<weft::client::Client>(*lane, options, slots);

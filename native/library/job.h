@@ -42,6 +42,8 @@ struct MpiPlace {
   weft_mpi_comm* group = nullptr;  // of the ranks of one name
   bool initialized_here = false;
   int32_t rank = 0, size = 1, node_rank = 0, node_size = 1, group_rank = 0, group_size = 1;
+  // What the join exchanged over MPI: calls, bytes that this rank gave, and got (those of all ranks).
+  uint64_t exchanges = 0, exchanged_bytes_given = 0, exchanged_bytes_got = 0;
   const weft_mpi_table& table() const { return *mpi->table; }
 };
 

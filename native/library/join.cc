@@ -1,6 +1,7 @@
 // The first half of a join: MPI, who is who, the job's id and secret. Collective; blocks until every rank is here.
 #include "library/join.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/random.h"
@@ -15,9 +16,7 @@ RankCard make_card(const weft_job& job) {
   card.magic = kRankCardMagic;
   card.version = kRankCardVersion;
   card.is_server = job.settings.server ? 1 : 0;
-  secure_random(std::as_writable_bytes(std::span(card.job)));
-  secure_random(std::as_writable_bytes(std::span(card.secret)));
-  std::memcpy(card.name, job.settings.name.data(), std::min(job.settings.name.size(), sizeof card.name - 1));
+  card.name = wire::producer_id_of_name(job.settings.name);
   return card;
 }
 
@@ -37,9 +36,10 @@ Status make_communicators(MpiPlace& place, const std::vector<RankCard>& cards) {
   WEFT_RETURN_IF_ERROR(mpi_status(table, size_code));
   WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_free(node)));
   // Ranks of one name are a group; its color is its first rank.
-  const std::string name = cards[static_cast<size_t>(place.rank)].name;
-  int32_t color = 0;
-  while (name != cards[static_cast<size_t>(color)].name) ++color;
+  const wire::ProducerId& name = cards[static_cast<size_t>(place.rank)].name;
+  const auto first =
+      std::find_if(cards.begin(), cards.end(), [&name](const RankCard& card) { return card.name == name; });
+  const auto color = static_cast<int32_t>(first - cards.begin());
   WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_split(place.world, color, place.rank, &place.group)));
   WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_rank(place.group, &place.group_rank)));
   return mpi_status(table, table.comm_size(place.group, &place.group_size));
@@ -60,28 +60,22 @@ Status enter_world(MpiPlace& place, int64_t world) {
   return mpi_status(table, table.comm_size(place.world, &place.size));
 }
 
-// What each rank alone found out, told to all: a rank that just left would leave the others in the next exchange.
-struct Verdict {
-  int32_t code;
-  char words[508];
-};
-static_assert(sizeof(Verdict) == 512);
-
-Status agree(const MpiPlace& place, const Status& mine) {
-  Verdict verdict{};
-  verdict.code = static_cast<int32_t>(mine.code());
-  std::memcpy(verdict.words, mine.message().data(), std::min(mine.message().size(), sizeof verdict.words - 1));
-  std::vector<Verdict> verdicts(static_cast<size_t>(place.size));
-  WEFT_RETURN_IF_ERROR(
-      mpi_status(place.table(), place.table().allgather(place.world, &verdict, sizeof verdict, verdicts.data())));
+// What each rank alone found out, told to all: a rank that just left would leave the others in the next exchange. Only
+// the first that failed tells why.
+Status agree(MpiPlace& place, const Status& mine) {
+  const auto code = static_cast<int32_t>(mine.code());
+  std::vector<int32_t> codes(static_cast<size_t>(place.size));
+  WEFT_RETURN_IF_ERROR(gather_all(place, &code, sizeof code, codes.data()));
+  const auto failed = std::find_if(codes.begin(), codes.end(), [](int32_t each) { return each != 0; });
+  if (failed == codes.end()) return {};
+  const auto rank = static_cast<int32_t>(failed - codes.begin());
+  char words[512] = {};
+  if (rank == place.rank) std::memcpy(words, mine.message().data(), std::min(mine.message().size(), sizeof words - 1));
+  WEFT_RETURN_IF_ERROR(tell_all(place, words, sizeof words, rank));
   if (!mine.ok()) return mine;
-  for (size_t rank = 0; rank < verdicts.size(); ++rank) {
-    if (verdicts[rank].code == 0) continue;
-    verdicts[rank].words[sizeof verdict.words - 1] = '\0';
-    return Status(static_cast<Code>(verdicts[rank].code),
-                  join_text("rank ", rank, " could not join: ", static_cast<const char*>(verdicts[rank].words)));
-  }
-  return {};
+  words[sizeof words - 1] = '\0';
+  return Status(static_cast<Code>(*failed),
+                join_text("rank ", rank, " could not join: ", static_cast<const char*>(words)));
 }
 
 Status open_lane(weft_job* job) {
@@ -96,6 +90,38 @@ Status open_lane(weft_job* job) {
 }
 }  // namespace
 
+Status gather_all(MpiPlace& place, const void* given, uint64_t bytes, void* got) {
+  place.exchanges += 1;
+  place.exchanged_bytes_given += bytes;
+  place.exchanged_bytes_got += bytes * static_cast<uint64_t>(place.size);
+  return mpi_status(place.table(), place.table().allgather(place.world, given, bytes, got));
+}
+
+Status gather_all(MpiPlace& place, std::string_view given, const std::vector<uint64_t>& lengths, std::string& got) {
+  std::vector<uint64_t> offsets(lengths.size());
+  uint64_t total = 0;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    offsets[i] = total;
+    total += lengths[i];
+  }
+  got.assign(total, '\0');
+  place.exchanges += 1;
+  place.exchanged_bytes_given += given.size();
+  place.exchanged_bytes_got += total;
+  return mpi_status(place.table(), place.table().allgatherv(place.world, given.data(), given.size(), got.data(),
+                                                            lengths.data(), offsets.data()));
+}
+
+Status tell_all(MpiPlace& place, void* bytes, uint64_t count, int32_t root) {
+  place.exchanges += 1;
+  if (place.rank == root) {
+    place.exchanged_bytes_given += count;
+  } else {
+    place.exchanged_bytes_got += count;
+  }
+  return mpi_status(place.table(), place.table().bcast(place.world, bytes, count, root));
+}
+
 Status begin_join(weft_job* job, int64_t world, const Status& refusal) {
   job->role = job->settings.server ? "server" : "client";
   if (job->settings.echo) {
@@ -107,13 +133,18 @@ Status begin_join(weft_job* job, int64_t world, const Status& refusal) {
   WEFT_RETURN_IF_ERROR(enter_world(place, world));
   const RankCard card = make_card(*job);
   std::vector<RankCard> cards(static_cast<size_t>(place.size));
-  WEFT_RETURN_IF_ERROR(
-      mpi_status(place.table(), place.table().allgather(place.world, &card, sizeof card, cards.data())));
+  WEFT_RETURN_IF_ERROR(gather_all(place, &card, sizeof card, cards.data()));
   for (int32_t rank = 0; rank < place.size; ++rank)
     WEFT_RETURN_IF_ERROR(check_card(cards[static_cast<size_t>(rank)], rank));
   for (const RankCard& each : cards) job->servers_known += each.is_server != 0 ? 1 : 0;
-  job->job_id = cards[0].job;
-  job->secret = cards[0].secret;
+  JobCard mine{};
+  if (place.rank == 0) {
+    secure_random(std::as_writable_bytes(std::span(mine.job)));
+    secure_random(std::as_writable_bytes(std::span(mine.secret)));
+  }
+  WEFT_RETURN_IF_ERROR(tell_all(place, &mine, sizeof mine, 0));
+  job->job_id = mine.job;
+  job->secret = mine.secret;
   job->secret_known = true;
   WEFT_RETURN_IF_ERROR(make_communicators(place, cards));
   return agree(place, refusal.ok() ? open_lane(job) : refusal);
@@ -130,7 +161,13 @@ Status read_group(weft_job* job, const std::string& directory) {
   job->slots->set_group(directory, job->job_id);
   Status stale;
   uint32_t found = 0;
-  for (uint32_t slot = 0; slot < record.value().slot_count; ++slot) {
+  const uint32_t slot_count = record.value().slot_count;
+  for (uint32_t slot = 0; slot < slot_count; ++slot) {
+    // Many processes that attach would otherwise read all files of all slots, to connect to a few.
+    if (slot >= kEarlySlotsMax) {
+      job->slots->announce(slot);
+      continue;
+    }
     Result<group::SlotRecord> slot_record = group::read_slot(directory, slot);
     if (!slot_record.ok()) {
       if (stale.ok()) stale = slot_record.status();

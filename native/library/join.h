@@ -4,24 +4,32 @@
 #include <cstdint>
 
 #include "library/job.h"
+#include "wire/handshake.h"
 
 namespace weft::library {
 
 constexpr uint32_t kRankCardMagic = 0x4E494A57;  // "WJIN"
-constexpr uint32_t kRankCardVersion = 1;
+constexpr uint32_t kRankCardVersion = 2;
 
-// First exchange: fixed size, so that it works before anything is agreed.
+// First exchange: fixed size, so that it works before anything is agreed. Small: each rank gets one of every rank.
 struct RankCard {
   uint32_t magic;
   uint32_t version;
   uint32_t is_server;
   uint32_t reserved;
-  wire::Uuid job;       // rank 0's counts
-  wire::Secret secret;  // rank 0's counts
-  char name[wire::kNameBytesMax + 8];
+  wire::ProducerId name;  // of the program, as half a SHA-256: ranks of one name are a group
 };
+static_assert(sizeof(RankCard) == 32);
 
-// Second exchange, of variable length: this header, then address, then words (failure or group directory).
+// Rank 0's, told to all.
+struct JobCard {
+  wire::Uuid job;
+  wire::Secret secret;
+};
+static_assert(sizeof(JobCard) == 48);
+
+// Second exchange, of variable length: this header, then address, then words (failure or group directory). A rank
+// without a server gives nothing: there are many of them.
 enum class ServerState : uint32_t { kNone = 0, kReady = 1, kFailed = 2 };
 struct ServerCard {
   ServerState state;
@@ -36,7 +44,11 @@ struct ServerCard {
 // learn of it instead of waiting.
 Status begin_join(weft_job* job, int64_t world, const Status& refusal);
 Status finish_join(weft_job* job, weft_server* server, const char* failure);
-// Starts the lane and connects to every slot known.
+// Collective exchanges of a join, counted in `place`.
+Status gather_all(MpiPlace& place, const void* given, uint64_t bytes, void* got);
+Status gather_all(MpiPlace& place, std::string_view given, const std::vector<uint64_t>& lengths, std::string& got);
+Status tell_all(MpiPlace& place, void* bytes, uint64_t count, int32_t root);
+// Starts the lane; a client then connects to some of the slots known (early_slots).
 Status connect_slots(weft_job* job);
 // Reads the group directory of a running job: id, secret, slots.
 Status read_group(weft_job* job, const std::string& directory);

@@ -48,6 +48,15 @@ void write_lane(Writer& writer, const fabric::LaneCounters& lane) {
   writer.EndObject();
 }
 
+void write_join(Writer& writer, const MpiPlace& place) {
+  writer.Key("join");
+  writer.StartObject();
+  put(writer, "exchanges", place.exchanges);
+  put(writer, "bytesGiven", place.exchanged_bytes_given);
+  put(writer, "bytesGot", place.exchanged_bytes_got);
+  writer.EndObject();
+}
+
 void write_client(Writer& writer, const client::ClientCounters& client) {
   writer.Key("client");
   writer.StartObject();
@@ -70,6 +79,8 @@ void write_broker(Writer& writer, const broker::BrokerCounters& broker) {
   writer.StartObject();
   put(writer, "sessions", broker.sessions_now);
   put(writer, "sessionsOpened", broker.sessions_opened);
+  put(writer, "clients", broker.clients_now);
+  put(writer, "clientsOpened", broker.clients_opened);
   put(writer, "sessionsRefused", broker.sessions_refused);
   put(writer, "peersLost", broker.peers_lost);
   put(writer, "messagesMalformed", broker.messages_malformed);
@@ -114,6 +125,7 @@ std::string counters_json(const weft_job& job) {
   rapidjson::StringBuffer buffer;
   Writer writer(buffer);
   writer.StartObject();
+  if (job.place.exchanges != 0) write_join(writer, job.place);
   if (job.lane) write_lane(writer, job.lane->counters());
   if (job.client) write_client(writer, job.client->counters());
   if (job.server != nullptr) write_broker(writer, job.server->broker->counters());

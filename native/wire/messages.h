@@ -192,7 +192,9 @@ struct ProducerOpened {
   uint64_t last_offset;    // behind the last event stored by this producer name; 0 if none
 };
 
-constexpr uint16_t kBatchBodyInline = 1;  // MessageHeader::flags
+// MessageHeader::flags of HELLO: another slot of the job, not one of its clients
+constexpr uint16_t kHelloOfServer = 1;
+constexpr uint16_t kBatchBodyInline = 1;  // MessageHeader::flags of BATCH
 constexpr uint16_t kBatchDataInline = 2;
 // tail: Segment[segment_count], then the body if inline, padded to 8, then the data extent if inline
 struct Batch {

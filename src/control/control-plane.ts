@@ -32,6 +32,8 @@ export class ControlPlane {
   state: ServerState = "starting";
   /** Called when a client asks this slot to end. */
   onStopRequest: () => void = () => undefined;
+  /** Called when slot 0 says that no client is left in the job. */
+  onClientsGone: () => void = () => undefined;
   private underWay = 0;
   private waiting = 0;
   private readonly started: Promise<void>;
@@ -95,6 +97,9 @@ export class ControlPlane {
       case "server.stop":
         // After the reply is on its way.
         setImmediate(this.onStopRequest);
+        return { slot: host.facts().slot };
+      case "clients.gone":
+        setImmediate(this.onClientsGone);
         return { slot: host.facts().slot };
       case "topic.create":
         return this.topics(request.op).create(request);

@@ -34,13 +34,12 @@ export class NativeHost implements ServerHost {
     };
   }
 
-  /** Now, and since the start. */
-  sessions(): { sessionCount: number; sessionsOpened: number; slotCount: number } {
+  /** Sessions of processes that host no slot: now, and since the start. */
+  clients(): { clientCount: number; clientsOpened: number } {
     const { server } = JSON.parse(this.parts.binding.jobCounters(this.parts.job)) as {
-      server: { sessions: number; sessionsOpened: number };
+      server: { clients: number; clientsOpened: number };
     };
-    const { slotCount } = this.facts();
-    return { sessionCount: server.sessions, sessionsOpened: server.sessionsOpened, slotCount };
+    return { clientCount: server.clients, clientsOpened: server.clientsOpened };
   }
 
   topicPut(topic: TopicDescription): void {

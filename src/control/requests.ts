@@ -14,6 +14,7 @@ export type ControlRequest =
   | { op: "ping" }
   | { op: "status" }
   | { op: "server.stop" }
+  | { op: "clients.gone" }
   | { op: "topic.create"; name: string; config?: TopicConfig; requestId?: string; ifExists?: "fail" | "open" }
   | { op: "topic.list"; after?: string; limit?: number }
   | { op: "topic.describe"; name: string }
@@ -45,6 +46,7 @@ const SHAPES: Readonly<Record<ControlRequest["op"], object>> = {
   ping: shape({}),
   status: shape({}),
   "server.stop": shape({}),
+  "clients.gone": shape({}),
   "topic.create": shape(
     {
       name: { type: "string" },

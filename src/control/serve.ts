@@ -26,10 +26,14 @@ import { SlotPartitions } from "./slot-partitions.js";
 import { Topics } from "./topics.js";
 
 export const DRAIN_MS_DEFAULT = 30_000;
-/** Between two looks at the sessions when the server ends with its clients. */
-const SESSIONS_LOOK_MS = 200;
-/** No session for so long means that the clients are gone, and not only between two of them. */
-const SESSIONS_GONE_MS = 1_000;
+/** Between two looks at the clients when the server ends with its clients. */
+const CLIENTS_LOOK_MS = 200;
+/** None for so long means that the clients are gone, and not only between two of them. */
+const CLIENTS_GONE_MS = 1_000;
+/** For slot 0's word to one slot. */
+const CLIENTS_GONE_TOLD_MS = 5_000;
+/** Clients connect to all slots if there are no more (kEarlySlotsMax in native/library/slot_table.h). */
+const EARLY_SLOTS_MAX = 16;
 
 export interface ServeOptions {
   /**
@@ -319,6 +323,23 @@ class ServerStart {
     }
   }
 
+  /**
+   * The end with the clients. Every client has a session with slot 0 for as long as it is in the job; with the others
+   * only if they are few, else where it has something to do. So the others end when slot 0 tells them, if they are many.
+   */
+  private watchClients(host: NativeHost, control: ControlPlane, drain: (why: string) => void): () => void {
+    const why = "the clients are gone";
+    const { slot, slotCount } = host.facts();
+    const byWord = slotCount > EARLY_SLOTS_MAX;
+    if (slot !== 0) {
+      control.onClientsGone = () => drain(why);
+      return byWord ? () => undefined : watchClients(host, () => drain(why));
+    }
+    return watchClients(host, () => {
+      void (byWord ? tellClientsGone(host, this.log) : Promise.resolve()).then(() => drain(why));
+    });
+  }
+
   private onSignal(signal: string): void {
     if (this.drain) this.drain(signal);
     else this.signalBefore = signal;
@@ -355,7 +376,7 @@ class ServerStart {
     options.signal?.addEventListener("abort", onAbort, { once: true });
     stopWatching.push(() => options.signal?.removeEventListener("abort", onAbort));
     control.onStopRequest = () => drain("a client asked for it");
-    if (options.until === "clients-gone") stopWatching.push(watchSessions(host, () => drain("the clients are gone")));
+    if (options.until === "clients-gone") stopWatching.push(this.watchClients(host, control, drain));
     if (this.signalBefore !== undefined) drain(this.signalBefore);
     return server;
   }
@@ -397,22 +418,38 @@ class ServerStart {
   }
 }
 
-/** Calls `gone` once when there were clients and there are none any more. The slots' own sessions do not count. */
-function watchSessions(host: NativeHost, gone: () => void): () => void {
+/** To every other slot, a few at a time; one that does not answer is left to its launcher. */
+async function tellClientsGone(host: NativeHost, log: Log): Promise<void> {
+  const { slot: own, slotCount } = host.facts();
+  let next = 0;
+  const tell = async (): Promise<void> => {
+    for (let slot = next++; slot < slotCount; slot = next++) {
+      if (slot === own) continue;
+      try {
+        await host.control(slot, { op: "clients.gone" }, CLIENTS_GONE_TOLD_MS);
+      } catch (error) {
+        log("debug", `slot ${slot} was not told that the clients are gone: ${errorText(error)}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: EARLY_SLOTS_MAX }, tell));
+}
+
+/** Calls `gone` once when there were clients and there are none any more. */
+function watchClients(host: NativeHost, gone: () => void): () => void {
   let emptySinceMs: number | undefined;
   const timer = setInterval(() => {
-    // Every server connects to every slot, itself included. By what was ever opened, for a client may come and go
-    // between two looks.
-    const { sessionCount, sessionsOpened, slotCount } = host.sessions();
-    if (sessionCount > slotCount || sessionsOpened <= slotCount) {
+    // By what was ever opened, for a client may come and go between two looks.
+    const { clientCount, clientsOpened } = host.clients();
+    if (clientCount > 0 || clientsOpened === 0) {
       emptySinceMs = undefined;
       return;
     }
     emptySinceMs ??= Date.now();
-    if (Date.now() - emptySinceMs >= SESSIONS_GONE_MS) {
+    if (Date.now() - emptySinceMs >= CLIENTS_GONE_MS) {
       clearInterval(timer);
       gone();
     }
-  }, SESSIONS_LOOK_MS);
+  }, CLIENTS_LOOK_MS);
   return () => clearInterval(timer);
 }

@@ -15,7 +15,10 @@ export interface JoinOptions {
   readonly timeoutMs?: number | undefined;
   /** An event that is not acknowledged by then fails with WEFT_DELIVERY_TIMED_OUT; default 120,000 ms. */
   readonly deliveryTimeoutMs?: number | undefined;
-  /** Server slots to wait for; default: all that the world or the group directory names. */
+  /**
+   * Server slots to wait for, of all that the world or the group directory names. Default: at most 16 of them, and the
+   * others when they are used.
+   */
   readonly slotsExpected?: number | undefined;
   /**
    * No server, no fabric: batches are checked, answered at once, and handed to the consumers that the same job has open;

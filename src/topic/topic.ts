@@ -72,7 +72,8 @@ export class Topic<Metadata = unknown> implements TopicContext {
   /**
    * Opens a producer. With a `name` events keep their identity over restarts, and the newest producer of a name fences
    * the older ones (WEFT_FENCED there). WEFT_UNSUPPORTED if the topic demands a function that the options lack;
-   * WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Local.
+   * WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Of more than 16 partitions a producer without a name
+   * opens 16, and the others with its first batch for them. Local.
    *
    * @example
    * ```ts

@@ -71,9 +71,9 @@ describe("counters", () => {
 
   it("are in docs/counters.md, each of them and no other", () => {
     const text = readFileSync(fileURLToPath(new URL("../../docs/counters.md", import.meta.url)), "utf8");
-    const { fabric, client, server: hosted } = server.counters() as Counters;
+    const { fabric, client, server: hosted, join } = server.counters() as Counters;
     const { transports, ...lane } = fabric as unknown as { transports: Counters };
-    const counted = [lane, transports["tcp"], client, hosted].map((part) => Object.keys(part ?? {}));
+    const counted = [lane, transports["tcp"], client, hosted, join].map((part) => Object.keys(part ?? {}));
     const named = text
       .split(/^\| name .*$/m)
       .slice(1)

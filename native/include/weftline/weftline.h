@@ -74,7 +74,8 @@ typedef struct weft_join_options {
   int64_t timeout_ms;       /* for connecting to the servers; default 30,000 */
   int64_t delivery_timeout_ms; /* a batch not acknowledged by then fails (one with pieces in plain memory that
                                   its server may be reading: up to 30 s later); default 120,000 */
-  uint32_t slots_expected;     /* 0: all that the world or the group directory names */
+  uint32_t slots_expected; /* connect to all slots now, and go on when so many answer; 0: to at most 16 of those that
+                              the world or the group directory names, which must answer, to others when used */
   uint32_t reserved;
 } weft_join_options;
 #define WEFT_JOIN_OPTIONS_DEFAULT \
@@ -251,8 +252,9 @@ typedef struct weft_producer_options {
 #define WEFT_PRODUCER_OPTIONS_DEFAULT \
   { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 16, 2 }
 
-/* Opens all partitions of the topic; looking it up and opening each take at most timeout_ms of the join.
- * WEFT_TOPIC_UNKNOWN; WEFT_UNSUPPORTED when the topic demands JavaScript (unless it allows unvalidated events);
+/* Opens all partitions of the topic; looking it up and opening each take at most timeout_ms of the join. Of more than
+ * 16 a producer without a name opens 16, and the others with its first batch for them, which fails with what is wrong
+ * there. WEFT_TOPIC_UNKNOWN; WEFT_UNSUPPORTED when the topic demands JavaScript (unless it allows unvalidated events);
  * WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
                                 weft_producer** producer);

@@ -26,6 +26,26 @@ TEST_P(Sessions, GoodHandshakeIsWelcomed) {
   EXPECT_EQ(server_.broker_->counters().sessions_now, 1u);
 }
 
+// What ends a server with its clients must not wait for the other slots.
+TEST_P(Sessions, AnotherSlotIsASessionAndNoClient) {
+  RawClient slot(GetParam());
+  slot.hello_flags_ = wire::kHelloOfServer;
+  slot.join(server_);
+  EXPECT_EQ(server_.broker_->counters().sessions_now, 1u);
+  EXPECT_EQ(server_.broker_->counters().clients_now, 0u);
+  RawClient client(GetParam());
+  client.join(server_);
+  EXPECT_EQ(server_.broker_->counters().sessions_now, 2u);
+  EXPECT_EQ(server_.broker_->counters().clients_now, 1u);
+  for (RawClient* each : {&client, &slot}) {
+    each->disconnect();
+    const uint64_t left = each == &client ? 1 : 0;
+    EXPECT_TRUE(TestServer::eventually([&] { return server_.broker_->counters().sessions_now == left; }));
+    EXPECT_EQ(server_.broker_->counters().clients_now, 0u);
+  }
+  EXPECT_EQ(server_.broker_->counters().clients_opened, 1u);
+}
+
 TEST_P(Sessions, OtherJobSlotAndVersionAreRefusedByName) {
   RawClient any(GetParam());
   std::string text;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <condition_variable>
+#include <set>
 #include <thread>
 
 #include "client/consumer.h"
@@ -111,7 +112,7 @@ class ClientTest : public ::testing::Test {
     uint64_t first_offset = 0;
   };
   // A batch of one event whose metadata is `name`, with data in plain memory.
-  void push(char name, std::span<const std::byte> data = {}) {
+  void push(char name, std::span<const std::byte> data = {}, uint32_t partition = 0) {
     Result<Batch*> taken = producer_->take();
     ASSERT_TRUE(taken.ok()) << taken.status().text();
     Batch* batch = taken.value();
@@ -131,7 +132,7 @@ class ClientTest : public ::testing::Test {
     batch->arena->metadata_end()[0] = 1;
     batch->arena->data_length()[0] = data.size();
     const BatchPiece piece{data.data(), data.size(), 0, nullptr};
-    ASSERT_TRUE(producer_->submit(batch, 0, 1, 1, 0, {&piece, data.empty() ? 0u : 1u}).ok());
+    ASSERT_TRUE(producer_->submit(batch, partition, 1, 1, 0, {&piece, data.empty() ? 0u : 1u}).ok());
     lane_.run();
   }
   // "a0 b1": names and sequences of the batches sent since the last call.
@@ -233,6 +234,67 @@ TEST_F(ClientTest, AStrangerAtTheOldAddressDoesNotEndAProducer) {
   producer_opened(0);
   push('a');
   EXPECT_EQ(sent_batches(), "a0");
+}
+
+// All producers in all partitions would be state of the servers that grows as their product.
+TEST_F(ClientTest, AProducerWithoutANameOpensSomeOfManyPartitionsAndOthersWithTheirFirstBatch) {
+  auto topic = std::make_shared<TopicRecord>(*topic_);
+  topic->slots.assign(100, 0);
+  topic->info.partition_count = 100;
+  topic_ = topic;
+  Producer::open(*client_, topic_, {}, [this](Result<std::shared_ptr<Producer>> opened) { producer_ = opened.take(); });
+  lane_.run();
+  let_in();
+  std::set<uint32_t> partitions;
+  std::vector<uint64_t> requests;
+  for (const SentMessage& message : lane_.sent) {
+    if (message.type() != MessageType::kProducerOpen) continue;
+    wire::MessageReader reader = message.reader();
+    requests.push_back(reader.header().request_id);
+    partitions.insert(reader.take<wire::ProducerOpen>()->partition);
+  }
+  ASSERT_EQ(partitions.size(), kPartitionsOpenedEarlyMax);
+  uint32_t handle = 0;
+  const auto opened = [&](uint64_t request) {
+    wire::ProducerOpened body{};
+    body.handle = ++handle;
+    body.epoch = 1;
+    body.batches_in_flight_max = 16;
+    writer_.begin(MessageType::kProducerOpened, token_, request);
+    writer_.put(body);
+    lane_.deliver(writer_);
+  };
+  EXPECT_EQ(producer_, nullptr);
+  for (const uint64_t request : requests) opened(request);
+  ASSERT_NE(producer_, nullptr);
+  uint32_t other = 0;
+  while (partitions.contains(other)) ++other;
+  lane_.sent.clear();
+  push('a', {}, other);
+  push('b', {}, other);
+  ASSERT_EQ(lane_.count(MessageType::kProducerOpen), 1u) << "once, however many batches wait";
+  EXPECT_EQ(lane_.count(MessageType::kBatch), 0u);
+  opened(lane_.newest(MessageType::kProducerOpen)->reader().header().request_id);
+  EXPECT_EQ(sent_batches(), "a0 b1");
+  // Closed, it opens none any more.
+  uint32_t third = other + 1;
+  while (partitions.contains(third)) ++third;
+  Producer::close(producer_, [] {});
+  push('c', {}, third);
+  EXPECT_EQ(lane_.count(MessageType::kProducerOpen), 1u);
+}
+
+TEST_F(ClientTest, AProducerWithANameOpensAllPartitionsSinceThatFencesOlderOnes) {
+  auto topic = std::make_shared<TopicRecord>(*topic_);
+  topic->slots.assign(100, 0);
+  topic->info.partition_count = 100;
+  topic_ = topic;
+  ProducerOptions options;
+  options.name = "solver";
+  Producer::open(*client_, topic_, options, [](const Result<std::shared_ptr<Producer>>&) {});
+  lane_.run();
+  let_in();
+  EXPECT_EQ(lane_.count(MessageType::kProducerOpen), 100u);
 }
 
 TEST_F(ClientTest, OpeningAProducerEndsWhenTheSlotIsNotThere) {

@@ -270,6 +270,8 @@ class RawClient final : public fabric::Handler {
     if (record_) sent_.push_back(whole);
     send_bytes(whole);
   }
+  uint16_t hello_flags_ = 0;
+
   uint64_t begin(wire::MessageType type, uint16_t flags = 0) {
     writer_.begin(type, session_, ++request_, flags);
     return request_;
@@ -329,7 +331,7 @@ class RawClient final : public fabric::Handler {
     return hello;
   }
   void say_hello(const wire::Hello& hello) {
-    begin(wire::MessageType::kHello);
+    begin(wire::MessageType::kHello, hello_flags_);
     writer_.put(hello);
     writer_.text("test client");
     send();

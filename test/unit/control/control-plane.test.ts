@@ -136,6 +136,13 @@ describe("control requests", () => {
     expect(answered).toBe(true);
   });
 
+  test("clients.gone is answered, then told to whoever ends with the clients", async () => {
+    const slot = await oneSlot();
+    const told = new Promise<void>((resolve) => (slot.control.onClientsGone = resolve));
+    expect(await slot.ask({ op: "clients.gone" })).toEqual({ slot: 0 });
+    await told;
+  });
+
   test("server.stop is answered, then asks for the end", async () => {
     const slot = await oneSlot();
     const stopped = new Promise<void>((resolve) => (slot.control.onStopRequest = resolve));

@@ -18,9 +18,11 @@ export class FakeCore {
   readonly calls: string[] = [];
   readonly replies: { request: bigint; code: number; text: string }[] = [];
   sessionCount = 0;
-  /** Since the start; the server's own is the first. */
-  sessionsOpened = 1;
+  clientCount = 0;
+  /** Since the start. */
+  clientsOpened = 0;
   countersAsked = 0;
+  slot = 0;
   slotCount = 1;
   /** Thrown by the call of that name. */
   readonly failures = new Map<string, WeftError>();
@@ -68,7 +70,7 @@ export class FakeCore {
     jobFacts: () => ({ serverCount: this.slotCount, groupRank: 0 }),
     jobCounters: () => {
       this.countersAsked++;
-      return JSON.stringify({ server: { sessions: this.sessionCount, sessionsOpened: this.sessionsOpened } });
+      return JSON.stringify({ server: { clients: this.clientCount, clientsOpened: this.clientsOpened } });
     },
     jobSetWake: (_job: unknown, wake: () => void) => (this.#wake = wake),
     jobSetReferenced: () => undefined,
@@ -94,7 +96,7 @@ export class FakeCore {
       this.complete(completionKind.server, tag);
     },
     serverFacts: () => ({
-      slot: 0,
+      slot: this.slot,
       slotEpoch: 3,
       sessionCount: this.sessionCount,
       data: "/data",
@@ -109,6 +111,10 @@ export class FakeCore {
     serverPartitionCloseAsync: (_server: unknown, _uuid: unknown, partition: number, remove: boolean, tag: number) => {
       this.#call("partitionClose", `${partition} ${remove}`);
       this.complete(completionKind.server, tag);
+    },
+    controlAsync: (_job: unknown, slot: number, json: string, _timeoutMs: number, tag: number) => {
+      this.#call("control", `${slot} ${json}`);
+      this.complete(completionKind.control, tag, [], "{}");
     },
     serverPartitionDescribe: () => "{}",
     serverControlReply: (_server: unknown, request: bigint, code: number, text: string) => {

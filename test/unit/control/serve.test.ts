@@ -155,17 +155,37 @@ describe("serve", () => {
       const before = core.countersAsked;
       await waitFor(() => core.countersAsked >= before + count);
     };
-    core.sessionCount = 1; // its own
     await looks(8); // longer than it waits for the last client
     expect(server.state).toBe("running");
     // One that came and went between two looks counts.
-    core.sessionsOpened = 2;
-    core.sessionCount = 2;
+    core.clientsOpened = 1;
+    core.clientCount = 1;
     await looks(8);
     expect(server.state).toBe("running");
-    core.sessionCount = 1;
+    core.clientCount = 0;
     await server.closed;
     expect(core.calls.at(-1)).toBe("jobClose");
+  });
+
+  test("until clients-gone: of many slots the first tells the others, which wait for that", async () => {
+    const options = { data: "/data", until: "clients-gone" } as const;
+    const first = new FakeCore();
+    first.slotCount = 20;
+    const server = await startServer(options, first.binding, new MemoryFiles());
+    const other = new FakeCore();
+    other.slot = 5;
+    other.slotCount = 20;
+    const waiting = await startServer(options, other.binding, new MemoryFiles());
+    // Clients come to it and go as they use it.
+    other.clientsOpened = 1;
+    first.clientsOpened = 1;
+    await server.closed;
+    const told = first.calls.filter((call) => call.startsWith("control "));
+    expect(told).toHaveLength(19);
+    expect(told).toContain('control 5 {"op":"clients.gone"}');
+    expect(waiting.state).toBe("running");
+    other.request(9n, { op: "clients.gone" });
+    await waiting.closed;
   });
 
   test("a drain that fails is told to whoever waits", async () => {

@@ -1,0 +1,96 @@
+/**
+ * What a rank, a server and a partition cost, counted in worlds of 1 to 64 client ranks, beside what the model of
+ * bench/scaling/model.ts says. Counts and memory only: that the ranks share the cores does not change them.
+ *
+ *   npm run bench:scaling -- [--json FILE] [--only NAMES] [--transports tcp] [--partitions 64] [--directory DIR]
+ *
+ * --only: shapes by the beginning of their names, as in "join-1x,attach". --json: every report of every rank.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { compare, slopesOf } from "./scaling/comparison.js";
+import { predictionTable, slopesTable, worldTable, worldsTable } from "./scaling/tables.js";
+import { type Shape, type WorldReports, measureWorld } from "./scaling/world.js";
+import { machineFacts } from "./suite/machine.js";
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "string" },
+    only: { type: "string", default: "" },
+    transports: { type: "string", default: "tcp" },
+    partitions: { type: "string", default: "64" },
+    directory: { type: "string", default: path.resolve("build") },
+  },
+});
+const partitions = Number(options.partitions);
+/** A client process takes less than so much; the largest world must fit beside everything else. */
+const bytesPerClientMax = 150 * 2 ** 20;
+
+function joinShape(servers: number, clients: number): Shape {
+  const name = `join-${servers}x${clients}`;
+  return { name, servers, clients, partitions, clientsBy: "join", memberships: 1 };
+}
+function attachShape(clients: number, memberships: number): Shape {
+  const name = `attach-1x${clients * memberships}`;
+  return { name, servers: 1, clients, partitions, clientsBy: "attach", memberships };
+}
+const shapes: readonly Shape[] = [
+  ...[1, 4].flatMap((servers) => [1, 4, 16, 64].map((clients) => joinShape(servers, clients))),
+  // More slots than a client connects to while it joins.
+  joinShape(20, 4),
+  // From outside the MPI world, which keeps MPI's own memory out of the servers; many memberships in a process at last.
+  ...[1, 16, 64].map((clients) => attachShape(clients, 1)),
+  attachShape(8, 16),
+];
+const wanted = options.only.split(",").filter((name) => name !== "");
+const chosen = shapes.filter(({ name }) => wanted.length === 0 || wanted.some((begin) => name.startsWith(begin)));
+if (chosen.length === 0) {
+  console.error(`no shape begins with ${options.only}; there are: ${shapes.map(({ name }) => name).join(", ")}`);
+  process.exit(2);
+}
+
+mkdirSync(options.directory, { recursive: true });
+const directory = mkdtempSync(path.join(options.directory, "bench-scaling-"));
+const worlds: WorldReports[] = [];
+const failures: string[] = [];
+try {
+  for (const shape of chosen) {
+    const needed = (shape.clients + shape.servers) * bytesPerClientMax;
+    if (needed > os.freemem() + 2 ** 30) {
+      failures.push(`${shape.name}: left out, it wants ${Math.round(needed / 2 ** 30)} GiB of memory that is free`);
+      continue;
+    }
+    if (process.stderr.isTTY) console.error(`${shape.name} …`);
+    try {
+      const settings = { transports: options.transports, idleSeconds: 4 };
+      worlds.push(await measureWorld(shape, path.join(directory, shape.name), settings));
+    } catch (error) {
+      failures.push(`${shape.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    rmSync(path.join(directory, shape.name), { recursive: true, force: true });
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+console.log("# Worlds\n");
+console.log(worldsTable(worlds));
+console.log("\n# Measured, predicted, error\n");
+for (const world of worlds) console.log(`${worldTable(world.shape.name, compare(world))}\n`);
+for (const [what, begin] of [
+  ["one client more, which joined the MPI world", "join-1x"],
+  ["one client more, from outside", "attach-1x"],
+] as const) {
+  const group = worlds.filter(({ shape }) => shape.name.startsWith(begin));
+  if (group.length > 1) console.log(slopesTable(what, slopesOf(group)));
+}
+console.log("\n# Predicted, not tried\n");
+console.log(predictionTable());
+for (const failure of failures) console.error(failure);
+if (options.json !== undefined) {
+  writeFileSync(options.json, JSON.stringify({ machine: machineFacts(), options, worlds, failures }, null, 1));
+}
+process.exit(failures.length === 0 ? 0 : 1);
