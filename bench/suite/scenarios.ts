@@ -37,6 +37,16 @@ export function allScenarios(scale = 1): Scenario[] {
   list.push(make("synced-1MiB", "durability", { durability: "synced", dataBytes: mebibyte }));
   list.push(make("transport-shm", "transport", { transport: "shm" }));
   list.push(make("shm-1MiB", "transport", { transport: "shm", dataBytes: mebibyte }));
+  for (const transport of ["tcp", "shm"] as const) {
+    const inMemory = { transport, storage: "memory", durability: "memory", dataBytes: mebibyte } as const;
+    list.push(make(`memory-${transport}-1MiB`, "large", inMemory));
+  }
+  list.push(make("synced-shm-1MiB", "large", { transport: "shm", durability: "synced", dataBytes: mebibyte }));
+  // What the encodings make of the same route where it is widest.
+  for (const encoding of ["json", "raw", "packed"] as const) {
+    const widest = { transport: "shm", storage: "memory", durability: "memory", batch: 1024 } as const;
+    list.push(make(`widest-${encoding}`, "widest", { ...widest, encoding }));
+  }
   list.push(make("hosts-2", "transport", { hosts: 2 }));
   list.push(make("hosts-2-1MiB", "transport", { hosts: 2, dataBytes: mebibyte }));
   for (const load of [1000, 5000]) {

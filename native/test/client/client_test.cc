@@ -295,6 +295,7 @@ TEST_F(ClientTest, AProducerWithANameOpensAllPartitionsSinceThatFencesOlderOnes)
   lane_.run();
   let_in();
   EXPECT_EQ(lane_.count(MessageType::kProducerOpen), 100u);
+  lane_.pass_ms(2000);  // given up
 }
 
 TEST_F(ClientTest, OpeningAProducerEndsWhenTheSlotIsNotThere) {
