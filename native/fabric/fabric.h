@@ -126,7 +126,7 @@ struct TransportCounters {
 };
 struct LaneCounters {
   std::vector<TransportCounters> transports;
-  uint64_t peers_up, peers_lost, quarantined_bytes, registrations, wakeups, doorbells;
+  uint64_t peers_up, peers_lost, quarantined_bytes, registrations, wakeups, pauses, doorbells;
 };
 
 class Lane {

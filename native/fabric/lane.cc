@@ -30,8 +30,11 @@ constexpr uint64_t kPollFirstNs = 50 * kNsPerUs;
 constexpr uint64_t kPollLastNs = 2 * kNsPerMs;
 // Something waits for room in a transport that may not announce it.
 constexpr uint64_t kRetryNs = 200 * kNsPerUs;
-// Wake-ups one after another after which nothing was to be done; then each one waits so long.
-constexpr uint32_t kWakesInVainMax = 1000;
+// A descriptor that is readable for so long, with nothing to be done and without a moment of sleep, has nothing behind
+// it; then each wake-up waits for a pause. Peers that read and write this process's memory wake the thread without
+// anything to be done as well: less than a second, for whoever is alive sends heartbeats.
+constexpr uint64_t kRestlessNs = 500 * kNsPerMs;
+constexpr uint64_t kMomentNs = 20 * kNsPerUs;
 constexpr long kPauseNs = 500'000;
 constexpr uint64_t kShutdownNsMax = 200 * kNsPerMs;
 
@@ -242,7 +245,7 @@ void LaneImpl::run() {
     graveyard_.clear();
     settle_releases();
     if (worked) {
-      wakes_in_vain_ = 0;
+      restless_since_ns_ = 0;
       if (idle_since_ns != 0) spin_skip_ = 0;  // it paid
       idle_since_ns = 0;
       poll_ns_ = kPollFirstNs;
@@ -349,14 +352,21 @@ void LaneImpl::sleep(const ExitWatch& exit_watch) {
     if (may_sleep) prepared++;
   }
   if (may_sleep) {
-    // A descriptor that is readable all the time, with nothing behind it, must not cost a core.
-    if (wakes_in_vain_ > kWakesInVainMax) {
+    uint64_t begun_ns = now_ns();
+    if (restless_since_ns_ != 0 && begun_ns - restless_since_ns_ > kRestlessNs) {
       const timespec pause{0, kPauseNs};
       static_cast<void>(nanosleep(&pause, nullptr));
+      pauses_.fetch_add(1, std::memory_order_relaxed);
+      begun_ns = now_ns();
     }
     wakeups_.fetch_add(1, std::memory_order_relaxed);
     poll_ns_ = std::min(poll_ns_ * 2, kPollLastNs);
-    wakes_in_vain_ = poll_descriptors(limit_ns) ? wakes_in_vain_ + 1 : 0;
+    const bool slept = !poll_descriptors(limit_ns) || now_ns() - begun_ns >= kMomentNs;
+    if (slept) {
+      restless_since_ns_ = 0;
+    } else if (restless_since_ns_ == 0) {
+      restless_since_ns_ = begun_ns;
+    }
   }
   for (size_t i = 0; i < prepared; i++) transports_[i]->woke();
   doorbell_->end_sleep();
@@ -508,6 +518,7 @@ LaneCounters LaneImpl::counters() const {
   all.quarantined_bytes = quarantined_bytes_.load(std::memory_order_relaxed);
   all.registrations = registrations_.load(std::memory_order_relaxed);
   all.wakeups = wakeups_.load(std::memory_order_relaxed);
+  all.pauses = pauses_.load(std::memory_order_relaxed);
   all.doorbells = doorbells_.load(std::memory_order_relaxed);
   return all;
 }

@@ -158,7 +158,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool closing_ = false;
   bool spins_ = false;  // the last event came from a transport that is cheap to poll
   uint32_t spin_skip_ = 0;
-  uint32_t wakes_in_vain_ = 0;
+  uint64_t restless_since_ns_ = 0;  // woken at once, each time, for nothing; 0: not
   uint32_t spin_skips_left_ = 0;
   bool polled_ = false;  // a transport cannot wake us; constant after start()
   uint64_t poll_ns_ = 0;
@@ -188,7 +188,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   std::list<Release> releases_;
 
   // Read by any thread.
-  std::atomic<uint64_t> peers_up_{0}, peers_lost_{0}, quarantined_bytes_{0}, registrations_{0}, wakeups_{0},
+  std::atomic<uint64_t> peers_up_{0}, peers_lost_{0}, quarantined_bytes_{0}, registrations_{0}, wakeups_{0}, pauses_{0},
       doorbells_{0}, stray_messages_{0};
 };
 

@@ -27,6 +27,7 @@ void write_lane(Writer& writer, const fabric::LaneCounters& lane) {
   put(writer, "quarantinedBytes", lane.quarantined_bytes);
   put(writer, "registrations", lane.registrations);
   put(writer, "wakeups", lane.wakeups);
+  put(writer, "pauses", lane.pauses);
   put(writer, "doorbells", lane.doorbells);
   writer.Key("transports");
   writer.StartObject();

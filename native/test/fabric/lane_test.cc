@@ -196,6 +196,21 @@ TEST_P(EachTransport, ManyTransfersInFlightIntoOneRegion) {
   EXPECT_EQ(crc32c(here), crc32c(there));
 }
 
+// A thread that is woken only to let others at its memory paused half a millisecond each time, after a thousand times.
+TEST_P(EachTransport, WhoeverIsOnlyReadAndWrittenDoesNotPause) {
+  start();
+  std::vector<std::byte> memory(64 * 1024), local(64 * 1024);
+  auto theirs = server_->lane().register_memory(memory.data(), memory.size(), kRemoteRead | kRemoteWrite);
+  auto ours = client_->lane().register_memory(local.data(), local.size(), kRemoteRead | kRemoteWrite);
+  ASSERT_TRUE(theirs.ok() && ours.ok());
+  const RemoteMemory remote = theirs.value()->describe(back_);
+  const uint64_t before = server_->lane().counters().pauses;
+  for (int i = 0; i < 2000; i++) {
+    ASSERT_TRUE(client_->move(i % 2 == 0, peer_, ours.value().get(), local.data(), local.size(), remote, 0).ok());
+  }
+  EXPECT_EQ(server_->lane().counters().pauses, before);
+}
+
 TEST_P(EachTransport, ATransferOutsideItsMemoryIsRefused) {
   start();
   std::vector<std::byte> there(4096), here(4096);
