@@ -5,8 +5,6 @@
 // does with consumed data, whose checksums were taken before. The working set is that of the real thing: SOURCES items
 // in the other process, all distinct, a ring of RING items in large pages here, both touched beforehand. Prints one
 // line of JSON: {"bytes":…,"seconds":…,"cpuSeconds":…}, the last of both processes.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "other_half.h"
 
@@ -35,13 +34,11 @@ struct Plan {
   uint64_t in_flight = 0;
 };
 
-// Memory that is really there.
-std::byte* map_memory(uint64_t bytes, bool large_pages) {
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) stop("no memory for the working set: give smaller sizes");
-  if (large_pages) static_cast<void>(madvise(at, bytes, MADV_HUGEPAGE));
-  std::memset(at, 0, bytes);
-  return static_cast<std::byte*>(at);
+// As the real thing has it: there, and in large pages.
+std::byte* map_memory(uint64_t bytes) {
+  weft::Result<std::byte*> memory = weft::map_pages(bytes, weft::Touch::kAll);
+  if (!memory.ok()) stop("no memory for the working set: give smaller sizes");
+  return memory.value();
 }
 
 std::unique_ptr<Region> register_memory(Lane& lane, std::byte* memory, uint64_t bytes) {
@@ -55,7 +52,7 @@ class Owner final : public Handler {
  public:
   explicit Owner(const Plan& plan) : lane_(open_lane(plan.transport)) {
     lane_->set_handler(Channel::kServer, this);
-    std::byte* memory = map_memory(plan.source_bytes, false);
+    std::byte* memory = map_memory(plan.source_bytes);
     weft::SeededRandom random(1);
     for (uint64_t at = 0; at < plan.source_bytes; at += sizeof(uint64_t)) {
       const uint64_t value = random.next();
@@ -84,7 +81,7 @@ class Mover final : public Handler {
   Mover(const Plan& plan, const OtherHalf& other)
       : plan_(plan),
         other_(other),
-        ring_(map_memory(plan.ring_bytes, true)),
+        ring_(map_memory(plan.ring_bytes)),
         transfers_(plan.in_flight),
         lane_(open_lane(plan.transport)) {
     lane_->set_handler(Channel::kClient, this);

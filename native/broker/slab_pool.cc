@@ -2,7 +2,7 @@
 
 #include <sys/mman.h>
 
-#include <cerrno>
+#include "base/pages.h"
 
 namespace weft::broker {
 
@@ -63,12 +63,9 @@ Result<std::unique_ptr<SlabPool>> SlabPool::create(fabric::Lane& lane, uint64_t 
                                                     " MiB that one direction needs; raise slab_bytes"));
   }
   std::unique_ptr<SlabPool> pool(new SlabPool());
-  void* memory = ::mmap(nullptr, slabs * kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return Status(Code::OUT_OF_MEMORY, join_text("broker: ", slabs * kSlabBytes, " bytes of slabs could not be had: ",
-                                                 errno_text(errno), "; lower slab_bytes"));
-  }
-  pool->memory_ = static_cast<std::byte*>(memory);
+  Result<std::byte*> memory = map_pages(slabs * kSlabBytes, Touch::kWhenUsed);
+  if (!memory.ok()) return memory.status().with_context("slabs of a server, whose slab_bytes may be too large");
+  pool->memory_ = memory.value();
   pool->bytes_ = slabs * kSlabBytes;
   pool->total_ = static_cast<uint32_t>(slabs);
   pool->shared_ = std::make_unique<SharedMemory>(lane, std::span(pool->memory_, pool->bytes_));

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 
+#include "base/pages.h"
 #include "client/client.h"
 
 namespace weft::client {
@@ -22,15 +22,11 @@ uint64_t rounded(uint64_t bytes) {
 
 Result<std::shared_ptr<FetchMemory>> FetchMemory::create(fabric::Lane& lane, uint64_t length) {
   std::shared_ptr<FetchMemory> made(new FetchMemory);
-  // Touched beforehand: writing into fresh pages costs a peer several times as much.
-  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) {
-    return Status(Code::OUT_OF_MEMORY, join_text("mapping ", length, " bytes for a fetch failed: ", errno_text(errno),
-                                                 "; fetch into a region, or in parts"));
-  }
-  made->memory_ = static_cast<std::byte*>(memory);
+  Result<std::byte*> memory = map_pages(length, Touch::kAll);
+  if (!memory.ok()) return memory.status().with_context("memory for a fetch, which may go into a region, or in parts");
+  made->memory_ = memory.value();
   made->length_ = length;
-  Result<std::unique_ptr<fabric::Region>> region = lane.register_memory(memory, length, fabric::kRemoteWrite);
+  Result<std::unique_ptr<fabric::Region>> region = lane.register_memory(made->memory_, length, fabric::kRemoteWrite);
   if (!region.ok()) return region.status();
   made->region_ = region.take();
   return made;

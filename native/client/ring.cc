@@ -3,19 +3,16 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
+
+#include "base/pages.h"
 
 namespace weft::client {
 
 Result<std::shared_ptr<Ring>> Ring::create(fabric::Lane& lane, uint64_t length) {
   std::shared_ptr<Ring> ring(new Ring);
-  // Touched beforehand: writing into fresh pages costs a peer several times as much.
-  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) {
-    return Status(Code::OUT_OF_MEMORY, join_text("mapping ", length, " bytes for a consumer's frames failed: ",
-                                                 errno_text(errno), "; lower prefetch_bytes"));
-  }
-  ring->memory_ = static_cast<std::byte*>(memory);
+  Result<std::byte*> memory = map_pages(length, Touch::kAll);
+  if (!memory.ok()) return memory.status().with_context("a consumer's frames, whose prefetch_bytes may be too large");
+  ring->memory_ = memory.value();
   ring->length_ = length;
   WEFT_RETURN_IF_ERROR(ring->lend_again(lane));
   return ring;

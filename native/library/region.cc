@@ -2,8 +2,7 @@
 
 #include <sys/mman.h>
 
-#include <cerrno>
-
+#include "base/pages.h"
 #include "library/producer.h"
 
 namespace weft::library {
@@ -87,12 +86,9 @@ int weft_region_allocate(weft_job* job, uint64_t length, weft_region** region) t
   WEFT_CHECK_HANDLE(job);
   if (length == 0 || region == nullptr)
     return report(weft::Code::INVALID_ARGUMENT, "length must not be 0, region not NULL");
-  // Touched beforehand: RMA into fresh pages is several times slower.
-  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) {
-    return report(weft::Code::OUT_OF_MEMORY,
-                  weft::join_text("mapping ", length, " bytes failed: ", weft::errno_text(errno)));
-  }
+  weft::Result<std::byte*> mapped = weft::map_pages(length, weft::Touch::kAll);
+  if (!mapped.ok()) return report(mapped.status());
+  std::byte* memory = mapped.value();
   try {
     return make_region(job, memory, length, true, region);
   } catch (...) {

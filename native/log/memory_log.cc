@@ -8,11 +8,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <shared_mutex>
 
+#include "base/pages.h"
 #include "log/format.h"
 #include "log/producer_table.h"
 
@@ -29,16 +29,9 @@ class Area {
  public:
   Status allocate(uint64_t bytes) {
     bytes_ = wire::align_up(std::max(bytes, kPageBytes), kPageBytes);
-    void* at = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) {
-      return Status(
-          Code::OUT_OF_MEMORY,
-          join_text("allocating ", bytes_, " bytes for a memory partition: ", errno_text(errno), "; lower its limits"));
-    }
-    start_ = static_cast<std::byte*>(at);
-    // Large pages make registration and CRC quicker; without them it works as well.
-    static_cast<void>(::madvise(at, bytes_, MADV_HUGEPAGE));
-    for (uint64_t page = 0; page < bytes_; page += kPageBytes) start_[page] = std::byte{0};
+    Result<std::byte*> memory = map_pages(bytes_, Touch::kAll);
+    if (!memory.ok()) return memory.status().with_context("a memory partition, whose limits may be too large");
+    start_ = memory.value();
     return {};
   }
   ~Area() {

@@ -30,7 +30,13 @@ export class SlabPool {
   readonly #slabBytes: number;
   readonly #lentMax: number;
   readonly #free: RegionHandle[] = [];
+  /**
+   * The last one that was too large for a slab: events of one size come one after another, and pages that the system has
+   * to make for each cost more than the data.
+   */
+  #large: { readonly handle: RegionHandle; readonly bytes: number } | undefined;
   #lent = 0;
+  #closed = false;
 
   constructor(completions: Completions, slabBytes: number, slabs: number) {
     this.#completions = completions;
@@ -51,23 +57,46 @@ export class SlabPool {
     const { binding, job } = this.#completions;
     const pooled = bytes <= this.#slabBytes;
     const handle =
-      (pooled ? this.#free.pop() : undefined) ?? binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
+      (pooled ? this.#free.pop() : this.#takeLarge(bytes)) ??
+      binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
     this.#lent++;
     return new ConsumeMemory(handle, binding.regionMemory(handle), pooled);
   }
 
+  #takeLarge(bytes: number): RegionHandle | undefined {
+    const kept = this.#large;
+    if (kept === undefined) return undefined;
+    this.#large = undefined;
+    if (kept.bytes >= bytes && kept.bytes <= 2 * bytes) return kept.handle;
+    this.#completions.binding.regionRelease(kept.handle);
+    return undefined;
+  }
+
+  /** Also after `close`. */
   giveBack(memory: ConsumeMemory): void {
     if (memory.released) return;
     memory.released = true;
     this.#lent--;
     const { binding } = this.#completions;
-    if (memory.pooled && !memory.spoiled) {
-      binding.regionRecall(memory.handle);
+    if (memory.spoiled || this.#closed) return binding.regionRelease(memory.handle);
+    const bytes = memory.bytes.byteLength;
+    binding.regionRecall(memory.handle);
+    if (memory.pooled) {
       this.#free.push(memory.handle);
-    } else binding.regionRelease(memory.handle);
+    } else {
+      this.#releaseLarge();
+      this.#large = { handle: memory.handle, bytes };
+    }
+  }
+
+  #releaseLarge(): void {
+    if (this.#large !== undefined) this.#completions.binding.regionRelease(this.#large.handle);
+    this.#large = undefined;
   }
 
   close(): void {
+    this.#closed = true;
     for (const handle of this.#free.splice(0)) this.#completions.binding.regionRelease(handle);
+    this.#releaseLarge();
   }
 }

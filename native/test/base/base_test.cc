@@ -1,8 +1,9 @@
 // The small things that everything stands on: known checksums, codes, messages, seeded random numbers.
 #include <gtest/gtest.h>
-
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include "base/available_memory.h"
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "base/status.h"
 
@@ -130,6 +132,26 @@ TEST(Clock, DoesNotGoBack) {
   // After 2020, before 2100.
   EXPECT_GT(clock.realtime_ns(), 1'577'836'800ull * kNsPerSecond);
   EXPECT_LT(clock.realtime_ns(), 4'102'444'800ull * kNsPerSecond);
+}
+
+TEST(Pages, AreZeroWritableAndAtLargePagesWhereThereIsRoomForOne) {
+  for (const uint64_t length : {uint64_t{1}, uint64_t{4097}, uint64_t{2} << 20, (uint64_t{5} << 20) + 123}) {
+    for (const Touch touch : {Touch::kAll, Touch::kWhenUsed}) {
+      Result<std::byte*> pages = map_pages(length, touch);
+      ASSERT_TRUE(pages.ok()) << pages.status().text();
+      std::byte* start = pages.value();
+      EXPECT_EQ(reinterpret_cast<uint64_t>(start) % (length >= (2 << 20) ? 2 << 20 : 4096), 0u) << length;
+      EXPECT_TRUE(std::all_of(start, start + length, [](std::byte each) { return each == std::byte{0}; }));
+      start[0] = start[length - 1] = std::byte{1};
+      EXPECT_EQ(munmap(start, length), 0);
+    }
+  }
+}
+
+TEST(Pages, MoreThanThereIsIsAnError) {
+  for (const uint64_t length : {uint64_t{1} << 60, UINT64_MAX - 4096, UINT64_MAX}) {
+    EXPECT_EQ(map_pages(length, Touch::kAll).status().code(), Code::OUT_OF_MEMORY) << length;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,57 @@
+// Memory for the data of events: which is used again, and that all of it is given back.
+import { describe, expect, it } from "vitest";
+
+import { SlabPool } from "../../../src/consumer/slab-pool.js";
+import type { Completions } from "../../../src/native/completions.js";
+
+function poolOf(slabBytes: number): { pool: SlabPool; allocated: number[]; released: number[] } {
+  const allocated: number[] = [];
+  const released: number[] = [];
+  const binding = {
+    regionAllocate: (_job: unknown, bytes: number) => allocated.push(bytes) - 1,
+    regionMemory: (region: number) => new ArrayBuffer(allocated[region] ?? 0),
+    regionRecall: () => undefined,
+    regionRelease: (region: number) => released.push(region),
+  };
+  return { pool: new SlabPool({ binding, job: {} } as unknown as Completions, slabBytes, 3), allocated, released };
+}
+
+describe("SlabPool", () => {
+  it("uses slabs again, and the last memory of one that was larger, for one of about its size", () => {
+    const { pool, allocated, released } = poolOf(8);
+    for (const bytes of [5, 8, 100, 90, 60]) pool.giveBack(pool.lend(bytes));
+    expect(allocated).toEqual([8, 100]);
+    pool.giveBack(pool.lend(49)); // less than half of it
+    expect(allocated).toEqual([8, 100, 49]);
+    pool.giveBack(pool.lend(50));
+    expect(allocated).toEqual([8, 100, 49, 50]);
+    expect(released).toEqual([1, 2]);
+    pool.close();
+    expect(released.sort()).toEqual([0, 1, 2, 3]);
+  });
+
+  it("keeps one of several large ones", () => {
+    const { pool, released } = poolOf(8);
+    const lent = [pool.lend(100), pool.lend(200), pool.lend(300)];
+    expect(pool.available).toBe(false);
+    for (const memory of lent) pool.giveBack(memory);
+    expect(released).toEqual([0, 1]);
+    expect(pool.available).toBe(true);
+  });
+
+  it("uses nothing again into which a server may still write, nor after it was closed", () => {
+    const { pool, allocated, released } = poolOf(8);
+    for (const bytes of [8, 100]) {
+      const memory = pool.lend(bytes);
+      memory.spoiled = true;
+      pool.giveBack(memory);
+      pool.giveBack(memory);
+    }
+    expect(released).toEqual([0, 1]);
+    const late = [pool.lend(8), pool.lend(100)];
+    expect(allocated).toHaveLength(4);
+    pool.close();
+    for (const memory of late) pool.giveBack(memory);
+    expect(released).toEqual([0, 1, 2, 3]);
+  });
+});
