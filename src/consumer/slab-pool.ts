@@ -31,10 +31,10 @@ export class SlabPool {
   readonly #lentMax: number;
   readonly #free: RegionHandle[] = [];
   /**
-   * The last one that was too large for a slab: events of one size come one after another, and pages that the system has
-   * to make for each cost more than the data.
+   * Those that were too large for a slab: events of one size come one after another, and pages that the system has to
+   * make for each cost more than the data. With those that are lent no more than `lentMax`.
    */
-  #large: { readonly handle: RegionHandle; readonly bytes: number } | undefined;
+  readonly #large: { readonly handle: RegionHandle; readonly bytes: number }[] = [];
   #lent = 0;
   #closed = false;
 
@@ -56,6 +56,7 @@ export class SlabPool {
   lend(bytes: number): ConsumeMemory {
     const { binding, job } = this.#completions;
     const pooled = bytes <= this.#slabBytes;
+    if (pooled) this.#releaseLarge();
     const handle =
       (pooled ? this.#free.pop() : this.#takeLarge(bytes)) ??
       binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
@@ -64,11 +65,12 @@ export class SlabPool {
   }
 
   #takeLarge(bytes: number): RegionHandle | undefined {
-    const kept = this.#large;
+    const kept = this.#large.pop();
     if (kept === undefined) return undefined;
-    this.#large = undefined;
     if (kept.bytes >= bytes && kept.bytes <= 2 * bytes) return kept.handle;
+    // Others than they were: room for them.
     this.#completions.binding.regionRelease(kept.handle);
+    this.#releaseLarge();
     return undefined;
   }
 
@@ -81,17 +83,12 @@ export class SlabPool {
     if (memory.spoiled || this.#closed) return binding.regionRelease(memory.handle);
     const bytes = memory.bytes.byteLength;
     binding.regionRecall(memory.handle);
-    if (memory.pooled) {
-      this.#free.push(memory.handle);
-    } else {
-      this.#releaseLarge();
-      this.#large = { handle: memory.handle, bytes };
-    }
+    if (memory.pooled) this.#free.push(memory.handle);
+    else this.#large.push({ handle: memory.handle, bytes });
   }
 
   #releaseLarge(): void {
-    if (this.#large !== undefined) this.#completions.binding.regionRelease(this.#large.handle);
-    this.#large = undefined;
+    for (const { handle } of this.#large.splice(0)) this.#completions.binding.regionRelease(handle);
   }
 
   close(): void {

@@ -17,26 +17,28 @@ function poolOf(slabBytes: number): { pool: SlabPool; allocated: number[]; relea
 }
 
 describe("SlabPool", () => {
-  it("uses slabs again, and the last memory of one that was larger, for one of about its size", () => {
+  it("uses slabs again, and memory of larger events for those of about their size", () => {
     const { pool, allocated, released } = poolOf(8);
-    for (const bytes of [5, 8, 100, 90, 60]) pool.giveBack(pool.lend(bytes));
-    expect(allocated).toEqual([8, 100]);
-    pool.giveBack(pool.lend(49)); // less than half of it
-    expect(allocated).toEqual([8, 100, 49]);
-    pool.giveBack(pool.lend(50));
-    expect(allocated).toEqual([8, 100, 49, 50]);
-    expect(released).toEqual([1, 2]);
-    pool.close();
-    expect(released.sort()).toEqual([0, 1, 2, 3]);
-  });
-
-  it("keeps one of several large ones", () => {
-    const { pool, released } = poolOf(8);
-    const lent = [pool.lend(100), pool.lend(200), pool.lend(300)];
+    for (const bytes of [5, 8]) pool.giveBack(pool.lend(bytes));
+    expect(allocated).toEqual([8]);
+    const lent = [pool.lend(100), pool.lend(100), pool.lend(90)];
     expect(pool.available).toBe(false);
     for (const memory of lent) pool.giveBack(memory);
-    expect(released).toEqual([0, 1]);
-    expect(pool.available).toBe(true);
+    for (const memory of [pool.lend(90), pool.lend(60), pool.lend(100)]) pool.giveBack(memory);
+    expect(allocated).toEqual([8, 100, 100, 90]);
+    expect(released).toEqual([]);
+  });
+
+  it("gives memory of larger events back when events are smaller", () => {
+    const { pool, allocated, released } = poolOf(8);
+    for (const memory of [pool.lend(100), pool.lend(100)]) pool.giveBack(memory);
+    pool.giveBack(pool.lend(49)); // less than half of it
+    expect(released.sort()).toEqual([0, 1]);
+    pool.giveBack(pool.lend(8));
+    expect(allocated).toEqual([100, 100, 49, 8]);
+    expect(released.sort()).toEqual([0, 1, 2]);
+    pool.close();
+    expect(released.sort()).toEqual([0, 1, 2, 3]);
   });
 
   it("uses nothing again into which a server may still write, nor after it was closed", () => {
