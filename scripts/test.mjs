@@ -32,10 +32,20 @@ const sanitized = [
 ];
 const unit = vitestStep({ name: "unit tests", project: "unit", needs: ["npm packages"] });
 const integration = vitestStep({ name: "integration tests", project: "integration", needs: built });
+// What the machine does beside it changes little in a count; times and ratios have no place here.
+const instructions = {
+  name: "instructions an event",
+  needs: built,
+  counts: 1,
+  run: (step) => step.run(process.execPath, [inRoot("build", "ts", "bench", "guard.js"), "--only", "counts"]),
+};
 const packageTest = vitestStep({ name: "package test", project: "package", needs: built });
 
 const plans = {
-  all: { purpose: "test", steps: [...lintSteps, ...build, nativeTests, unit, integration, packageTest, ...sanitized] },
+  all: {
+    purpose: "test",
+    steps: [...lintSteps, ...build, nativeTests, unit, integration, packageTest, instructions, ...sanitized],
+  },
   lint: { purpose: "lint", steps: lintSteps },
   native: { purpose: "native", steps: [build[0], nativeTests, ...sanitized] },
   unit: { purpose: "native", steps: [...build, unit] },

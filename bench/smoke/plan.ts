@@ -26,7 +26,7 @@ export const singleEvents = 1500;
 export const singleLimits = 3000;
 
 /** Parts of the limits that have to be reached. */
-export const floors = { produced: 0.4, consumed: 0.4, memory: 0.6, written: 0.6, synced: 0.6 } as const;
+export const floors = { produced: 0.5, consumed: 0.7, memory: 0.6, written: 0.6, synced: 0.6 } as const;
 
 /** The topics of the parts to measure, with room for all repetitions and a warm-up: nothing is removed in between. */
 export function topicConfigs(

@@ -25,7 +25,7 @@ export const packagesFor = {
   // libssl, zlib and curl: librdkafka is built from source
   peers: ["default-jre-headless", "maven", "nats-server", "libssl-dev", "zlib1g-dev", "libcurl4-openssl-dev"],
   native: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts],
-  test: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts, ...lint],
+  test: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts, ...lint, ...guard],
 };
 const wantsAnyMpi = new Set(["demo", "bench", "guard", "suite"]);
 const mpiCompilers = ["mpicxx.mpich", "mpicxx.openmpi", "mpicxx"];

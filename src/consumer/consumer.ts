@@ -441,7 +441,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     );
     const consumer = handle as ConsumerHandle;
     const source = new FrameSource(completions, consumer, this.topic, partitions, untilEnd);
-    const pool = new SlabPool(completions, slabBytes, slabs);
+    const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
     const requests = new DataRequests(completions, consumer, pool);
     const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);
     const cursors = new Cursors(completions, consumer, partitions, ackEvery);

@@ -3,6 +3,7 @@
  * detaches its ArrayBuffer, so that views of the old events see nothing instead of the next events' bytes. JavaScript
  * thread.
  */
+import type { SlabStore } from "../job/slab-store.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 
@@ -26,6 +27,7 @@ export class ConsumeMemory {
 }
 
 export class SlabPool {
+  readonly #store: SlabStore;
   readonly #completions: Completions;
   readonly #slabBytes: number;
   readonly #lentMax: number;
@@ -38,7 +40,8 @@ export class SlabPool {
   #lent = 0;
   #closed = false;
 
-  constructor(completions: Completions, slabBytes: number, slabs: number) {
+  constructor(completions: Completions, store: SlabStore, slabBytes: number, slabs: number) {
+    this.#store = store;
     this.#completions = completions;
     this.#slabBytes = slabBytes;
     this.#lentMax = slabs;
@@ -58,7 +61,7 @@ export class SlabPool {
     const pooled = bytes <= this.#slabBytes;
     if (pooled) this.#releaseLarge();
     const handle =
-      (pooled ? this.#free.pop() : this.#takeLarge(bytes)) ??
+      (pooled ? (this.#free.pop() ?? this.#store.take(this.#slabBytes)) : this.#takeLarge(bytes)) ??
       binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
     this.#lent++;
     return new ConsumeMemory(handle, binding.regionMemory(handle), pooled);
@@ -93,7 +96,9 @@ export class SlabPool {
 
   close(): void {
     this.#closed = true;
-    for (const handle of this.#free.splice(0)) this.#completions.binding.regionRelease(handle);
+    for (const handle of this.#free.splice(0)) {
+      if (!this.#store.keep(handle, this.#slabBytes)) this.#completions.binding.regionRelease(handle);
+    }
     this.#releaseLarge();
   }
 }

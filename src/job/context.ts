@@ -1,5 +1,6 @@
 /** What topics, producers and consumers need of their job. */
 import type { Completions } from "../native/completions.js";
+import type { SlabStore } from "./slab-store.js";
 
 /** What can be open in a job; closed with it. */
 export interface Closable {
@@ -10,4 +11,5 @@ export interface JobContext {
   readonly rank: number;
   readonly completions: Completions;
   readonly opened: Set<Closable>;
+  readonly slabs: SlabStore;
 }

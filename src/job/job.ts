@@ -12,6 +12,7 @@ import { Communicator } from "./communicator.js";
 import type { Closable, JobContext } from "./context.js";
 import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./options.js";
 import { Region } from "./region.js";
+import { SlabStore } from "./slab-store.js";
 import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
 import type { TopicConfig } from "../config/topic-config.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
@@ -62,6 +63,8 @@ export class Job implements JobContext {
   readonly completions: Completions;
   /** @internal */
   readonly opened = new Set<Closable>();
+  /** @internal */
+  readonly slabs = new SlabStore();
   readonly #joined: boolean;
   #closing: Promise<void> | undefined;
   #world: Communicator | undefined;

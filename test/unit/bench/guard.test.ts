@@ -1,6 +1,7 @@
 // What the guard says of counts.
 import { expect, test } from "vitest";
 
+import { type SmokeResult, compareRatios, worseText } from "../../../bench/guard/ratios.js";
 import { compare, instructionsPerEvent, type Stored, verdictOf } from "../../../bench/guard/compare.js";
 
 const stored: Stored = { tolerance: 0.05, compiler: "12", architecture: "x64", perEvent: { produce: 1000 } };
@@ -30,4 +31,20 @@ test("other compilers are told apart, and nothing to compare with is no success"
   expect(verdictOf(other)).toEqual({ failed: false, text: expect.stringContaining("another compiler") as string });
   expect(verdictOf(compare({ ...stored, perEvent: { consume: 1 } }, stored)).failed).toBe(true);
   expect(verdictOf([])).toEqual({ failed: true, text: "nothing was counted" });
+});
+
+test.each([
+  ["rate", 0.75, "ok"],
+  ["rate", 0.74, "WORSE"],
+  ["rate", NaN, "WORSE"],
+  ["rate", 1.26, "better: store it"],
+  ["time", 1.33, "ok"],
+  ["time", 1.34, "WORSE"],
+  ["time", 0.79, "better: store it"],
+] as const)("a %s of %d beside 1: %s", (kind, ratio, verdict) => {
+  const result: SmokeResult = { name: "pushed", transport: "tcp", kind, ratio };
+  const rows = compareRatios([result], { tolerance: 0.25, values: { "pushed, tcp": 1 } });
+  expect(rows).toMatchObject([{ name: "pushed, tcp", verdict }]);
+  expect(worseText(rows) === "").toBe(verdict !== "WORSE");
+  expect(compareRatios([result], { tolerance: 0.25, values: {} })).toMatchObject([{ verdict: "not stored" }]);
 });

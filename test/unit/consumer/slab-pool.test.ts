@@ -2,9 +2,13 @@
 import { describe, expect, it } from "vitest";
 
 import { SlabPool } from "../../../src/consumer/slab-pool.js";
+import { SlabStore } from "../../../src/job/slab-store.js";
 import type { Completions } from "../../../src/native/completions.js";
 
-function poolOf(slabBytes: number): { pool: SlabPool; allocated: number[]; released: number[] } {
+function poolOf(
+  slabBytes: number,
+  store = new SlabStore(),
+): { pool: SlabPool; allocated: number[]; released: number[] } {
   const allocated: number[] = [];
   const released: number[] = [];
   const binding = {
@@ -13,7 +17,11 @@ function poolOf(slabBytes: number): { pool: SlabPool; allocated: number[]; relea
     regionRecall: () => undefined,
     regionRelease: (region: number) => released.push(region),
   };
-  return { pool: new SlabPool({ binding, job: {} } as unknown as Completions, slabBytes, 3), allocated, released };
+  return {
+    pool: new SlabPool({ binding, job: {} } as unknown as Completions, store, slabBytes, 3),
+    allocated,
+    released,
+  };
 }
 
 describe("SlabPool", () => {
@@ -38,7 +46,23 @@ describe("SlabPool", () => {
     expect(allocated).toEqual([100, 100, 49, 8]);
     expect(released.sort()).toEqual([0, 1, 2]);
     pool.close();
-    expect(released.sort()).toEqual([0, 1, 2, 3]);
+    expect(released.sort()).toEqual([0, 1, 2]); // the slab waits for another consumer
+  });
+
+  it("takes slabs of closed consumers, of its size, up to a limit", () => {
+    const store = new SlabStore();
+    const bytes = SlabStore.bytesMax / 2;
+    const first = poolOf(bytes, store);
+    for (const memory of [first.pool.lend(1), first.pool.lend(1), first.pool.lend(1)]) first.pool.giveBack(memory);
+    first.pool.close();
+    expect(first.released).toHaveLength(1);
+    const other = poolOf(bytes / 2, store);
+    other.pool.lend(1);
+    expect(other.allocated).toEqual([bytes / 2]);
+    const next = poolOf(bytes, store);
+    next.allocated.push(...first.allocated);
+    for (let count = 0; count < 3; count++) next.pool.lend(1);
+    expect(next.allocated).toHaveLength(4);
   });
 
   it("uses nothing again into which a server may still write, nor after it was closed", () => {

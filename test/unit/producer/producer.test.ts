@@ -1,6 +1,7 @@
 // Batching, back-pressure and receipts of a producer on a native core in memory, whose batches the test completes.
 import { beforeEach, describe, expect, it } from "vitest";
 
+import { SlabStore } from "../../../src/job/slab-store.js";
 import type { BatchHandle, JobHandle, NativeBatch, NativeBinding, TopicHandle } from "../../../src/native/binding.js";
 import { Completions, completionKind } from "../../../src/native/completions.js";
 import { PackedCodec } from "../../../src/packed/codec.js";
@@ -104,7 +105,12 @@ async function open<Metadata = number>(
     codec: typeof metadata === "string" ? undefined : new PackedCodec({ fields: metadata }, "fake"),
     eventDataBytesMax: Infinity,
     description: { partitionSelector: "round-robin" },
-    job: { rank: 0, completions: new Completions(core.binding, {} as JobHandle), opened: new Set() },
+    job: {
+      rank: 0,
+      completions: new Completions(core.binding, {} as JobHandle),
+      opened: new Set(),
+      slabs: new SlabStore(),
+    },
     handle: {},
   } as unknown as TopicContext;
   return await Producer.open<Metadata>(topic, options);
