@@ -80,7 +80,7 @@ async function measureAll(): Promise<Result[]> {
     }
   };
   await measure("metadata", (pair) => measureMetadata(pair, effort));
-  await measure("event", (pair) => measureEvents(pair, effort));
+  await measure("event", (pair) => measureEvents(pair, effort, group));
   await measure("data", (pair) => measureData(pair, effort));
   const limitDirectory = path.join(directory, "limit");
   mkdirSync(limitDirectory);

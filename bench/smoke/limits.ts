@@ -60,9 +60,21 @@ export async function fileRate(directory: string, batchesPerSync: number): Promi
   return rateOf((await measure("limit_file", [empty, ...sizes, ...grouping])) as unknown as Moved);
 }
 
-/** Half a round trip of a message: p50 in microseconds. */
-export async function halfRoundTripUs(transport: string): Promise<number> {
-  return (await measure("limit_round_trip", [transport, singleLimits]))["p50Us"] ?? NaN;
+/** Half a round trip of a message, in microseconds. */
+export async function halfRoundTrip(transport: string): Promise<{ p50Us: number; p99Us: number }> {
+  const { p50Us = NaN, p99Us = NaN } = await measure("limit_round_trip", [transport, singleLimits]);
+  return { p50Us, p99Us };
+}
+
+/** One event after another through the C API, and a hand-over to a sleeping thread and back; microseconds. */
+export async function singleEventsInC(
+  group: string,
+  topic: string,
+  transport: string,
+): Promise<{ p50Us: number; p99Us: number; handOversUs: number }> {
+  const measured = await measure("single_events", [group, topic, transport, singleLimits]);
+  const { p50Us = NaN, p99Us = NaN, handOversUs = NaN } = measured;
+  return { p50Us, p99Us, handOversUs };
 }
 
 const itemsIn = (mebibytes: number): number => (mebibytes * mebibyte) / dataItemBytes;

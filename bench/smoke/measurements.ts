@@ -2,7 +2,7 @@
  * The measurements: each repetition measures what Weftline does and, right before it, what would be possible, so that
  * both see the same machine.
  */
-import { crossingModule, fileRate, halfRoundTripUs, rmaRate } from "./limits.js";
+import { crossingModule, fileRate, halfRoundTrip, rmaRate, singleEventsInC } from "./limits.js";
 import { dataItems, floors, metadataEvents, ringMebibytes, singleEvents, singleLimits } from "./plan.js";
 import type { Result } from "./results.js";
 import { quantile } from "./statistics.js";
@@ -134,44 +134,47 @@ export async function measureDisk(
   return [result];
 }
 
-/** One event after another, beside what its way is made of. */
+/**
+ * One event after another, beside what its way is made of: from JavaScript, where it crosses to a thread and back, and
+ * through the C API, where it is handed to a thread and back.
+ */
 export async function measureEvents(
   { transport, producer }: Pair,
   { repetitions, seconds }: Effort,
+  group: string,
 ): Promise<Result[]> {
   const unit = "us, p50";
-  const whole = started(transport, {
-    ...{ name: "one event acknowledged", unit, limitName: "2 half round trips + 2 crossings", kind: "time" },
-    floor: transport === "tcp" ? 1 : undefined,
-  });
-  const trips = started(transport, {
-    name: "half round trip alone",
-    unit,
-    limitName: "",
-    kind: "time",
-    floor: undefined,
-  });
-  const crossings = started(transport, {
-    ...{ name: "crossing to a thread and back alone", unit, limitName: "", kind: "time", floor: undefined },
-  });
+  const isTcp = transport === "tcp";
+  const time = (name: string, limitName: string, floor?: number, percentile = unit): Result =>
+    started(transport, { name, unit: percentile, limitName, kind: "time", floor });
+  const whole = time("one event acknowledged", "as in C + a crossing", isTcp ? 1 : undefined);
+  const inC = time("one event acknowledged, C", "2 half round trips + 1.5 x hand-overs", isTcp ? 1 : undefined);
+  const late = time("… its p99", "2 x p99 of a round trip + 1.5 x hand-overs", isTcp ? 1 : undefined, "us, p99");
+  const trips = time("half round trip alone", "");
+  const crossings = time("crossing to a thread and back alone", "");
+  const handOvers = time("hand-over to a thread and back, C", "");
   const topic = `event-${transport}`;
   for (const repetition of rounds(repetitions, seconds)) {
-    const trip = await halfRoundTripUs(transport);
+    const trip = await halfRoundTrip(transport);
     const crossing = quantile(
       await producer.ask<number[]>("crossings", { module: crossingModule, count: singleLimits }),
       0.5,
     );
     const event = quantile(await producer.ask<number[]>("events", { topic, count: singleEvents }), 0.5);
+    const single = await singleEventsInC(group, topic, transport);
     if (repetition === 0) continue;
-    whole.limits.push(2 * trip + 2 * crossing);
-    whole.measured.push(event);
-    for (const [part, value] of [
-      [trips, trip],
-      [crossings, crossing],
+    const threads = 1.5 * single.handOversUs;
+    for (const [part, value, limit] of [
+      [whole, event, 2 * trip.p50Us + threads + crossing],
+      [inC, single.p50Us, 2 * trip.p50Us + threads],
+      [late, single.p99Us, 2 * (2 * trip.p99Us) + threads],
+      [trips, trip.p50Us, trip.p50Us],
+      [crossings, crossing, crossing],
+      [handOvers, single.handOversUs, single.handOversUs],
     ] as const) {
       part.measured.push(value);
-      part.limits.push(value);
+      part.limits.push(limit);
     }
   }
-  return [whole, trips, crossings];
+  return [whole, inC, late, trips, crossings, handOvers];
 }

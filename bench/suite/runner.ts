@@ -53,6 +53,7 @@ interface Contestant {
 
 /** NATS takes an acknowledgement for each event: all of them would take longer than all else together. */
 const natsScale = 0.25;
+const natsEventsMax = 50_000;
 
 const nothingToEnd = async (): Promise<void> => Promise.resolve();
 
@@ -162,7 +163,8 @@ export class ScenarioRunner {
 
   #world(plan: ConstructorParameters<typeof World>[0], inC = false): Pick<Contestant, "run" | "end"> {
     const { runs, scale } = this.#options;
-    const scenario = plan.name === "nats" ? shortened(this.#scenario, scale * natsScale) : this.#scenario;
+    const shorter = scale * Math.min(natsScale, natsEventsMax / this.#scenario.events);
+    const scenario = plan.name === "nats" ? shortened(this.#scenario, shorter) : this.#scenario;
     const name = this.#scenario.name;
     const folder = path.join(this.#directory, inC ? `${plan.name}-c` : plan.name);
     const world = new World(plan, scenario, runs, folder, name, {

@@ -76,7 +76,9 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool run_tasks();
   bool fire_timers();
   bool poll_transports(bool cheap_only = false);
-  void sleep(const ExitWatch& exit_watch);
+  void spun_in_vain();
+  bool spin_on_descriptors(int64_t limit_ns);
+  void sleep(const ExitWatch& exit_watch, bool may_spin);
   bool poll_descriptors(int64_t timeout_ns);
   int64_t sleep_limit_ns(uint64_t now) const;
   void settle_releases();

@@ -5,6 +5,7 @@
 
 #include "client/consumer.h"
 #include "library/job.h"
+#include "library/spin.h"
 
 struct weft_consumer {
   static constexpr auto kKind = weft::library::Kind::kConsumer;
@@ -18,7 +19,8 @@ struct weft_consumer {
   std::mutex mutex;      // guards the next two
   bool pulling = false;  // one weft_pull at a time; what follows `frames_came` is its
   std::condition_variable changed;
-  bool frames_came = false;
+  std::atomic<bool> frames_came{false};  // written under the lock
+  weft::library::Spin spin;              // of weft_pull
   bool holds_frame = false;
   weft_frame frame{};
   uint32_t next_event = 0;

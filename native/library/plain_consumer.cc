@@ -45,6 +45,8 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout
     WEFT_RETURN_IF_ERROR(poll_frame(consumer, &consumer->frame, &found));
     if (found) return {};
     std::unique_lock lock(consumer->mutex);
+    if (!consumer->frames_came)
+      consumer->spin.wait(lock, deadline_ns, [consumer] { return consumer->frames_came.load(); });
     while (!consumer->frames_came) {
       if (!wait_until(consumer->changed, lock, deadline_ns)) {
         return Status(weft::Code::TIMED_OUT,

@@ -1,6 +1,7 @@
 // One event at a time, for plain programs: events gather in an open batch per partition, which is sent when it is full,
 // when its oldest event has waited for linger_ms, by weft_flush, or by weft_region_wait. Any thread; callers take
 // turns.
+#include <algorithm>
 #include <cstring>
 
 #include "base/checksum.h"
@@ -342,7 +343,7 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
   // A batch that could not be sent is told by its own receipts and by weft_flush.
   const weft::Status submitted = submit_open_locked(producer);
   if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
-  while (true) {
+  for (bool has_spun = false;; has_spun = true) {
     const auto found = producer->outcomes.find(number);
     if (found != producer->outcomes.end()) {
       if (found->second.status.ok() && id != nullptr)
@@ -352,6 +353,11 @@ int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_t timeout
     if (producer->outcomes.size() >= kOutcomesMax && number < producer->outcomes.begin()->first) {
       return report(weft::Code::LIMIT, weft::join_text("the outcome of this receipt was forgotten after ", kOutcomesMax,
                                                        " batches; wait for receipts sooner"));
+    }
+    const uint64_t before = producer->outstanding;
+    if (!has_spun && before > 0) {
+      producer->spin.wait(lock, deadline_ns, [=] { return producer->outstanding.load() < before; });
+      continue;
     }
     ++producer->receipt_waiters;
     const bool in_time = wait_until(producer->changed, lock, deadline_ns);
@@ -371,11 +377,13 @@ int weft_flush(weft_producer* producer, int64_t timeout_ms) try {
   std::unique_lock lock(producer->mutex);
   const weft::Status submitted = submit_open_locked(producer);  // other failures are in first_error
   if (submitted.code() == weft::Code::OUT_OF_MEMORY) return report(submitted);
+  if (producer->outstanding > 0)
+    producer->spin.wait(lock, deadline_ns, [producer] { return producer->outstanding.load() == 0; });
   while (producer->outstanding > 0) {
     if (!wait_until(producer->changed, lock, deadline_ns)) {
       return report(
           weft::Code::TIMED_OUT,
-          weft::join_text(producer->outstanding, " batches of topic '", producer->producer->topic().name,
+          weft::join_text(producer->outstanding.load(), " batches of topic '", producer->producer->topic().name,
                           "' were not acknowledged within ", timeout_ms, " ms; they are still under way: flush again"));
     }
   }

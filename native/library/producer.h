@@ -1,6 +1,7 @@
 // A producer's handle: the batch interface for bindings, and the plain one-event calls on top of it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "library/job.h"
 #include "library/packed_layout.h"
 #include "library/region.h"
+#include "library/spin.h"
 
 struct weft_batch {
   static constexpr auto kKind = weft::library::Kind::kBatch;
@@ -45,7 +47,8 @@ struct weft_producer {
   uint32_t receipt_waiters = 0;
   uint64_t room_at = 0;  // batches outstanding at which pushes that wait go on
   std::map<weft::client::Batch*, std::unique_ptr<weft_batch>> batches;
-  uint64_t outstanding = 0;              // submitted and not answered
+  std::atomic<uint64_t> outstanding{0};  // submitted and not answered; read without the lock while spinning
+  weft::library::Spin spin;              // of those who wait for outcomes
   uint32_t next_partition = 0;           // round robin
   std::map<uint32_t, weft_batch*> open;  // by partition: being filled by weft_push
   uint64_t last_number = 0;
