@@ -49,7 +49,9 @@ if (options.help) {
 const words = (text: string): string[] => text.split(",").filter((word) => word !== "");
 const scale = options.quick ? 0.25 : 1;
 /** Where Kafka's own tools take part: each of their runs starts two virtual machines, which takes longer than all else. */
-const toolFactors = options.quick ? ["base"] : ["base", "data", "batch", "durability"];
+const toolScenarios = options.quick
+  ? ["base"]
+  : ["base", "encoding-raw", "data-64KiB", "data-1MiB", "batch-1", "durability-synced"];
 const all = allScenarios(scale);
 const only = words(options.only);
 const isOnlyMicro = only.join() === "micro";
@@ -81,9 +83,12 @@ async function cleanUp(): Promise<void> {
   await peers.end();
   rmSync(directory, { recursive: true, force: true });
 }
+let interrupted = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    void cleanUp().then(() => process.exit(1));
+  process.on(signal, () => {
+    if (interrupted) void cleanUp().then(() => process.exit(1));
+    interrupted = true;
+    say("ends after this scenario, with what was measured; a second signal ends it at once");
   });
 }
 
@@ -92,12 +97,16 @@ const failures: Failure[] = [];
 const notRun: string[] = [];
 try {
   for (const scenario of chosen) {
+    if (interrupted) {
+      notRun.push(`${scenario.name}: it was interrupted`);
+      continue;
+    }
     if (Date.now() - begun > minutes * 60_000) {
       notRun.push(`${scenario.name}: the ${minutes} minutes were over`);
       continue;
     }
     say(scenario.name);
-    const withTools = toolFactors.includes(scenario.factor);
+    const withTools = toolScenarios.includes(scenario.name);
     const those = new Set([...systems].filter((name) => withTools || name !== "kafka-tools"));
     const runner = new ScenarioRunner(scenario, {
       directory,
@@ -115,7 +124,7 @@ try {
 }
 
 const micro: MicroRow[] = [];
-if (only.length === 0 || only.includes("micro")) {
+if (!interrupted && (only.length === 0 || only.includes("micro"))) {
   for (const rowsIn of [nativeRows, javascriptRows]) {
     try {
       micro.push(...(await rowsIn(options.quick ? 0.05 : 0.5)));

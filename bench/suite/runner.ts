@@ -53,7 +53,7 @@ interface Contestant {
 
 /** NATS takes an acknowledgement for each event: all of them would take longer than all else together. */
 const natsScale = 0.25;
-const natsEventsMax = 50_000;
+const natsEventsMax = 20_000;
 
 const nothingToEnd = async (): Promise<void> => Promise.resolve();
 

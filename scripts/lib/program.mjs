@@ -30,7 +30,8 @@ export async function buildAndRun(purpose, program, args, { steps = [], afterwar
     afterwards?.(results);
   }
   const compiled = inRoot("build", "ts", program.replace(/\.ts$/, ".js"));
-  const { status, reason } = await execute(process.execPath, [compiled, ...args], { input: "inherit" });
+  // The whole suite takes most of an hour on a small machine.
+  const { status, reason } = await execute(process.execPath, [compiled, ...args], { input: "inherit", timeoutS: 7200 });
   if (status !== 0) console.error(`${program}: ${reason}`);
   process.exit(status);
 }

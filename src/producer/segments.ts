@@ -69,7 +69,10 @@ function regionSegment(region: Region, start: number, end: number): Segment {
     throw invalid("the slice of a region", `${start} to ${end}`, `within 0 to ${region.length}`);
   }
   void region.handle; // WEFT_CLOSED if it was released
-  return { bytes: region.bytes.subarray(start, end), copy: false, region, regionAt: start };
+  const bytes = region.bytes.subarray(start, end);
+  // As from C: a request of the server for each of them would cost several times the copy.
+  if (bytes.byteLength <= copyBytesMax) return { bytes, copy: true, region: undefined, regionAt: 0 };
+  return { bytes, copy: false, region, regionAt: start };
 }
 
 /** Neighbours that are small become one segment of memory of our own. */
