@@ -113,7 +113,7 @@ struct LaneOptions {
   uint32_t connect_timeout_ms = 10'000;
   uint32_t heartbeat_ms = 1'000;             // sent when nothing else was
   uint32_t peer_timeout_ms = 10'000;         // silence after which a peer is lost
-  uint32_t spin_us = 20;                     // before the thread sleeps; 0 to sleep at once
+  uint32_t spin_us = 20;                     // at rings, before the thread sleeps; 0: sleep at once, also with tcp
   uint32_t quarantine_bytes_max = 1u << 30;  // beyond: the lane refuses new transfers (WEFT_LIMIT)
   Clock* clock = nullptr;                    // nullptr: Clock::system()
 };

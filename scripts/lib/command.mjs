@@ -71,10 +71,12 @@ export function execute(program, args, { log, onLine, env = {}, cwd = root, time
     });
     let timedOut = false;
     let killTimer;
+    // Without a log it is of our own group, and cleans up after itself.
+    const end = (signal) => (output ? endGroup(child, signal) : child.kill(signal));
     const timer = setTimeout(() => {
       timedOut = true;
-      endGroup(child, "SIGTERM");
-      killTimer = setTimeout(() => endGroup(child, "SIGKILL"), 5000);
+      end("SIGTERM");
+      killTimer = setTimeout(() => end("SIGKILL"), 5000);
     }, timeoutS * 1000);
     if (output) {
       running.add(child);
