@@ -60,6 +60,11 @@ async function countAgain(mode: string, events: number): Promise<number> {
 const compiler = (await run("c++", ["-dumpfullversion"])).stdout.trim().split(".")[0] ?? "";
 const stored = JSON.parse(readFileSync(storedFile, "utf8")) as Stored & { readonly ratios: StoredRatios };
 const parts = new Set(options.only.split(","));
+for (const part of parts) {
+  if (part === "counts" || part === "ratios") continue;
+  console.error(`nothing is called '${part}'; --only takes counts, ratios or both`);
+  process.exit(2);
+}
 async function countAll(): Promise<Counted> {
   const perEvent: Record<string, number> = {};
   for (const mode of modes) {

@@ -20,6 +20,7 @@ import { type MicroRow, javascriptRows, nativeRows } from "./suite/micro.js";
 import { startPeers } from "./suite/peers.js";
 import { type Series, formatVersion, ratiosOf, rowsOf } from "./suite/rows.js";
 import { type Failure, ScenarioRunner } from "./suite/runner.js";
+import type { Scenario } from "./suite/scenario.js";
 import { allScenarios, chooseScenarios, quickNames } from "./suite/scenarios.js";
 import { tableOf } from "./suite/table.js";
 import { endWorlds } from "./suite/world.js";
@@ -47,6 +48,10 @@ if (options.help) {
   process.exit(0);
 }
 const words = (text: string): string[] => text.split(",").filter((word) => word !== "");
+function refuse(text: string): never {
+  console.error(text);
+  process.exit(2);
+}
 const scale = options.quick ? 0.25 : 1;
 /** Where Kafka's own tools take part: each of their runs starts two virtual machines, which takes longer than all else. */
 const toolScenarios = options.quick
@@ -55,17 +60,38 @@ const toolScenarios = options.quick
 const all = allScenarios(scale);
 const only = words(options.only);
 const isOnlyMicro = only.join() === "micro";
-const named = chooseScenarios(
-  all,
-  only.filter((name) => name !== "micro"),
-);
+function chosenByName(): Scenario[] {
+  try {
+    return chooseScenarios(
+      all,
+      only.filter((name) => name !== "micro"),
+    );
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+const named = chosenByName();
 const quick = all.filter(({ name }) => quickNames.includes(name));
 const chosen = isOnlyMicro ? [] : options.quick && only.length === 0 ? quick : named;
 if (options.list) {
   for (const { name, factor } of chosen) console.log(`${name} (${factor})`);
   process.exit(0);
 }
+const systemNames = ["weftline", "weftline-c", "kafka", "kafka-tools", "nats", "limit"];
 const systems = new Set(words(options.systems));
+for (const name of systems) {
+  if (!systemNames.includes(name)) refuse(`no system '${name}'; there are ${systemNames.join(", ")}`);
+}
+if (systems.size === 0) refuse("--systems names none");
+for (const name of ["runs", "minutes"] as const) {
+  const value = options[name];
+  if (value !== undefined && !(Number(value) >= 1))
+    refuse(`--${name} is '${value}'; it must be a number of at least 1`);
+}
+// Now, and not after most of an hour.
+for (const file of [options.json, options.report]) {
+  if (file !== undefined) mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+}
 const minutes = Number(options.minutes ?? (options.quick ? 7 : 40));
 const begun = Date.now();
 const say = (text: string): void => {
