@@ -37,10 +37,10 @@ export class EventGroup {
   }
 }
 
-/** Codes after which the server has said that it is done with the memory. */
+/** Codes that only a server says, which is done with the memory then. */
 const answeredCodes: ReadonlySet<string> = new Set([
   ...["WEFT_CORRUPT", "WEFT_SELECTION_OUTSIDE", "WEFT_OFFSET_GONE", "WEFT_TRUNCATED", "WEFT_INVALID_ARGUMENT"],
-  ...["WEFT_IO", "WEFT_LIMIT", "WEFT_BUSY", "WEFT_PARTITION_RANGE"],
+  "WEFT_PARTITION_RANGE",
 ]);
 
 export class DataRequests {

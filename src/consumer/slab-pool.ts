@@ -3,6 +3,7 @@
  * detaches its ArrayBuffer, so that views of the old events see nothing instead of the next events' bytes. JavaScript
  * thread.
  */
+import { isWeftError } from "../errors.js";
 import type { SlabStore } from "../job/slab-store.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
@@ -83,11 +84,23 @@ export class SlabPool {
     memory.released = true;
     this.#lent--;
     const { binding } = this.#completions;
-    if (memory.spoiled || this.#closed) return binding.regionRelease(memory.handle);
     const bytes = memory.bytes.byteLength;
     binding.regionRecall(memory.handle);
+    if (memory.spoiled || this.#closed) {
+      this.#release(memory.handle);
+      return;
+    }
     if (memory.pooled) this.#free.push(memory.handle);
     else this.#large.push({ handle: memory.handle, bytes });
+  }
+
+  /** What a request that was cut off may still use stays until the job is closed. */
+  #release(handle: RegionHandle): void {
+    try {
+      this.#completions.binding.regionRelease(handle);
+    } catch (error) {
+      if (!isWeftError(error, "WEFT_BUSY")) throw error;
+    }
   }
 
   #releaseLarge(): void {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { SlabPool } from "../../../src/consumer/slab-pool.js";
 import { SlabStore } from "../../../src/job/slab-store.js";
+import { WeftError } from "../../../src/errors.js";
 import type { Completions } from "../../../src/native/completions.js";
 
 function poolOf(
@@ -79,5 +80,21 @@ describe("SlabPool", () => {
     pool.close();
     for (const memory of late) pool.giveBack(memory);
     expect(released).toEqual([0, 1, 2, 3]);
+  });
+
+  it("leaves memory that a cut-off request may still use where it is, and goes on", () => {
+    const { pool } = poolOf(8);
+    const memory = pool.lend(8);
+    memory.spoiled = true;
+    const binding = {
+      regionRecall: () => undefined,
+      regionRelease: () => {
+        throw new WeftError("WEFT_BUSY", "1 fetch of the region is under way");
+      },
+    };
+    const busy = new SlabPool({ binding, job: {} } as unknown as Completions, new SlabStore(), 8, 3);
+    expect(() => {
+      busy.giveBack(memory);
+    }).not.toThrow();
   });
 });
