@@ -291,8 +291,9 @@ void Session::on_retry(fabric::Timer* timer) {
   auto* self = static_cast<Session*>(timer->owner);
   if (self->state_ != State::kWaiting) return;
   self->state_ = State::kIdle;
-  // With nobody waiting there is no reason to go on looking for the slot.
-  if (!self->users_.empty() || !self->requests_.empty()) self->want();
+  // With nobody waiting there is no reason to go on looking for the slot; but slot 0 counts who is still in the job.
+  const bool is_counted = self->slot_ == 0 && self->ever_ready_ && !self->client_.options().of_server;
+  if (is_counted || !self->users_.empty() || !self->requests_.empty()) self->want();
 }
 
 void Session::fail_requests(const Status& reason, bool repeatable_too) {

@@ -31,17 +31,20 @@ constexpr uint64_t kPollFirstNs = 50 * kNsPerUs;
 constexpr uint64_t kPollLastNs = 2 * kNsPerMs;
 // Something waits for room in a transport that may not announce it.
 constexpr uint64_t kRetryNs = 200 * kNsPerUs;
-// A descriptor that is readable for so long, with nothing to be done and without a moment of sleep, has nothing behind
-// it; then each wake-up waits for a pause. Peers that read and write this process's memory wake the thread without
-// anything to be done as well: less than a second, for whoever is alive sends heartbeats.
-constexpr uint64_t kRestlessNs = 500 * kNsPerMs;
-constexpr uint64_t kMomentNs = 20 * kNsPerUs;
+// A descriptor that is readable for ever, with nothing behind it, would cost a core: after so many times woken at once
+// for nothing each wake-up waits for a pause. One that had work, or a sleep that was one, makes up for a hundred. Peers
+// that read and write this process's memory wake it for nothing as well; but then a turn after a pause has much to
+// move.
+constexpr uint32_t kRestlessWakes = 20'000;
+constexpr uint32_t kWakesForgiven = 100;
+constexpr uint64_t kAtOnceNs = 5 * kNsPerUs;
+constexpr uint64_t kLongTurnNs = 50 * kNsPerUs;
 constexpr long kPauseNs = 500'000;
 constexpr uint64_t kShutdownNsMax = 200 * kNsPerMs;
 
 constexpr uint32_t kTurnsPerYield = 16;
 // Of transports that are not cheap to poll, before the thread sleeps.
-constexpr uint64_t kDescriptorSpinNs = 50 * kNsPerUs;
+constexpr int64_t kDescriptorSpinNs = 50 * kNsPerUs;
 // After a spin in vain so many sleeps at most begin without one.
 constexpr uint32_t kSpinSkipMax = 15;
 
@@ -250,7 +253,7 @@ void LaneImpl::run() {
     graveyard_.clear();
     settle_releases();
     if (worked) {
-      restless_since_ns_ = 0;
+      forgive_wakes();
       if (idle_since_ns != 0) spin_skip_ = 0;  // it paid
       idle_since_ns = 0;
       poll_ns_ = kPollFirstNs;
@@ -357,19 +360,41 @@ int64_t LaneImpl::sleep_limit_ns(uint64_t now) const {
   return next <= now ? 0 : static_cast<int64_t>(next - now);
 }
 
-// Looks at the descriptors, one cheap call each time, and leaves the core to whoever wants it. A core that nobody uses
-// goes to sleep, and wakes 20 us later on a virtual machine: more than a message takes.
-bool LaneImpl::spin_on_descriptors(int64_t limit_ns) {
-  const uint64_t end_ns = now_ns() + std::min(kDescriptorSpinNs, static_cast<uint64_t>(limit_ns));
+// Before it sleeps it looks at the descriptors for a while, one cheap call each time, and leaves the core to whoever
+// wants it. A core that nobody uses goes to sleep, and wakes 20 us later on a virtual machine: more than a message
+// takes.
+bool LaneImpl::wait_for_work(uint64_t begun_ns, int64_t limit_ns, bool may_spin) {
+  if (!may_spin || limit_ns <= kDescriptorSpinNs) return poll_descriptors(limit_ns);
+  uint64_t now = begun_ns;
   do {
     if (poll_descriptors(0)) {
       spin_skip_ = 0;
       return true;
     }
     static_cast<void>(sched_yield());  // cannot fail
-  } while (now_ns() < end_ns);
+    now = now_ns();
+  } while (now < begun_ns + kDescriptorSpinNs);
   spun_in_vain();
-  return false;
+  return poll_descriptors(std::max<int64_t>(limit_ns - static_cast<int64_t>(now - begun_ns), 0));
+}
+
+// Returns the time after it.
+uint64_t LaneImpl::pause(uint64_t begun_ns) {
+  if (paused_at_ns_ != 0 && begun_ns - paused_at_ns_ > kLongTurnNs) {
+    restless_wakes_ = 0;
+    paused_at_ns_ = 0;
+    return begun_ns;
+  }
+  const timespec pause{0, kPauseNs};
+  static_cast<void>(nanosleep(&pause, nullptr));
+  pauses_.fetch_add(1, std::memory_order_relaxed);
+  paused_at_ns_ = now_ns();
+  return paused_at_ns_;
+}
+
+void LaneImpl::forgive_wakes() {
+  restless_wakes_ -= std::min(restless_wakes_, kWakesForgiven);
+  paused_at_ns_ = 0;
 }
 
 void LaneImpl::sleep(const ExitWatch& exit_watch, bool may_spin) {
@@ -385,20 +410,14 @@ void LaneImpl::sleep(const ExitWatch& exit_watch, bool may_spin) {
   }
   if (may_sleep) {
     uint64_t begun_ns = now_ns();
-    if (restless_since_ns_ != 0 && begun_ns - restless_since_ns_ > kRestlessNs) {
-      const timespec pause{0, kPauseNs};
-      static_cast<void>(nanosleep(&pause, nullptr));
-      pauses_.fetch_add(1, std::memory_order_relaxed);
-      begun_ns = now_ns();
-    }
+    if (restless_wakes_ >= kRestlessWakes) begun_ns = pause(begun_ns);
     wakeups_.fetch_add(1, std::memory_order_relaxed);
     poll_ns_ = std::min(poll_ns_ * 2, kPollLastNs);
-    const bool woken = (may_spin && spin_on_descriptors(limit_ns)) || poll_descriptors(limit_ns);
-    const bool slept = !woken || now_ns() - begun_ns >= kMomentNs;
-    if (slept) {
-      restless_since_ns_ = 0;
-    } else if (restless_since_ns_ == 0) {
-      restless_since_ns_ = begun_ns;
+    const bool woken = wait_for_work(begun_ns, limit_ns, may_spin);
+    if (!woken || now_ns() - begun_ns >= kAtOnceNs) {
+      forgive_wakes();
+    } else if (restless_wakes_ < kRestlessWakes) {
+      restless_wakes_++;
     }
   }
   for (size_t i = 0; i < prepared; i++) transports_[i]->woke();

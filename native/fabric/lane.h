@@ -77,7 +77,9 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool fire_timers();
   bool poll_transports(bool cheap_only = false);
   void spun_in_vain();
-  bool spin_on_descriptors(int64_t limit_ns);
+  bool wait_for_work(uint64_t begun_ns, int64_t limit_ns, bool may_spin);
+  uint64_t pause(uint64_t begun_ns);
+  void forgive_wakes();
   void sleep(const ExitWatch& exit_watch, bool may_spin);
   bool poll_descriptors(int64_t timeout_ns);
   int64_t sleep_limit_ns(uint64_t now) const;
@@ -160,7 +162,8 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   bool closing_ = false;
   bool spins_ = false;  // the last event came from a transport that is cheap to poll
   uint32_t spin_skip_ = 0;
-  uint64_t restless_since_ns_ = 0;  // woken at once, each time, for nothing; 0: not
+  uint32_t restless_wakes_ = 0;  // woken at once, for nothing
+  uint64_t paused_at_ns_ = 0;    // when the pause before this turn ended; 0: there was none
   uint32_t spin_skips_left_ = 0;
   bool polled_ = false;  // a transport cannot wake us; constant after start()
   uint64_t poll_ns_ = 0;

@@ -1,5 +1,7 @@
 // The second half of a join: where the servers are. Collective; then everybody connects to them.
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 
 #include "base/random.h"
 #include "group/group_directory.h"
@@ -32,7 +34,7 @@ std::string make_blob(const weft_job& job, const weft_server* server, const char
     card.state = ServerState::kFailed;
     card.failure_code = static_cast<int32_t>(reason.code());
     words = reason.message();
-  } else if (server != nullptr) {
+  } else {
     card.state = ServerState::kReady;
     card.slot = server->slot;
     card.slot_epoch = server->slot_epoch;
@@ -100,6 +102,7 @@ Status take_servers(weft_job* job, const std::vector<GatheredServer>& servers, u
     if (server.card.slot == 0) job->group = server.words;
     ++*count;
   }
+  job->early_slots = early_slots(job->slots->slots(), secure_random_u64());
   return {};
 }
 
@@ -116,39 +119,61 @@ Status publish(weft_job* job, weft_server* server, uint32_t slot_count) {
   server->published_group = job->group;
   return {};
 }
+
+// Collects what the slots that are being connected answer. Shared with the lane: when there is no memory for a later
+// one, the earlier ones are under way and still answer.
+class Answers {
+ public:
+  Answers(size_t asked, size_t enough) : asked_(asked), enough_(enough) {}
+
+  void set(const Status& status) {
+    // An answer, whatever it says about the made-up partition, shows that the slot is there.
+    const bool answered = status.ok() || status.code() == Code::TOPIC_UNKNOWN || status.code() == Code::PARTITION_RANGE;
+    const std::lock_guard lock(mutex_);
+    if (answered) {
+      ++answered_;
+    } else {
+      ++failed_;
+      if (first_error_.ok()) first_error_ = status;
+    }
+    changed_.notify_all();
+  }
+
+  // Until enough have answered, or too few can. The requests have their own deadline.
+  Status wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return answered_ >= enough_ || failed_ > asked_ - enough_; });
+    return answered_ >= enough_ ? Status() : first_error_;
+  }
+
+ private:
+  const size_t asked_;
+  const size_t enough_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t answered_ = 0;
+  size_t failed_ = 0;
+  Status first_error_;
+};
 }  // namespace
 
 Status connect_slots(weft_job* job) {
   WEFT_RETURN_IF_ERROR(job->start_lane());
   // Servers need no other but where the catalogue makes and removes partitions: slot 0 connects when it does.
   if (job->server != nullptr) return {};
-  std::vector<uint32_t> slots = job->slots->slots();
-  if (slots.size() < job->settings.slots_expected) {
-    return Status(Code::NO_SERVER,
-                  join_text(slots.size(), " server slots are known, slots_expected is ", job->settings.slots_expected,
-                            "; start the others, or lower slots_expected"));
-  }
+  const size_t expected = job->settings.slots_expected;
   // Whoever names a number wants to know of so many; else the others are connected at their first use.
-  if (job->settings.slots_expected == 0) slots = early_slots(slots, secure_random_u64());
+  const std::vector<uint32_t> slots = expected == 0 ? job->early_slots : job->slots->slots();
+  if (slots.size() < expected) {
+    return Status(Code::NO_SERVER, join_text(slots.size(), " server slots are known, slots_expected is ", expected,
+                                             "; start the others, or lower slots_expected"));
+  }
   // Early: a first connection costs tens of milliseconds. All at once.
-  // Shared: when there is no memory for a later one, the earlier ones are under way and still answer.
-  const auto waiters = std::make_shared<std::vector<Waiter>>(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) {
-    job->client->connect(slots[i], job->settings.timeout_ms,
-                         [waiters, i](const Status& status) { (*waiters)[i].set(status); });
+  const auto answers = std::make_shared<Answers>(slots.size(), expected == 0 ? slots.size() : expected);
+  for (const uint32_t slot : slots) {
+    job->client->connect(slot, job->settings.timeout_ms, [answers](const Status& status) { answers->set(status); });
   }
-  Status first_error;
-  size_t answering = 0;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const Status status = (*waiters)[i].wait(-1, "connecting");  // the request has its own deadline
-    // An answer, whatever it says about the made-up partition, shows that the slot is there.
-    const bool answered = status.ok() || status.code() == Code::TOPIC_UNKNOWN || status.code() == Code::PARTITION_RANGE;
-    answering += answered ? 1 : 0;
-    if (!answered && first_error.ok()) first_error = status;
-  }
-  // Whoever expects fewer than are known can do without the others.
-  if (job->settings.slots_expected != 0 && answering >= job->settings.slots_expected) return {};
-  return first_error;
+  return answers->wait();
 }
 
 Status finish_join(weft_job* job, weft_server* server, const char* failure) {

@@ -82,6 +82,7 @@ struct weft_job {
   uint32_t servers_known = 0;  // by what the ranks or the group directory said, before any of them is connected
 
   weft::library::Completions completions;
+  std::vector<uint32_t> early_slots;  // a client connects to these while it joins
   std::shared_ptr<weft::library::SlotTable> slots = std::make_shared<weft::library::SlotTable>();
   std::unique_ptr<weft::fabric::Lane> lane;
   std::unique_ptr<weft::client::Client> client;

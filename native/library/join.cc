@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "base/random.h"
 #include "group/group_directory.h"
@@ -159,28 +160,28 @@ Status read_group(weft_job* job, const std::string& directory) {
   job->servers_known = record.value().slot_count;
   job->group = directory;
   job->slots->set_group(directory, job->job_id);
-  Status stale;
-  uint32_t found = 0;
-  const uint32_t slot_count = record.value().slot_count;
-  for (uint32_t slot = 0; slot < slot_count; ++slot) {
-    // Many processes that attach would otherwise read all files of all slots, to connect to a few.
-    if (slot >= kEarlySlotsMax) {
-      job->slots->announce(slot);
-      continue;
-    }
+  std::vector<uint32_t> slots(record.value().slot_count);
+  std::iota(slots.begin(), slots.end(), 0);
+  for (const uint32_t slot : slots) job->slots->announce(slot);
+  // Many processes that attach would otherwise read all files of all slots, to connect to a few.
+  Status unread;
+  Status stranger;
+  job->early_slots = early_slots(slots, secure_random_u64(), [&](uint32_t slot) {
     Result<group::SlotRecord> slot_record = group::read_slot(directory, slot);
     if (!slot_record.ok()) {
-      if (stale.ok()) stale = slot_record.status();
-      continue;  // it may come back; its partitions are unavailable until then
+      if (unread.ok()) unread = slot_record.status();
+      return false;  // it may come back; its partitions are unavailable until then
     }
     if (slot_record.value().job != job->job_id) {
-      return Status(Code::GROUP_OTHER_JOB,
-                    join_text("slot ", slot, " in the group directory '", directory, "' belongs to another job"));
+      stranger = Status(Code::GROUP_OTHER_JOB,
+                        join_text("slot ", slot, " in the group directory '", directory, "' belongs to another job"));
+      return false;
     }
     job->slots->put(slot, slot_record.value().epoch, slot_record.value().address);
-    ++found;
-  }
-  if (found == 0 && !job->settings.server) return stale;
+    return true;
+  });
+  WEFT_RETURN_IF_ERROR(stranger);
+  if (job->early_slots.empty() && !job->settings.server) return unread;
   return {};
 }
 

@@ -1,10 +1,16 @@
 #include "library/slot_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "group/group_directory.h"
 
 namespace weft::library {
+
+namespace {
+// Of what the join exchanged: long enough for the first connections of a launch, too short for a slot to move unseen.
+constexpr uint64_t kFreshNs = 30 * kNsPerSecond;
+}  // namespace
 
 void SlotTable::set_group(std::string directory, const wire::Uuid& job) {
   const std::lock_guard lock(mutex_);
@@ -14,12 +20,12 @@ void SlotTable::set_group(std::string directory, const wire::Uuid& job) {
 
 void SlotTable::put(uint32_t slot, uint32_t epoch, std::string address) {
   const std::lock_guard lock(mutex_);
-  entries_[slot] = {epoch, std::move(address)};
+  entries_[slot] = {epoch, std::move(address), clock_.monotonic_ns() + kFreshNs};
 }
 
 void SlotTable::announce(uint32_t slot) {
   const std::lock_guard lock(mutex_);
-  entries_.try_emplace(slot, Entry{0, "", false});
+  entries_.try_emplace(slot, Entry{0, "", 0});
 }
 
 uint32_t SlotTable::count() const {
@@ -41,11 +47,9 @@ Result<std::string> SlotTable::find_address(uint32_t slot) {
     const std::lock_guard lock(mutex_);
     directory = group_;
     job = job_;
-  }
-  {
-    const std::lock_guard lock(mutex_);
     const auto known = entries_.find(slot);
-    if (known != entries_.end() && std::exchange(known->second.is_fresh, false)) return known->second.address;
+    if (known != entries_.end() && clock_.monotonic_ns() < std::exchange(known->second.fresh_until_ns, 0))
+      return known->second.address;
   }
   Status reason;
   if (!directory.empty()) {
@@ -58,7 +62,7 @@ Result<std::string> SlotTable::find_address(uint32_t slot) {
     const std::lock_guard lock(mutex_);
     const auto known = entries_.find(slot);
     if (record.ok() && (known == entries_.end() || record.value().epoch >= known->second.epoch)) {
-      entries_[slot] = {record.value().epoch, record.value().address, false};
+      entries_[slot] = {record.value().epoch, record.value().address, 0};
     } else if (reason.code() == Code::GROUP_STALE) {
       return reason;
     }
@@ -70,11 +74,14 @@ Result<std::string> SlotTable::find_address(uint32_t slot) {
   return Status(Code::PARTITION_UNAVAILABLE, join_text("no server of slot ", slot, " has joined"));
 }
 
-std::vector<uint32_t> early_slots(const std::vector<uint32_t>& slots, uint64_t seed) {
-  if (slots.size() <= kEarlySlotsMax) return slots;
-  std::vector<uint32_t> early = {slots.front()};
-  const size_t others = slots.size() - 1;
-  for (size_t i = 0; i + 1 < kEarlySlotsMax; ++i) early.push_back(slots[1 + (seed % others + i) % others]);
+std::vector<uint32_t> early_slots(const std::vector<uint32_t>& slots, uint64_t seed,
+                                  const std::function<bool(uint32_t)>& is_there) {
+  std::vector<uint32_t> early;
+  const size_t others = slots.size() - std::min<size_t>(slots.size(), 1);
+  for (size_t i = 0; i < slots.size() && early.size() < kEarlySlotsMax; ++i) {
+    const uint32_t slot = i == 0 ? slots.front() : slots[1 + (seed % others + i - 1) % others];
+    if (!is_there || is_there(slot)) early.push_back(slot);
+  }
   return early;
 }
 

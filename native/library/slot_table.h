@@ -1,13 +1,15 @@
 // Where the slots are: first what the join exchanged, then, if there is a group directory, what it says now. The first
-// question for a slot is answered from memory: else each rank of a launch would read a file of a shared file system for
-// each slot, all at the same moment.
+// question for a slot, soon after the join, is answered from memory: else each rank of a launch would read a file of a
+// shared file system for each slot, all at the same moment.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "client/client.h"
 #include "wire/messages.h"
 
@@ -15,6 +17,7 @@ namespace weft::library {
 
 class SlotTable : public client::SlotDirectory {
  public:
+  explicit SlotTable(Clock& clock = Clock::system()) : clock_(clock) {}
   void set_group(std::string directory, const wire::Uuid& job);
   void put(uint32_t slot, uint32_t epoch, std::string address);
   // A slot that there is, whose address the group directory will say when it is asked for.
@@ -28,8 +31,9 @@ class SlotTable : public client::SlotDirectory {
   struct Entry {
     uint32_t epoch;
     std::string address;
-    bool is_fresh = true;  // nobody has asked for it since it was put
+    uint64_t fresh_until_ns;  // 0: somebody has asked for it since it was put
   };
+  Clock& clock_;
   mutable std::mutex mutex_;
   std::map<uint32_t, Entry> entries_;
   std::string group_;
@@ -41,7 +45,8 @@ class SlotTable : public client::SlotDirectory {
 // src/control/serve.ts knows the number as well.
 constexpr size_t kEarlySlotsMax = 16;
 // Which: all, if they are not too many; else the first, where the catalogue is, and evenly many of the others for
-// evenly spread `seed`s.
-std::vector<uint32_t> early_slots(const std::vector<uint32_t>& slots, uint64_t seed);
+// evenly spread `seed`s. `is_there` is asked until so many are found: one that is not there is none of them.
+std::vector<uint32_t> early_slots(const std::vector<uint32_t>& slots, uint64_t seed,
+                                  const std::function<bool(uint32_t)>& is_there = {});
 
 }  // namespace weft::library

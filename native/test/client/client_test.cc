@@ -236,6 +236,37 @@ TEST_F(ClientTest, AStrangerAtTheOldAddressDoesNotEndAProducer) {
   EXPECT_EQ(sent_batches(), "a0");
 }
 
+// Slot 0 ends the job when its clients are gone (`--until clients-gone`): one that only lost its connection is not.
+TEST_F(ClientTest, AClientWithNothingToDoComesBackToSlot0AndToNoOther) {
+  for (const uint32_t slot : {0u, 1u}) {
+    client_->connect(slot, 50, [](const Status&) {});
+    lane_.run();
+    let_in();
+    lane_.pass_ms(1100);  // the request is given up
+    lane_.sent.clear();
+    lane_.lose(true);
+    lane_.pass_ms(100);
+    if (slot != 0) break;
+    let_in();
+    EXPECT_EQ(lane_.count(MessageType::kHello), 1u);
+  }
+  lane_.pass_ms(3000);
+  EXPECT_EQ(lane_.count(MessageType::kHello), 0u);
+}
+
+TEST_F(ClientTest, AServerIsNoClientAndStaysAway) {
+  options_.of_server = true;
+  client_ = std::make_unique<Client>(lane_, options_, std::make_shared<Addresses>());
+  client_->connect(0, 50, [](const Status&) {});
+  lane_.run();
+  let_in();
+  lane_.pass_ms(1100);
+  lane_.sent.clear();
+  lane_.lose(true);
+  lane_.pass_ms(3000);
+  EXPECT_EQ(lane_.peer, 0u);
+}
+
 // All producers in all partitions would be state of the servers that grows as their product.
 TEST_F(ClientTest, AProducerWithoutANameOpensSomeOfManyPartitionsAndOthersWithTheirFirstBatch) {
   auto topic = std::make_shared<TopicRecord>(*topic_);

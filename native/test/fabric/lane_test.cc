@@ -1,14 +1,22 @@
 // What every transport must do, between two lanes of one process and from a lane to itself.
 #include <gtest/gtest.h>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/checksum.h"
+#include "fabric/lane.h"
 #include "lane_host.h"
 
 namespace weft::fabric::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 class EachTransport : public testing::TestWithParam<const char*> {
  protected:
@@ -194,6 +202,56 @@ TEST_P(EachTransport, ManyTransfersInFlightIntoOneRegion) {
   ASSERT_TRUE(client_->wait([&] { return shared.done == kCount; }));
   EXPECT_EQ(shared.failed, 0u);
   EXPECT_EQ(crc32c(here), crc32c(there));
+}
+
+struct NothingBehindIt : EventSource {
+  void on_event(uint32_t) override { ++count; }
+  uint64_t count = 0;
+};
+
+struct Beat {
+  static constexpr uint64_t kEveryNs = 5 * kNsPerMs;
+  explicit Beat(Lane& lane_of) : lane(lane_of) {
+    timer.owner = this;
+    timer.fire = [](Timer* fired) {
+      auto* beat = static_cast<Beat*>(fired->owner);
+      ++beat->count;
+      beat->lane.arm(fired, kEveryNs);
+    };
+  }
+  Lane& lane;
+  Timer timer;
+  uint64_t count = 0;
+};
+
+// Timers, heartbeats and a core that is taken away for a while are no rest.
+TEST_P(EachTransport, ADescriptorThatIsReadableForNothingDoesNotCostACore) {
+  start();
+  auto& lane = static_cast<LaneImpl&>(server_->lane());
+  const int descriptor = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  ASSERT_GE(descriptor, 0);
+  NothingBehindIt source;
+  Beat beat(lane);
+  uint64_t number = 0;
+  server_->run([&] {
+    number = lane.watch(descriptor, &source).value();
+    lane.arm(&beat.timer, Beat::kEveryNs);
+  });
+  for (int i = 0; i < 300 && lane.counters().pauses < 100; ++i) std::this_thread::sleep_for(50ms);
+  EXPECT_GE(lane.counters().pauses, 100u);
+  server_->run([&] {
+    EXPECT_GT(beat.count, 1u);
+    EXPECT_GT(source.count, 1000u);
+    lane.disarm(&beat.timer);
+    lane.unwatch(number);
+  });
+  close(descriptor);
+  // And then it is quiet again.
+  uint64_t before = 0;
+  server_->run([&] { before = lane.counters().pauses; });
+  ASSERT_TRUE(client_->send(peer_, "still there").ok());
+  ASSERT_TRUE(server_->wait([&] { return server_->messages_[back_].size() == 1; }));
+  EXPECT_LE(lane.counters().pauses, before + 1);
 }
 
 // A thread that is woken only to let others at its memory paused half a millisecond each time, after a thousand times.

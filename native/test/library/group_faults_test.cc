@@ -105,6 +105,25 @@ TEST_F(Group, DamagedFilesAreUnreadable) {
   expect_others_unhurt();
 }
 
+TEST_F(Group, OfManySlotsThoseThatAreThereAreEnough) {
+  const std::string copy = folder_.path() + "/copy";
+  std::filesystem::copy(group_, copy);
+  edit_record(copy + "/job", "slots", "1000");
+  EXPECT_EQ(attach_code(copy), WEFT_OK) << weft_error_text(nullptr);
+  weft_join_options options = WEFT_JOIN_OPTIONS_DEFAULT;
+  options.slots_expected = 1;
+  weft_job* job = nullptr;
+  const auto began = weft_test::Clock::now();
+  EXPECT_WEFT_OK(weft_attach(copy.c_str(), &options, &job));
+  EXPECT_LT(weft_test::Clock::now() - began, weft_test::milliseconds(options.timeout_ms / 2))
+      << "the others are not waited for";
+  weft_close(job);
+  options.slots_expected = 2;
+  options.timeout_ms = 2000;
+  EXPECT_NE(weft_attach(copy.c_str(), &options, &job), WEFT_OK);
+  expect_others_unhurt();
+}
+
 TEST_F(Group, OfAnotherUserIsUnreadable) {
   if (geteuid() != 0) GTEST_SKIP() << "becoming another user needs root";
   std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));

@@ -47,6 +47,25 @@ TEST(SlotTable, TheFirstQuestionIsAnsweredWithoutTheGroupDirectoryAndLaterOnesWi
   EXPECT_EQ(table.find_address(3).value(), "newest") << "an older epoch on record does not count";
 }
 
+TEST(SlotTable, WhatTheJoinSaidIsNotTrustedForLong) {
+  class TestClock final : public Clock {
+   public:
+    uint64_t monotonic_ns() override { return now_ns; }
+    uint64_t realtime_ns() override { return now_ns; }
+    uint64_t now_ns = kNsPerSecond;
+  } clock;
+  const GroupDirectory directory;
+  directory.write(3, 8, "later");
+  SlotTable table(clock);
+  table.put(3, 7, "first");
+  clock.now_ns += 3600 * kNsPerSecond;
+  EXPECT_EQ(table.find_address(3).value(), "first") << "without a group directory there is nothing better";
+  table.set_group(directory.path(), {});
+  table.put(3, 7, "first");
+  clock.now_ns += 3600 * kNsPerSecond;
+  EXPECT_EQ(table.find_address(3).value(), "later");
+}
+
 TEST(SlotTable, ASlotThatOnlyTheGroupDirectoryKnowsIsFound) {
   const GroupDirectory directory;
   directory.write(1, 1, "there");
@@ -87,6 +106,22 @@ TEST(EarlySlots, OfManyTheFirstAndABoundedNumberOfOthersWhichSeedsSpreadEvenly) 
   }
   EXPECT_EQ(chosen[0], 999);
   for (uint32_t slot = 1; slot < 1000; ++slot) EXPECT_EQ(chosen[slot], 15) << "slot " << slot;
+}
+
+TEST(EarlySlots, OneThatIsNotThereIsNoneOfThemAndNoMoreAreAskedForThanNeeded) {
+  std::vector<uint32_t> many;
+  for (uint32_t slot = 0; slot < 1000; ++slot) many.push_back(slot);
+  size_t asked = 0;
+  const std::vector<uint32_t> early = early_slots(many, 7, [&asked](uint32_t slot) {
+    ++asked;
+    return slot % 2 == 1;
+  });
+  EXPECT_EQ(early.size(), kEarlySlotsMax);
+  for (const uint32_t slot : early) EXPECT_EQ(slot % 2, 1u);
+  EXPECT_LE(asked, 2 * kEarlySlotsMax + 1);
+  EXPECT_TRUE(early_slots(many, 7, [](uint32_t) { return false; }).empty());
+  EXPECT_TRUE(early_slots({}, 7).empty());
+  EXPECT_EQ(early_slots({3}, 7), std::vector<uint32_t>{3});
 }
 
 }  // namespace
