@@ -272,6 +272,7 @@ int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const wef
                               completion.value[0] = result.sent_bytes;
                               completion.value[1] = result.read_bytes;
                               completion.value[2] = result.failed_selection;
+                              completion.value[3] = result.memory_safe && !result.was_lost ? 1 : 0;
                               job->completions.push(
                                   completion, status.ok() ? std::string_view() : std::string_view(status.message()));
                             }));

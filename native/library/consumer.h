@@ -16,7 +16,7 @@ struct weft_consumer {
   bool announces = false;  // opened asynchronously: says WEFT_COMPLETION_FRAMES
 
   // The plain interface's.
-  std::mutex mutex;      // guards the next two
+  std::mutex mutex;      // guards the next three
   bool pulling = false;  // one weft_pull at a time; what follows `frames_came` is its
   std::condition_variable changed;
   std::atomic<bool> frames_came{false};  // written under the lock

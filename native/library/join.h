@@ -11,7 +11,8 @@ namespace weft::library {
 constexpr uint32_t kRankCardMagic = 0x4E494A57;  // "WJIN"
 constexpr uint32_t kRankCardVersion = 2;
 
-// First exchange: fixed size, so that it works before anything is agreed. Small: each rank gets one of every rank.
+// First exchange: of this size in every version to come, so that it works before anything is agreed. Small: each rank
+// gets one of every rank.
 struct RankCard {
   uint32_t magic;
   uint32_t version;

@@ -1,11 +1,15 @@
-// Runs one program and says how it ended. A program that outlives its time limit is ended with everything
-// it started: it runs in a process group of its own. Ctrl-C and SIGTERM are passed on to that group.
+// Runs one program and says how it ended. A program with a log that outlives its time limit is ended with everything
+// it started: it runs in a process group of its own. Ctrl-C and SIGTERM are passed on to that group. One on the terminal
+// is told as well, and waited for: it may have results to write.
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, createWriteStream } from "node:fs";
 import path from "node:path";
 import { root } from "./paths.mjs";
 
 const running = new Set();
+/** On the terminal, in our own process group. */
+const attached = new Set();
+let endsWith;
 
 function endGroup(child, signal) {
   try {
@@ -21,7 +25,10 @@ for (const [signal, status] of [
 ]) {
   process.on(signal, () => {
     for (const child of running) endGroup(child, "SIGTERM");
-    process.exit(status);
+    if (attached.size === 0) process.exit(status);
+    endsWith = status;
+    // A terminal's Ctrl-C has reached them.
+    if (signal === "SIGTERM") for (const child of attached) child.kill("SIGTERM");
   });
 }
 
@@ -73,10 +80,11 @@ export function execute(program, args, { log, onLine, env = {}, cwd = root, time
     let killTimer;
     // Without a log it is of our own group, and cleans up after itself.
     const end = (signal) => (output ? endGroup(child, signal) : child.kill(signal));
+    if (!output) attached.add(child);
     const timer = setTimeout(() => {
       timedOut = true;
       end("SIGTERM");
-      killTimer = setTimeout(() => end("SIGKILL"), 5000);
+      killTimer = setTimeout(() => end("SIGKILL"), output ? 5000 : 180_000);
     }, timeoutS * 1000);
     if (output) {
       running.add(child);
@@ -92,6 +100,8 @@ export function execute(program, args, { log, onLine, env = {}, cwd = root, time
       clearTimeout(timer);
       clearTimeout(killTimer);
       running.delete(child);
+      attached.delete(child);
+      if (endsWith !== undefined && attached.size === 0) process.exit(endsWith);
       if (output) output.end(() => resolve({ status, reason }));
       else resolve({ status, reason });
     };

@@ -338,20 +338,23 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const opened = this.#opened;
     if (opened === undefined || this.#closing !== undefined || this.#filling) return;
     this.#filling = true;
-    while (this.#prepared.length < preparedMax) {
-      const built = opened.builder.build();
-      this.#dry = built === "dry";
-      if (built === "dry" || built === "full") break;
-      if (built === "later") {
-        setImmediate(() => {
-          this.#fill();
-          this.#wakeWaiters();
-        });
-        break;
+    try {
+      while (this.#prepared.length < preparedMax) {
+        const built = opened.builder.build();
+        this.#dry = built === "dry";
+        if (built === "dry" || built === "full") break;
+        if (built === "later") {
+          setImmediate(() => {
+            this.#fill();
+            this.#wakeWaiters();
+          });
+          break;
+        }
+        this.#prepare(built);
       }
-      this.#prepare(built);
+    } finally {
+      this.#filling = false;
     }
-    this.#filling = false;
   }
 
   #prepare(built: EventGroup | WeftError): void {

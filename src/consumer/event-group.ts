@@ -5,7 +5,7 @@
  */
 import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
-import type { Completion, Completions } from "../native/completions.js";
+import type { Completion, CompletionHandler, Completions } from "../native/completions.js";
 import type { Event } from "./event.js";
 import type { Selection } from "./selection.js";
 import { type Destination, packSelection } from "./selection.js";
@@ -24,6 +24,14 @@ export interface WantedEvent {
   readonly at: number;
 }
 
+interface FillOutcome {
+  error: WeftError | undefined;
+  /** The selection that failed. */
+  at: number;
+  /** A server that was lost may still write into the memory. */
+  spoiled: boolean;
+}
+
 export class EventGroup {
   readonly events: readonly Event[];
   memory: ConsumeMemory | undefined;
@@ -36,12 +44,6 @@ export class EventGroup {
     this.events = events;
   }
 }
-
-/** Codes that only a server says, which is done with the memory then. */
-const answeredCodes: ReadonlySet<string> = new Set([
-  ...["WEFT_CORRUPT", "WEFT_SELECTION_OUTSIDE", "WEFT_OFFSET_GONE", "WEFT_TRUNCATED", "WEFT_INVALID_ARGUMENT"],
-  "WEFT_PARTITION_RANGE",
-]);
 
 export class DataRequests {
   readonly #completions: Completions;
@@ -59,18 +61,30 @@ export class DataRequests {
     const waits: Promise<void>[] = [];
     const inSlab = wanted.filter(({ selection }) => selection.destination === undefined);
     if (inSlab.length > 0) {
-      const memory = this.#pool.lend(slabBytes);
-      group.memory = memory;
-      for (const { event, selection, at } of inSlab) {
-        event.memory = memory;
-        event.selected = memory.bytes.subarray(at, at + selection.bytesFor(event.dataLength));
-      }
-      waits.push(this.#fill(memory, inSlab));
+      const wait = this.#startInSlab(group, inSlab, slabBytes);
+      if (wait !== undefined) waits.push(wait);
     }
     for (const { event, selection } of wanted) {
       if (selection.destination !== undefined) waits.push(this.#fillOwn(event, selection, selection.destination));
     }
-    group.ready = waits.length === 1 ? waits[0] : Promise.all(waits).then(() => undefined);
+    if (waits.length > 0) group.ready = waits.length === 1 ? waits[0] : Promise.all(waits).then(() => undefined);
+  }
+
+  #startInSlab(group: EventGroup, wanted: readonly WantedEvent[], slabBytes: number): Promise<void> | undefined {
+    let memory: ConsumeMemory;
+    try {
+      memory = this.#pool.lend(slabBytes);
+    } catch (error) {
+      // No memory for these: the others come all the same.
+      for (const { event } of wanted) event.failure = error as WeftError;
+      return undefined;
+    }
+    group.memory = memory;
+    for (const { event, selection, at } of wanted) {
+      event.memory = memory;
+      event.selected = memory.bytes.subarray(at, at + selection.bytesFor(event.dataLength));
+    }
+    return this.#fill(memory, wanted);
   }
 
   /** One request for one event into given memory. */
@@ -99,31 +113,50 @@ export class DataRequests {
 
   /** One request for all; the event that a request failed for is left out of the next try, so the others get theirs. */
   async #fill(memory: ConsumeMemory, wanted: readonly WantedEvent[]): Promise<void> {
+    // Until each request has said otherwise.
+    memory.spoiled = true;
+    let spoiled = false;
     let rest = wanted;
     while (rest.length > 0) {
-      const numbers: number[] = [];
-      for (const { event, selection, at } of rest)
-        packSelection(numbers, event.offset, at, selection, event.dataLength);
-      const partition = rest[0]?.event.partition ?? 0;
-      let failedAt = 0;
-      try {
-        await this.#request(partition, numbers, rest.length, memory.bytes, memory.handle, (index) => {
-          failedAt = index;
-        });
-        return;
-      } catch (error) {
-        const failure = error as WeftError;
-        const failed = rest[failedAt];
-        if (!answeredCodes.has(failure.code)) memory.spoiled = true;
-        const oneOnly = failure.code === "WEFT_CORRUPT" || failure.code === "WEFT_OFFSET_GONE";
-        if (!oneOnly || failed === undefined) {
-          for (const { event } of rest) event.failure = failure;
-          return;
-        }
-        failed.event.failure = failure;
-        rest = rest.filter((one) => one !== failed);
+      const outcome = await this.#fillOnce(memory, rest);
+      spoiled ||= outcome.spoiled;
+      const { error } = outcome;
+      if (error === undefined) break;
+      const failed = rest[outcome.at];
+      const oneOnly = error.code === "WEFT_CORRUPT" || error.code === "WEFT_OFFSET_GONE";
+      if (!oneOnly || failed === undefined) {
+        for (const { event } of rest) event.failure = error;
+        break;
       }
+      failed.event.failure = error;
+      rest = rest.filter((one) => one !== failed);
     }
+    memory.spoiled = spoiled;
+  }
+
+  async #fillOnce(memory: ConsumeMemory, wanted: readonly WantedEvent[]): Promise<FillOutcome> {
+    const numbers: number[] = [];
+    for (const { event, selection, at } of wanted)
+      packSelection(numbers, event.offset, at, selection, event.dataLength);
+    const partition = wanted[0]?.event.partition ?? 0;
+    const outcome: FillOutcome = { error: undefined, at: 0, spoiled: true };
+    try {
+      const { values } = await this.#request(
+        partition,
+        numbers,
+        wanted.length,
+        memory.bytes,
+        memory.handle,
+        (record) => {
+          outcome.at = record.value(2);
+          outcome.spoiled = record.value(3) !== 1;
+        },
+      );
+      outcome.spoiled = values[3] !== 1;
+    } catch (error) {
+      outcome.error = error as WeftError;
+    }
+    return outcome;
   }
 
   #request(
@@ -132,7 +165,7 @@ export class DataRequests {
     count: number,
     destination: Uint8Array,
     region: ConsumeMemory["handle"] | null,
-    failedAt?: (index: number) => void,
+    failed?: CompletionHandler,
     signal?: AbortSignal,
   ): Promise<Completion> {
     const packed = Float64Array.from(numbers);
@@ -145,7 +178,7 @@ export class DataRequests {
         signal,
         // The destination must stay referenced until the completion: this closure holds it.
         late: () => void destination,
-        failed: (record) => failedAt?.(record.value(2)),
+        failed,
       },
     );
   }

@@ -64,8 +64,9 @@ export class SlabPool {
     const handle =
       (pooled ? (this.#free.pop() ?? this.#store.take(this.#slabBytes)) : this.#takeLarge(bytes)) ??
       binding.regionAllocate(job, pooled ? this.#slabBytes : bytes);
+    const memory = new ConsumeMemory(handle, binding.regionMemory(handle), pooled);
     this.#lent++;
-    return new ConsumeMemory(handle, binding.regionMemory(handle), pooled);
+    return memory;
   }
 
   #takeLarge(bytes: number): RegionHandle | undefined {

@@ -32,6 +32,7 @@ const CLIENTS_LOOK_MS = 200;
 const CLIENTS_GONE_MS = 1_000;
 /** For slot 0's word to one slot. */
 const CLIENTS_GONE_TOLD_MS = 5_000;
+const CLIENTS_GONE_TOLD_TIMES = 3;
 /** Clients connect to all slots if there are no more (kEarlySlotsMax in native/library/slot_table.h). */
 const EARLY_SLOTS_MAX = 16;
 
@@ -418,18 +419,28 @@ class ServerStart {
   }
 }
 
-/** To every other slot, a few at a time; one that does not answer is left to its launcher. */
+/** To every other slot, a few at a time; one that never answers is left to its launcher. */
 async function tellClientsGone(host: NativeHost, log: Log): Promise<void> {
   const { slot: own, slotCount } = host.facts();
   let next = 0;
   const tell = async (): Promise<void> => {
     for (let slot = next++; slot < slotCount; slot = next++) {
       if (slot === own) continue;
-      try {
-        await host.control(slot, { op: "clients.gone" }, CLIENTS_GONE_TOLD_MS);
-      } catch (error) {
-        log("debug", `slot ${slot} was not told that the clients are gone: ${errorText(error)}`);
+      let failure: unknown;
+      for (let tried = 0; tried < CLIENTS_GONE_TOLD_TIMES; tried++) {
+        try {
+          await host.control(slot, { op: "clients.gone" }, CLIENTS_GONE_TOLD_MS);
+          failure = undefined;
+          break;
+        } catch (error) {
+          failure = error;
+        }
       }
+      if (failure === undefined) continue;
+      log(
+        "warning",
+        `slot ${slot} was not told that the clients are gone: ${errorText(failure)}; if it still runs, send it SIGTERM`,
+      );
     }
   };
   await Promise.all(Array.from({ length: EARLY_SLOTS_MAX }, tell));

@@ -157,7 +157,9 @@ enum weft_completion_kind {
   WEFT_COMPLETION_BATCH = 4,    /* value[0] first offset, [2] partition epoch, [3] partition */
   WEFT_COMPLETION_CONSUMER = 5, /* handle: weft_consumer */
   WEFT_COMPLETION_FRAMES = 6,   /* tag of the consumer: weft_consumer_poll has something (said once until polled dry) */
-  WEFT_COMPLETION_DATA = 7,     /* value[0] bytes sent, [1] bytes read from storage, [2] failed selection */
+  WEFT_COMPLETION_DATA = 7,     /* value[0] bytes sent, [1] bytes read from storage, [2] failed selection,
+                                   [3] 1: no server can write into the destination any more, 0: perhaps one that was
+                                   lost; also of a failed one */
   WEFT_COMPLETION_COMMIT = 8,
   WEFT_COMPLETION_FLUSH = 9,
   WEFT_COMPLETION_CLOSED = 10,    /* of weft_..._close_async */
