@@ -2,9 +2,10 @@
  * What a rank, a server and a partition cost, counted in worlds of 1 to 64 client ranks, beside what the model of
  * bench/scaling/model.ts says. Counts and memory only: that the ranks share the cores does not change them.
  *
- *   npm run bench:scaling -- [--json FILE] [--only NAMES] [--transports tcp] [--partitions 64] [--directory DIR]
+ *   npm run bench:scaling -- [--json FILE] [--only NAMES] [--clients 1,4,16,64] [--transports tcp] [--partitions 64]
+ *     [--directory DIR]
  *
- * --only: shapes by the beginning of their names, as in "join-1x,attach". --json: every report of every rank.
+ * --clients: of the worlds that grow. --only: shapes by the beginning of their names, as in "join-1x,attach". --json: every report of every rank.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -20,12 +21,19 @@ const { values: options } = parseArgs({
   options: {
     json: { type: "string" },
     only: { type: "string", default: "" },
+    clients: { type: "string", default: "1,4,16,64" },
     transports: { type: "string", default: "tcp" },
     partitions: { type: "string", default: "64" },
     directory: { type: "string", default: path.resolve("build") },
   },
 });
 const partitions = Number(options.partitions);
+const clientCounts = options.clients.split(",").map(Number);
+for (const count of [partitions, ...clientCounts]) {
+  if (Number.isInteger(count) && count > 0) continue;
+  console.error("--clients and --partitions want whole numbers above 0, such as --clients 1,16,128");
+  process.exit(2);
+}
 /** A client process takes less than so much; the largest world must fit beside everything else. */
 const bytesPerClientMax = 150 * 2 ** 20;
 
@@ -38,11 +46,11 @@ function attachShape(clients: number, memberships: number): Shape {
   return { name, servers: 1, clients, partitions, clientsBy: "attach", memberships };
 }
 const shapes: readonly Shape[] = [
-  ...[1, 4].flatMap((servers) => [1, 4, 16, 64].map((clients) => joinShape(servers, clients))),
+  ...[1, 4].flatMap((servers) => clientCounts.map((clients) => joinShape(servers, clients))),
   // More slots than a client connects to while it joins.
   joinShape(20, 4),
   // From outside the MPI world, which keeps MPI's own memory out of the servers; many memberships in a process at last.
-  ...[1, 16, 64].map((clients) => attachShape(clients, 1)),
+  ...clientCounts.filter((clients) => clients !== 4).map((clients) => attachShape(clients, 1)),
   attachShape(8, 16),
 ];
 const wanted = options.only.split(",").filter((name) => name !== "");
