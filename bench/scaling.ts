@@ -5,7 +5,8 @@
  *   npm run bench:scaling -- [--json FILE] [--only NAMES] [--clients 1,4,16,64] [--transports tcp] [--partitions 64]
  *     [--directory DIR]
  *
- * --clients: of the worlds that grow. --only: shapes by the beginning of their names, as in "join-1x,attach". --json: every report of every rank.
+ * --clients: of the worlds that grow. --only: shapes by the beginning of their names, as in "join-1x,attach". --json:
+ * every report of every rank.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
