@@ -28,6 +28,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: "model",
+          include: ["test/model/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          pool: "forks",
+        },
+      },
+      {
+        test: {
           name: "package",
           include: ["test/package/**/*.test.ts"],
           testTimeout: 900_000,

@@ -4,12 +4,19 @@
 //   --seconds N  of each way, 1 by default
 //   --json       rows in place of tables, as the suite has them in `micro`
 import { parseArgs } from "node:util";
+import { Ajv } from "ajv";
 import { Bench } from "tinybench";
 
 import { Event } from "../src/consumer/event.js";
 import { type Frame, FrameScratch, scratchBytes } from "../src/consumer/frame-layout.js";
+import { native } from "../src/native/addon.js";
 import { PackedCodec } from "../src/packed/codec.js";
 import { recordMemory } from "../src/packed/writer.js";
+import { partitionChoice } from "../src/producer/partition-choice.js";
+import { loadValidators, validate } from "../src/producer/validation.js";
+import type { TopicContext } from "../src/topic/context.js";
+import { compilePattern } from "../src/validator/event-pattern.js";
+import type { ValidatorConfig } from "../src/validator/validator.js";
 import { AnsweringCore } from "./metadata/answering-core.js";
 import { numberFields, stepFields } from "./metadata/step-record.js";
 import { metadataList } from "./smoke/metadata.js";
@@ -200,6 +207,45 @@ await compare("Consumer: from a frame to event.metadata", [
     packedFrame(ofSteps),
     (event) => (event.metadata as unknown as Uint8Array).length,
   ),
+]);
+
+// ---- what a topic demands, beside what the library that does it costs alone
+
+const schema = {
+  type: "object",
+  properties: { step: { type: "integer", minimum: 0 }, field: { type: "string" }, mean: { type: "number" } },
+  required: ["step", "mean"],
+};
+const pattern = { field: [{ prefix: "temp" }], mean: [{ numeric: [">", 0, "<", 1e6] }] };
+const meetsSchema = new Ajv().compile(schema);
+const meetsPattern = compilePattern(pattern);
+async function validating(name: string, validator: ValidatorConfig): Promise<Way> {
+  const topic = { name: "bench", description: { validator } } as unknown as TopicContext;
+  const validators = await loadValidators(topic, undefined);
+  return [name, () => objects.forEach((one) => validate(validators, one, []))];
+}
+await compare("JSON Schema", [
+  ["ajv alone", () => objects.forEach((one) => (sink += meetsSchema(one) ? 1 : 0))],
+  await validating("a producer's validator", { schema }),
+]);
+await compare("event pattern", [
+  ["the compiled pattern alone", () => objects.forEach((one) => (sink += meetsPattern(one) === undefined ? 1 : 0))],
+  await validating("a producer's validator", { pattern }),
+]);
+const binding = native();
+const choose = partitionChoice(
+  {
+    name: "bench",
+    partitionCount: 4,
+    description: { partitionSelector: { keyAt: "/field" } },
+  } as unknown as TopicContext,
+  {},
+  binding,
+  {},
+);
+await compare("partition by key", [
+  ["CRC32C of the key alone", () => objects.forEach((one) => (sink += binding.crc32c(Buffer.from(one.field), 0) % 4))],
+  ['the selector { keyAt: "/field" }', () => objects.forEach((one) => (sink += choose(one, undefined, [])))],
 ]);
 if (!Number.isFinite(sink)) throw new Error("nothing was done");
 if (options.json) console.log(JSON.stringify(rows));

@@ -65,6 +65,17 @@ Napi::Value partition_query_async(const Napi::CallbackInfo& info) {
   return call.done(weft_partition_query_async(topic, partition, tag));
 }
 
+Napi::Value slot_local(const Napi::CallbackInfo& info) {
+  Call call(info, "slotLocal");
+  auto* job = call.native<weft_job>(0, Kind::kJob);
+  const uint32_t slot = call.small(1);
+  if (!call.ok()) return info.Env().Undefined();
+  uint8_t local = 0;
+  const int code = weft_slots_local(job, &slot, 1, &local);
+  if (code != WEFT_OK) return call.fail(code, job);
+  return Napi::Boolean::New(info.Env(), local != 0);
+}
+
 }  // namespace
 
 void add_topic(Napi::Env env, Napi::Object exports) {
@@ -73,6 +84,7 @@ void add_topic(Napi::Env env, Napi::Object exports) {
   add<topic_facts>(env, exports, "topicFacts");
   add<topic_close>(env, exports, "topicClose");
   add<partition_query_async>(env, exports, "partitionQueryAsync");
+  add<slot_local>(env, exports, "slotLocal");
 }
 
 }  // namespace weft::addon

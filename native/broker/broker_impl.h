@@ -13,6 +13,7 @@
 // The state is in state.h.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <future>
 #include <mutex>
@@ -99,6 +100,8 @@ class BrokerImpl final : public Broker {
   // ---- partitions.cc
   Partition* find_partition(const wire::Uuid& uuid, uint32_t partition);
   Status no_partition(const wire::Uuid& uuid, uint32_t partition) const;
+  // Why a partition that is closing takes nothing any more; `next` behind what passes.
+  Status closing_status(const Partition* partition, std::string_view next = "") const;
   static bool run_open(Job* job);
   static void open_done(Job* job);
   void add_partition(OpenJob* job);
@@ -249,6 +252,7 @@ class BrokerImpl final : public Broker {
   std::unordered_map<fabric::PeerId, Session*> sessions_;
   ObjectPool<Producer> producer_pool_;
   std::unordered_map<PartitionKey, std::unique_ptr<Partition>, PartitionKeyHash> partitions_;
+  std::deque<wire::Uuid> deleted_;  // topics, the newest last
   std::map<std::string, TopicEntry, std::less<>> topics_;
   std::vector<PartitionKey> opening_;
   std::mutex memory_opening_;  // openers: one at a time takes memory, so that each sees what is left

@@ -89,7 +89,7 @@ void BrokerImpl::on_consumer_open(Session* session, wire::MessageReader& reader)
   Status status = name.empty() ? Status() : wire::check_name("consumer", name);
   if (status.ok() && partition == nullptr) status = no_partition(open->topic, open->partition);
   if (status.ok() && (partition->closing || stopping_)) {
-    status = Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed; open again later"));
+    status = closing_status(partition, "; open again later");
   }
   if (status.ok() && (open->ring.length < kRingBytesMin || open->ring.length > kRingBytesMax ||
                       open->ring.length % wire::kDataAlignmentBytes != 0)) {
@@ -150,7 +150,7 @@ void BrokerImpl::add_consumer(const OpenConsumer& opening) {
   Partition* partition = opening.partition;
   Status status = opening.status;
   if (status.ok() && partition->closing) {
-    status = Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed; open again later"));
+    status = closing_status(partition, "; open again later");
   }
   auto slot = std::find(session->consumers.begin(), session->consumers.end(), nullptr);
   if (status.ok() && slot == session->consumers.end()) {

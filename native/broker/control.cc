@@ -101,7 +101,7 @@ void BrokerImpl::on_commit(Session* session, wire::MessageReader& reader) {
   Status status = wire::check_name("consumer", name);
   if (status.ok() && partition == nullptr) status = no_partition(commit->topic, commit->partition);
   if (status.ok() && (partition->closing || stopping_)) {
-    status = Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed; commit again later"));
+    status = closing_status(partition, "; commit again later");
   }
   if (status.ok() && commit->partition_epoch > partition->epoch) {
     status = Status(Code::INVALID_ARGUMENT,

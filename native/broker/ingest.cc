@@ -104,6 +104,7 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
                                           " is over: a newer producer opened it; stop this one"));
   }
   if (partition == nullptr || entry == nullptr) {
+    if (producer->is_deleted) return Status(Code::TOPIC_UNKNOWN, "the topic of this producer was deleted");
     return Status(Code::PARTITION_UNAVAILABLE, join_text("the partition of this producer was closed on slot ",
                                                          options_.slot, "; open the topic again"));
   }
@@ -113,9 +114,7 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
   if (stopping_) {
     return Status(Code::BUSY, join_text("slot ", options_.slot, " is stopping; send again when it is back"));
   }
-  if (partition->closing) {
-    return Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed"));
-  }
+  if (partition->closing) return closing_status(partition);
   if (partition->read_only) return read_only_status(partition);
   if (entry->batches.size() >= options_.batches_in_flight_max) {
     return Status(Code::BUSY, join_text(partition->label, " has ", entry->batches.size(),

@@ -11,6 +11,8 @@ constexpr uint64_t kSlabBytes = uint64_t{1} << 20;  // one unit of RMA: nothing 
 constexpr uint32_t kSlabsMin = 8;                   // of each direction; less is refused at create()
 
 // ---- producers: beyond these a batch is answered WEFT_BUSY
+constexpr size_t kDeletedTopicsKnown =
+    1024;  // whoever still uses one of them is told so; an older one is just not there
 constexpr uint32_t kBatchesPerSessionMax = 512;
 constexpr uint32_t kBatchesMax = 8192;
 constexpr uint32_t kUnitsPerBatchMax = 8;          // slabs of one batch under way; more wait their turn

@@ -90,8 +90,18 @@ Status BrokerImpl::no_partition(const wire::Uuid& uuid, uint32_t partition) cons
     return Status(Code::PARTITION_UNAVAILABLE, join_text("partition ", partition, " of topic '", name, "' on slot ",
                                                          slot, " is not open; try again later"));
   }
+  if (std::find(deleted_.begin(), deleted_.end(), uuid) != deleted_.end()) {
+    return Status(Code::TOPIC_UNKNOWN, join_text("the topic of partition ", partition, " was deleted"));
+  }
   return Status(Code::PARTITION_UNAVAILABLE, join_text("slot ", options_.slot, " has no partition ", partition,
                                                        " of that topic; look the topic up again"));
+}
+
+Status BrokerImpl::closing_status(const Partition* partition, std::string_view next) const {
+  if (partition->remove && !stopping_) {
+    return Status(Code::TOPIC_UNKNOWN, join_text(partition->label, " is gone: its topic was deleted"));
+  }
+  return Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed", next));
 }
 
 // ---- opening
@@ -242,14 +252,17 @@ void BrokerImpl::close_partition(wire::Uuid uuid, uint32_t number, bool remove, 
 void BrokerImpl::begin_close(Partition* partition) {
   if (!partition->closing) {
     partition->closing = true;
+    if (partition->remove && std::find(deleted_.begin(), deleted_.end(), partition->spec.uuid) == deleted_.end()) {
+      deleted_.push_back(partition->spec.uuid);
+      if (deleted_.size() > kDeletedTopicsKnown) deleted_.pop_front();
+    }
     for (size_t i = 0; i < partition->consumers.size(); ++i) {
       Consumer* consumer = partition->consumers[i];
       // A server that stops says goodbye instead: its clients wait for it to come back.
       if (stopping_) {
         consumer->failed = true;
       } else {
-        fail_consumer(consumer, Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " was closed")),
-                      consumer->next_offset);
+        fail_consumer(consumer, closing_status(partition), consumer->next_offset);
       }
     }
   }
@@ -319,7 +332,9 @@ void BrokerImpl::finish_close(Partition* partition) {
   }
   for (auto& [peer, session] : sessions_) {
     for (Producer* producer : session->producers) {
-      if (producer != nullptr && producer->partition == partition) producer->partition = nullptr;
+      if (producer == nullptr || producer->partition != partition) continue;
+      producer->partition = nullptr;
+      producer->is_deleted = partition->remove;
     }
   }
   for (Consumer* consumer : partition->consumers) consumer->partition = nullptr;

@@ -27,7 +27,7 @@ void BrokerImpl::on_producer_open(Session* session, wire::MessageReader& reader)
   Status status = name.empty() ? Status() : wire::check_name("producer", name);
   if (status.ok() && partition == nullptr) status = no_partition(open->topic, open->partition);
   if (status.ok() && (partition->closing || stopping_)) {
-    status = Status(Code::PARTITION_UNAVAILABLE, join_text(partition->label, " is being closed; open again later"));
+    status = closing_status(partition, "; open again later");
   }
   if (status.ok() && open->epoch > wire::kProducerEpochMax) {
     status = Status(Code::INVALID_ARGUMENT, join_text("epoch ", open->epoch, " of a producer of ", partition->label,

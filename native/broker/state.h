@@ -147,6 +147,7 @@ struct Producer {
   Session* session = nullptr;
   ProducerEntry* entry = nullptr;  // nullptr: the partition is gone, or another one took over
   Partition* partition = nullptr;  // nullptr: gone
+  bool is_deleted = false;         // … with its topic
   uint32_t handle = 0;
   uint32_t epoch = 0;
   bool fenced = false;

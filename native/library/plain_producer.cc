@@ -205,7 +205,11 @@ Status choose_partition_locked(const weft_producer* producer, uint32_t* partitio
                                   "; push with weft_push_pieces and ", next));
   };
   if (selector.empty() || selector == "round-robin") {
-    *partition = producer->next_partition;
+    *partition = producer->next_partition % static_cast<uint32_t>(topic.slots.size());
+    return {};
+  }
+  if (selector == "same-node") {
+    *partition = producer->local[producer->next_partition % producer->local.size()];
     return {};
   }
   if (selector == "producer-rank") {
@@ -252,8 +256,7 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
   const client::ProducerOptions& options = producer->producer->options();
   const bool full = batch->count == options.batch_events || batch->metadata_bytes >= options.batch_bytes ||
                     batch->extent_bytes >= kBatchExtentBytesSent;
-  if (partition < 0 && (full || partition_count > 1))
-    producer->next_partition = (producer->next_partition + 1) % partition_count;
+  if (partition < 0 && (full || partition_count > 1)) ++producer->next_partition;
   if (!full) return {};
   const Status submitted = submit_one_locked(producer, chosen, batch);
   return submitted.code() == Code::OUT_OF_MEMORY ? Status() : submitted;  // the event is in, and waits

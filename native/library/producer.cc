@@ -1,5 +1,9 @@
 #include "library/producer.h"
 
+#include <algorithm>
+#include <map>
+#include <numeric>
+
 #include "library/echo.h"
 #include "library/json_text.h"
 #include "library/topic.h"
@@ -51,6 +55,20 @@ void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
                            if (!producer.ok()) return done(producer.status());
                            done(make_producer(job, producer.take(), linger_ms, packed));
                          });
+}
+
+// All, if none is on this host.
+std::vector<uint32_t> local_partitions(const weft_job& job, const weft_producer& producer) {
+  const std::vector<uint32_t>& slots = producer.producer->topic().slots;
+  std::map<uint32_t, bool> is_local;
+  for (const uint32_t slot : slots)
+    if (!is_local.contains(slot)) is_local[slot] = job.slots->is_local(slot);
+  std::vector<uint32_t> all(slots.size());
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<uint32_t> local;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(local),
+               [&](uint32_t partition) { return is_local[slots[partition]]; });
+  return local.empty() ? all : local;
 }
 }  // namespace
 
@@ -118,7 +136,9 @@ int weft_producer_open(weft_job* job, const char* topic, const weft_producer_opt
     if (opened.ok()) *producer = opened.value();
     waiter.set(opened.status());
   });
-  return report(waiter.wait(-1, "opening the producer"));  // has its own deadline
+  const Status opened = waiter.wait(-1, "opening the producer");  // has its own deadline
+  if (opened.ok() && (*producer)->selector == "same-node") (*producer)->local = local_partitions(*job, **producer);
+  return report(opened);
 }
 WEFT_CATCH
 

@@ -39,6 +39,7 @@ struct weft_producer {
   std::shared_ptr<weft::client::Producer> producer;
   uint32_t linger_ms = 2;
   std::string selector;                // of the topic, for events pushed without a partition; "" is round-robin
+  std::vector<uint32_t> local;         // partitions on this host, for same-node; constant once it is open
   weft::library::PackedLayout packed;  // of the topic's records; checks nothing where they are not packed
 
   std::mutex mutex;                 // guards what follows
@@ -49,7 +50,7 @@ struct weft_producer {
   std::map<weft::client::Batch*, std::unique_ptr<weft_batch>> batches;
   std::atomic<uint64_t> outstanding{0};  // submitted and not answered; read without the lock while spinning
   weft::library::Spin spin;              // of those who wait for outcomes
-  uint32_t next_partition = 0;           // round robin
+  uint32_t next_partition = 0;           // counts on for round robin
   std::map<uint32_t, weft_batch*> open;  // by partition: being filled by weft_push
   uint64_t last_number = 0;
   struct Outcome {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fabric/address.h"
 #include "group/group_directory.h"
 
 namespace weft::library {
@@ -72,6 +73,23 @@ Result<std::string> SlotTable::find_address(uint32_t slot) {
   if (found != entries_.end() && !found->second.address.empty()) return found->second.address;
   if (!reason.ok()) return reason;
   return Status(Code::PARTITION_UNAVAILABLE, join_text("no server of slot ", slot, " has joined"));
+}
+
+bool SlotTable::is_local(uint32_t slot) {
+  std::string address;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = entries_.find(slot);
+    if (known != entries_.end()) address = known->second.address;
+  }
+  if (address.empty()) {
+    Result<std::string> found = find_address(slot);
+    if (!found.ok()) return false;  // it is away: nowhere
+    address = found.take();
+  }
+  const Result<fabric::LaneAddress> decoded =
+      fabric::decode_address(std::as_bytes(std::span(address.data(), address.size())));
+  return decoded.ok() && fabric::claims_same_host(decoded.value().host);
 }
 
 std::vector<uint32_t> early_slots(const std::vector<uint32_t>& slots, uint64_t seed,

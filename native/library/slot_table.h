@@ -26,6 +26,9 @@ class SlotTable : public client::SlotDirectory {
   std::vector<uint32_t> slots() const;
   // Any thread; reads a file.
   Result<std::string> find_address(uint32_t slot) override;
+  // Whether the slot's server is on this host, as far as its address says. Any thread; reads a file for a slot whose
+  // address is not known yet.
+  bool is_local(uint32_t slot);
 
  private:
   struct Entry {

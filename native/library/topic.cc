@@ -145,6 +145,17 @@ int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t t
 }
 WEFT_CATCH
 
+int weft_slots_local(weft_job* job, const uint32_t* slots, uint32_t count, uint8_t* local) try {
+  WEFT_CHECK_HANDLE(job);
+  if (count > 0) {
+    WEFT_CHECK_ARGUMENT(slots);
+    WEFT_CHECK_ARGUMENT(local);
+  }
+  for (uint32_t i = 0; i < count; ++i) local[i] = job->slots->is_local(slots[i]) ? 1 : 0;
+  return WEFT_OK;
+}
+WEFT_CATCH
+
 int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end) try {
   WEFT_CHECK_HANDLE(topic);
   Waiter waiter;

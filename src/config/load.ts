@@ -1,8 +1,9 @@
 // Brings the sources of settings together, in this order: flag, environment, file (WEFTLINE_CONFIG or ./weftline.yaml),
 // site (/etc/weftline.yaml), default. Remembers for each value where it came from.
 
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { WeftError } from "../errors.js";
+import { withAbsoluteModules } from "../topic/modules.js";
 import { type ConfigFile, readConfigFile } from "./file.js";
 import { parseSetting, type Setting, SETTINGS, type SettingValue } from "./settings.js";
 import type { TopicConfig } from "./topic-config.js";
@@ -78,7 +79,8 @@ export function loadConfiguration(options: LoadOptions = {}): Configuration {
     ["file", file],
   ] as const) {
     for (const [name, config] of Object.entries(from?.values.topics ?? {})) {
-      topics[name] = config; // a topic of the file stands for the whole of the site's
+      // A topic of the file stands for the whole of the site's.
+      topics[name] = withAbsoluteModules(config, dirname(from?.path ?? directory));
       topicOrigins[name] = { source, origin: from?.position(["topics", name]) ?? "" };
     }
   }

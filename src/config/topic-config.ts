@@ -2,7 +2,11 @@
 // protocol (docs/formats/control.md) are checked against, and the normal form in which the catalogue keeps it.
 
 import { Ajv, type ErrorObject } from "ajv";
+import { type ModuleConfig, isModuleConfig, problemOfModule } from "./module-config.js";
 import { type NormalizedPackedSchema, normalizeSchema, type PackedSchema, problemOfSchema } from "../packed/schema.js";
+import type { PackedMetadata } from "../packed/packed-metadata.js";
+import type { SchemaMetadata } from "../validator/schema-metadata.js";
+import { type ValidatorConfig, problemOfValidator } from "../validator/validator.js";
 import { describeValue, nearest, parseSize } from "./units.js";
 
 export const PARTITIONS_MAX = 4096;
@@ -11,7 +15,7 @@ export const KEPT_BYTES_MAX = 16 * 1024;
 
 export const STORAGES = ["disk", "memory"] as const;
 export const DURABILITIES = ["memory", "written", "synced"] as const;
-export const SERIALIZERS = ["json", "raw", "packed", "custom"] as const;
+export const SERIALIZERS = ["json", "raw", "packed"] as const;
 export const PARTITION_SELECTORS = [
   "round-robin",
   "key-hash",
@@ -23,8 +27,27 @@ export const PARTITION_SELECTORS = [
 
 export type Storage = (typeof STORAGES)[number];
 export type Durability = (typeof DURABILITIES)[number];
-export type Serializer = (typeof SERIALIZERS)[number];
-export type PartitionSelector = (typeof PARTITION_SELECTORS)[number];
+/** The name of one, or a module whose export makes a `MetadataCodec`. */
+export type Serializer = (typeof SERIALIZERS)[number] | ModuleConfig;
+/**
+ * The name of one ("custom": each producer gives a function); the hash of the value at a JSON pointer of the metadata; or a
+ * module whose export makes a `SelectPartition`.
+ */
+export type PartitionSelector = (typeof PARTITION_SELECTORS)[number] | KeyAtPointer | ModuleConfig;
+export interface KeyAtPointer {
+  /** JSON pointer (RFC 6901) of a text, a number, true or false in the metadata, such as "/station/id". */
+  keyAt: string;
+}
+
+/** The numbers of serializers in the C ABI. */
+export function serializerNumber(serializer: Serializer): number {
+  return typeof serializer === "string" ? SERIALIZERS.indexOf(serializer) : SERIALIZERS.length;
+}
+/** In a word or two, for lists. */
+export function describeFunction(value: Serializer | PartitionSelector): string {
+  if (typeof value === "string") return value;
+  return isModuleConfig(value) ? `module ${value.module}` : `key at ${value.keyAt}`;
+}
 
 /** As a user gives it; sizes in bytes or as a text with a unit. */
 export interface TopicConfig {
@@ -38,8 +61,8 @@ export interface TopicConfig {
   serializer?: Serializer;
   /** The fields of the records that metadata is, for the serializer "packed" (docs/formats/packed.md). */
   packed?: PackedSchema;
-  /** Kept for the clients; a topic that has one demands JavaScript of its producers. */
-  validator?: unknown;
+  /** What metadata must meet; a topic that has one demands JavaScript of its producers. */
+  validator?: ValidatorConfig;
   /** Default "round-robin". */
   partitionSelector?: PartitionSelector;
   /** Whether clients that cannot run the validator may produce all the same; default false. */
@@ -60,6 +83,13 @@ export interface TopicConfig {
   options?: Record<string, unknown>;
 }
 
+/** The type of the metadata, as far as the config says it. */
+export type MetadataOfConfig<Config> = Config extends { readonly validator: { readonly schema: infer Schema } }
+  ? SchemaMetadata<Schema>
+  : Config extends { readonly packed: infer Schema extends PackedSchema }
+    ? PackedMetadata<Schema>
+    : unknown;
+
 /** The normal form: every default filled in, sizes in bytes; `slots` still open. */
 export interface NormalizedTopicConfig {
   partitions: number;
@@ -67,7 +97,7 @@ export interface NormalizedTopicConfig {
   durability: Durability;
   serializer: Serializer;
   packed?: NormalizedPackedSchema;
-  validator?: unknown;
+  validator?: ValidatorConfig;
   partitionSelector: PartitionSelector;
   allowUnvalidated: boolean;
   segmentBytes: number;
@@ -104,10 +134,11 @@ export const TOPIC_CONFIG_SCHEMA = {
     partitions: { type: "integer", minimum: 1, maximum: PARTITIONS_MAX },
     storage: { enum: STORAGES },
     durability: { enum: DURABILITIES },
-    serializer: { enum: SERIALIZERS },
-    packed: {}, // src/packed/schema.ts checks it
+    // These four are checked by functions of their own.
+    serializer: {},
+    packed: {},
     validator: {},
-    partitionSelector: { enum: PARTITION_SELECTORS },
+    partitionSelector: {},
     allowUnvalidated: { type: "boolean" },
     segmentBytes: size(MEBIBYTE, 1024 ** 4),
     memoryDataBytes: size(64 * 1024, 1024 ** 4),
@@ -247,14 +278,77 @@ export function problemsBetweenMembers(config: TopicConfig): Problem[] {
   for (const member of ["metadataDirectory", "dataDirectory"] as const) {
     if (config[member] !== undefined && config.storage === "memory") say(member, `has no meaning for storage "memory"`);
   }
+  problems.push(...problemsOfFunctions(config));
   problems.push(...problemsOfPacked(config));
   if (problems.length > 0) return problems;
-  const kept = JSON.stringify([config.validator, config.options, config.packed]).length;
+  const { validator, partitionSelector, serializer, options, packed } = config;
+  const kept = JSON.stringify([validator, partitionSelector, serializer, options, packed]).length;
   if (kept > KEPT_BYTES_MAX) {
-    const member = config.packed === undefined ? "options" : "packed";
-    say(member, `validator, options and packed have ${kept} bytes of JSON together; at most ${KEPT_BYTES_MAX}`);
+    const member = packed !== undefined ? "packed" : validator !== undefined ? "validator" : "options";
+    say(
+      member,
+      `validator, partitionSelector, serializer, options and packed have ${kept} bytes of JSON together; at most ${KEPT_BYTES_MAX}`,
+    );
   }
   return problems;
+}
+
+/** The forms that a member may have beside its names: told by the one member that each has. */
+type Forms = Readonly<Record<string, (value: never) => Omit<Problem, "atKey"> | undefined>>;
+
+function problemsOfFunctions(config: TopicConfig): Problem[] {
+  const { serializer, validator, partitionSelector } = config;
+  const problems = [
+    problemOfFunction("serializer", serializer, SERIALIZERS, { module: problemOfModule }),
+    problemOfFunction("validator", validator, ["custom"], {
+      schema: problemOfValidator,
+      pattern: problemOfValidator,
+      module: problemOfModule,
+    }),
+    problemOfFunction("partitionSelector", partitionSelector, PARTITION_SELECTORS, {
+      keyAt: problemOfKeyAt,
+      module: problemOfModule,
+    }),
+  ].filter((problem) => problem !== undefined);
+  if (problems.length > 0 || serializer !== "raw") return problems;
+  const needsValues = (member: string): Problem[] => [
+    { path: [member], atKey: false, message: 'has no meaning for the serializer "raw": its metadata is bytes' },
+  ];
+  if (validator !== undefined && typeof validator === "object" && !isModuleConfig(validator)) {
+    return needsValues("validator");
+  }
+  return typeof partitionSelector === "object" && "keyAt" in partitionSelector ? needsValues("partitionSelector") : [];
+}
+
+function problemOfFunction(
+  member: string,
+  value: unknown,
+  names: readonly string[],
+  forms: Forms,
+): Problem | undefined {
+  if (value === undefined) return undefined;
+  const here = (message: string, path: (string | number)[] = []): Problem => ({
+    path: [member, ...path],
+    atKey: false,
+    message,
+  });
+  if (typeof value === "string" && names.includes(value)) return undefined;
+  const known = Object.keys(forms);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return here(`${describeValue(value)} is not one of ${names.join(", ")}, nor a mapping with ${known.join(" or ")}`);
+  }
+  const given = Object.keys(value);
+  const form = known.find((name) => given.includes(name));
+  if (form === undefined) return here(`has ${given.join(", ") || "no member"}; it wants ${known.join(" or ")}`);
+  const extra = form === "module" ? undefined : given.find((name) => name !== form);
+  if (extra !== undefined) return { ...here(`"${extra}" is not known beside ${form}`, [extra]), atKey: true };
+  const problem = forms[form]?.(value as never);
+  return problem && here(problem.message, problem.path);
+}
+
+function problemOfKeyAt({ keyAt }: KeyAtPointer): Omit<Problem, "atKey"> | undefined {
+  if (typeof keyAt === "string" && /^(\/([^~/]|~[01])*)+$/.test(keyAt)) return undefined;
+  return { path: ["keyAt"], message: `${describeValue(keyAt)} is not a JSON pointer, such as /station/id` };
 }
 
 function problemsOfPacked({ packed, serializer }: TopicConfig): Problem[] {
@@ -263,7 +357,7 @@ function problemsOfPacked({ packed, serializer }: TopicConfig): Problem[] {
     return serializer === "packed" ? here('is missing: the serializer "packed" needs the fields of a record') : [];
   }
   if (serializer !== undefined && serializer !== "packed") {
-    return here(`has no meaning for the serializer "${serializer}"`);
+    return here(`has no meaning for the serializer "${describeFunction(serializer)}"`);
   }
   const problem = problemOfSchema(packed);
   return problem === undefined ? [] : [{ ...problem, path: ["packed", ...problem.path] }];
@@ -309,7 +403,9 @@ export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicC
 export function demandsJavaScript(
   config: Pick<NormalizedTopicConfig, "validator" | "partitionSelector" | "serializer">,
 ): boolean {
-  return config.validator !== undefined || config.partitionSelector === "custom" || config.serializer === "custom";
+  const { validator, partitionSelector, serializer } = config;
+  const isNative = typeof partitionSelector === "string" && partitionSelector !== "custom";
+  return validator !== undefined || !isNative || typeof serializer !== "string";
 }
 
 /** "topics.field.durability" or "topics.field.slots[2]". */

@@ -3,6 +3,7 @@
  * that is reused: it ends with the next iteration (`copy()` keeps it). JavaScript thread.
  */
 import { WeftError } from "../errors.js";
+import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import type { Frame } from "./frame-layout.js";
 import type { Selection } from "./selection.js";
 import type { ConsumeMemory } from "./slab-pool.js";
@@ -209,9 +210,26 @@ export class Event<Metadata = unknown> {
     );
   }
 
+  #decodeWith(decode: DecodeMetadata): unknown {
+    try {
+      return decode(this.metadataBytes);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new WeftError(
+        "WEFT_METADATA_INVALID",
+        `the topic's serializer cannot read the metadata of ${this.name}: ${why}`,
+        {
+          cause,
+          next: "look at the serializer and at the producer; event.metadataBytes has what is stored",
+        },
+      );
+    }
+  }
+
   #decode(): { value: unknown } {
-    const { packed } = this.frame;
+    const { packed, decode } = this.frame;
     if (packed !== undefined) return { value: packed.codec.read(packed.memory, this.#recordStart(packed)) };
+    if (decode !== undefined) return { value: this.#decodeWith(decode) };
     if (!this.frame.json) return { value: this.metadataBytes };
     const text = this.metadataText ?? "";
     try {

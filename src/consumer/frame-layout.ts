@@ -1,6 +1,7 @@
 /** Where consumerPoll puts a frame's header and columns (native/addon/consumer.cc). Little-endian. */
 
 import type { PackedCodec } from "../packed/codec.js";
+import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
 
 /** Most events of one frame. */
@@ -38,6 +39,8 @@ export interface Frame {
   readonly bytes: Uint8Array | undefined;
   /** Of packed metadata: how and where its records are read. */
   readonly packed: { readonly codec: PackedCodec; readonly memory: RecordMemory } | undefined;
+  /** Of a topic with a serializer of its own. */
+  readonly decode: DecodeMetadata | undefined;
 }
 
 export class FrameScratch {
@@ -54,7 +57,7 @@ export class FrameScratch {
   }
 
   /** Takes what consumerPoll left here. */
-  take(metadata: string | Uint8Array<ArrayBuffer>, json: boolean, codec?: PackedCodec): Frame {
+  take(metadata: string | Uint8Array<ArrayBuffer>, json: boolean, codec?: PackedCodec, decode?: DecodeMetadata): Frame {
     const words = this.#words;
     const count = words[1] ?? 0;
     return {
@@ -74,6 +77,7 @@ export class FrameScratch {
       bytes: typeof metadata === "string" ? undefined : metadata,
       packed:
         codec === undefined || typeof metadata === "string" ? undefined : { codec, memory: recordMemory(metadata) },
+      decode,
     };
   }
 

@@ -7,6 +7,7 @@ import type { ConsumerHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 import type { PackedCodec } from "../packed/codec.js";
 import type { TopicContext } from "../topic/context.js";
+import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import { type Frame, FrameScratch } from "./frame-layout.js";
 
 /** A frame with the part of it that is wanted: events `skip` to `end`. */
@@ -20,6 +21,7 @@ export class FrameSource {
   readonly #handle: ConsumerHandle;
   readonly #json: boolean;
   readonly #codec: PackedCodec | undefined;
+  readonly #decode: DecodeMetadata | undefined;
   readonly #scratch = new FrameScratch();
   /** Where each partition ends; empty: never. */
   readonly #ends = new Map<number, number>();
@@ -29,7 +31,7 @@ export class FrameSource {
   constructor(
     completions: Completions,
     handle: ConsumerHandle,
-    { serializer, codec }: Pick<TopicContext, "serializer" | "codec">,
+    { serializer, codec, custom }: Pick<TopicContext, "serializer" | "codec" | "custom">,
     partitions: readonly number[],
     untilEnd: boolean,
   ) {
@@ -37,6 +39,7 @@ export class FrameSource {
     this.#handle = handle;
     this.#json = serializer === "json";
     this.#codec = codec;
+    this.#decode = custom?.decode;
     this.#open = new Set(partitions);
     if (!untilEnd) return;
     for (const partition of partitions) {
@@ -72,7 +75,7 @@ export class FrameSource {
       }
       const { partition } = this.#scratch;
       if (!this.#open.has(partition)) continue;
-      const frame = this.#scratch.take(metadata, this.#json, this.#codec);
+      const frame = this.#scratch.take(metadata, this.#json, this.#codec, this.#decode);
       const partitionEnd = this.#ends.get(partition);
       if (partitionEnd === undefined) return { frame, end: frame.count };
       if (frame.firstOffset + frame.count >= partitionEnd) this.#open.delete(partition);

@@ -5,6 +5,7 @@
 import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Region, type RegionSlice, ownedBytes } from "../job/region.js";
+import { foldPieces, mapPieces, piecesOf } from "./selection-composition.js";
 
 /** A run of `length` bytes at `start`, repeated by each level, the first level fastest. */
 export interface Run {
@@ -21,6 +22,8 @@ export interface RunLevel {
 /** Limits of the wire format. */
 const runsMax = 1024;
 const runLevelsMax = 8;
+/** Of a selection out of a selection. */
+const piecesMax = 1_000_000;
 
 /** Where selected bytes go instead of memory of the library. */
 export interface Destination {
@@ -72,6 +75,45 @@ export class Selection {
   /** The same bytes, written into the caller's memory: it must be long enough, and untouched until they are there. */
   into(memory: ArrayBufferView | ArrayBuffer | Region | RegionSlice): Selection {
     return new Selection(this.kind, this.runs, destinationOf(memory));
+  }
+
+  /**
+   * What `inner` selects among the bytes of this selection, counted along them: a column of a box, every second of the ranges.
+   * WEFT_SELECTION_OUTSIDE if it reaches beyond them; WEFT_LIMIT if it has more than a million contiguous pieces, or more runs than
+   * one selection can have.
+   *
+   * @example
+   * ```ts
+   * const plane = box({ shape: [64, 64, 64], origin: [8, 0, 0], size: [1, 64, 64], itemSize: 8 });
+   * const column = plane.narrow(box({ shape: [64, 64], origin: [0, 5], size: [64, 1], itemSize: 8 }));
+   * const values = await event.fetch(column);
+   * ```
+   */
+  narrow(inner: Selection): Selection {
+    if (this.kind === "skip" || this.kind === "none" || inner.kind === "all") return this;
+    if (this.kind === "all" || inner.kind !== "runs") return new Selection(inner.kind, inner.runs, this.destination);
+    if (inner.end > this.byteLength) {
+      throw new WeftError(
+        "WEFT_SELECTION_OUTSIDE",
+        `the inner selection reaches byte ${inner.end} of a selection of ${this.byteLength} bytes`,
+        { next: `select within ${this.byteLength} bytes` },
+      );
+    }
+    const outerPieces = piecesOf(this.runs, piecesMax);
+    const innerPieces = piecesOf(inner.runs, piecesMax);
+    const pieces = outerPieces && innerPieces && mapPieces(outerPieces, innerPieces, piecesMax);
+    const runs = pieces && foldPieces(pieces, runLevelsMax);
+    if (runs === undefined || runs.length > runsMax) {
+      const what = runs === undefined ? `more than ${piecesMax} contiguous pieces` : `${runs.length} runs`;
+      throw new WeftError(
+        "WEFT_LIMIT",
+        `the selection out of a selection has ${what}; a selection has at most ${runsMax} runs`,
+        {
+          next: "fetch it in parts, or select more and choose from that",
+        },
+      );
+    }
+    return new Selection("runs", runs, this.destination);
   }
 
   /** @internal Its runs for an event of this length. */

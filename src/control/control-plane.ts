@@ -107,6 +107,8 @@ export class ControlPlane {
         return this.list(request.after, request.limit ?? LIST_LIMIT_DEFAULT);
       case "topic.describe":
         return { topic: this.topics(request.op).describe(request.name) };
+      case "topic.delete":
+        return this.topics(request.op).delete(request.name);
       case "partition.create":
         return { partitions: await partitions.create(request.topic, request.partitions) };
       case "partition.remove":

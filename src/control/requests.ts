@@ -18,6 +18,7 @@ export type ControlRequest =
   | { op: "topic.create"; name: string; config?: TopicConfig; requestId?: string; ifExists?: "fail" | "open" }
   | { op: "topic.list"; after?: string; limit?: number }
   | { op: "topic.describe"; name: string }
+  | { op: "topic.delete"; name: string }
   | { op: "partition.create"; topic: TopicDescription; partitions: number[] }
   | { op: "partition.remove"; name: string; uuid: string; partitions: number[] }
   | { op: "partition.state"; uuid: string; partitions: number[] }
@@ -58,6 +59,7 @@ const SHAPES: Readonly<Record<ControlRequest["op"], object>> = {
   ),
   "topic.list": shape({ after: { type: "string" }, limit: { type: "integer", minimum: 1, maximum: 200 } }),
   "topic.describe": shape({ name: { type: "string" } }, ["name"]),
+  "topic.delete": shape({ name: { type: "string" } }, ["name"]),
   "partition.create": shape(
     {
       topic: {

@@ -22,6 +22,7 @@ import { NativeHost } from "./native-host.js";
 import { PartitionRecords } from "./partition-records.js";
 import type { HostFacts, Log, LogLevel } from "./server-host.js";
 import { listenToSignals } from "./signals.js";
+import { withHashedModules } from "../topic/modules.js";
 import { SlotPartitions } from "./slot-partitions.js";
 import { Topics } from "./topics.js";
 
@@ -309,7 +310,7 @@ class ServerStart {
   private async settle(topics: Topics): Promise<void> {
     await topics.reconcile();
     for (const [name, config] of Object.entries(this.options.topics ?? {})) {
-      await topics.create({ name, config, ifExists: "open" });
+      await topics.create({ name, config: await withHashedModules(name, config), ifExists: "open" });
     }
   }
 

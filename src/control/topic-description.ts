@@ -5,7 +5,8 @@ import {
   demandsJavaScript,
   DURABILITIES,
   type NormalizedTopicConfig,
-  SERIALIZERS,
+  describeFunction,
+  serializerNumber,
   STORAGES,
 } from "../config/topic-config.js";
 import { typeText } from "../packed/layout.js";
@@ -54,7 +55,7 @@ export function describeTopic(
 
 export function summarizeTopic(topic: TopicDescription): TopicSummary {
   const { name, uuid, createdAt, partitions, storage, durability, serializer } = topic;
-  return { name, uuid, createdAt, partitions, storage, durability, serializer };
+  return { name, uuid, createdAt, partitions, storage, durability, serializer: describeFunction(serializer) };
 }
 
 /** Numbers of the C ABI (weft_topic_facts). */
@@ -68,7 +69,7 @@ export function topicNumbers(topic: TopicDescription): {
   return {
     storage: STORAGES.indexOf(topic.storage),
     durability: DURABILITIES.indexOf(topic.durability),
-    serializer: SERIALIZERS.indexOf(topic.serializer),
+    serializer: serializerNumber(topic.serializer),
     flags: (topic.demandsJavaScript ? 1 : 0) | (topic.allowUnvalidated ? 2 : 0),
     // An event in a file may be as large as the device; one in memory has to fit its partition.
     eventDataBytesMax: topic.storage === "memory" ? topic.memoryDataBytes : Number.MAX_SAFE_INTEGER,

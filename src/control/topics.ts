@@ -12,6 +12,7 @@ import {
   normalizeTopicConfig,
   type TopicConfig,
 } from "../config/topic-config.js";
+import { isModuleConfig } from "../config/module-config.js";
 import { describeValue, nearest } from "../config/units.js";
 import type { Catalogue, CatalogueEntry } from "./catalogue.js";
 import { errorText, errorWords } from "./error-text.js";
@@ -43,8 +44,16 @@ export interface TopicCreated {
   created: boolean;
 }
 
+export interface TopicDeleted {
+  name: string;
+  uuid: string;
+  /** The first slot that could not be asked. */
+  away?: number;
+}
+
 export class Topics {
   private readonly underWay = new Map<string, { requestId: string; done: Promise<TopicCreated> }>();
+  private readonly deleting = new Map<string, Promise<unknown>>(); // by name
 
   constructor(
     private readonly host: ServerHost,
@@ -86,6 +95,16 @@ export class Topics {
         { next: "correct that member" },
       );
     }
+    const unhashed = (["validator", "partitionSelector", "serializer"] as const).find((member) => {
+      const value = normalized.config[member];
+      return isModuleConfig(value) && value.sha256 === undefined;
+    });
+    if (unhashed !== undefined) {
+      throw new WeftError("WEFT_CONFIG_INVALID", `topic '${creation.name}': config: ${unhashed}: sha256 is missing`, {
+        next: "give the SHA-256 of the module's file; Job.createTopic and weftline topic create do so",
+      });
+    }
+    await this.deleting.get(creation.name)?.catch(() => undefined);
     const requestId = creation.requestId ?? randomUUID();
     const running = this.underWay.get(creation.name);
     if (running) {
@@ -103,6 +122,36 @@ export class Topics {
     } finally {
       this.underWay.delete(creation.name);
     }
+  }
+
+  /**
+   * Takes a topic out of the catalogue, then its partitions and their files from all slots. A slot that is away keeps its part
+   * until it is back; the name is free again then.
+   */
+  async delete(name: string): Promise<TopicDeleted> {
+    await this.underWay.get(name)?.done.catch(() => undefined);
+    const running = this.deleting.get(name);
+    if (running) await running.catch(() => undefined);
+    const topic = this.describe(name);
+    const done = this.deleteKnown(topic);
+    this.deleting.set(name, done);
+    try {
+      return await done;
+    } finally {
+      this.deleting.delete(name);
+    }
+  }
+
+  private async deleteKnown(topic: TopicDescription): Promise<TopicDeleted> {
+    // Recorded first: were this server to end now, the topic is gone, and its files go at the next start.
+    await this.catalogue.setState(topic.uuid, "removing");
+    this.host.topicRemove(topic.name);
+    const away = await this.removeEverywhere(topic);
+    this.log(
+      away ? "warning" : "info",
+      `topic ${topic.name} is deleted${away ? `; slot ${away.slot} keeps a part of it until it is back` : ""}`,
+    );
+    return { name: topic.name, uuid: topic.uuid, ...(away ? { away: away.slot } : {}) };
   }
 
   private answerExisting(there: CatalogueEntry, creation: TopicCreation, requestId: string): TopicCreated {

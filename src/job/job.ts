@@ -14,12 +14,13 @@ import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./optio
 import { Region } from "./region.js";
 import { SlabStore } from "./slab-store.js";
 import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
-import type { TopicConfig } from "../config/topic-config.js";
+import type { MetadataOfConfig, TopicConfig } from "../config/topic-config.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, NativeJobFacts, TopicHandle } from "../native/binding.js";
 import { type Completion, Completions } from "../native/completions.js";
 import type { TopicDescription, TopicSummary } from "../control/topic-description.js";
+import { tryModules, withHashedModules } from "../topic/modules.js";
 import { Topic } from "../topic/topic.js";
 
 /** How long a control request may take; creating a topic syncs on every slot concerned. */
@@ -29,6 +30,11 @@ export interface RequestOptions {
   /** Default 30,000 ms. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface CreateTopicOptions extends RequestOptions {
+  /** What to do about a topic of that name: default "fail"; "open" takes it if its config is the same. */
+  readonly ifExists?: "fail" | "open" | undefined;
 }
 
 /**
@@ -155,24 +161,49 @@ export class Job implements JobContext {
       await this.describeTopic(name, { signal: options.signal });
       opened = await open();
     }
-    return new Topic<Metadata>(this, opened.handle as TopicHandle);
+    try {
+      return await Topic.open<Metadata>(this, opened.handle as TopicHandle);
+    } catch (error) {
+      binding.topicClose(opened.handle as TopicHandle);
+      throw error;
+    }
   }
 
   /**
    * Creates a topic on the servers and opens it. WEFT_TOPIC_EXISTS, unless `ifExists` is "open" and its config is the
-   * same; WEFT_CONFIG_INVALID; WEFT_PARTITION_UNAVAILABLE if a slot that is to hold a partition is away. Local: one rank
-   * creates, the others open.
+   * same; WEFT_CONFIG_INVALID; WEFT_MODULE if a module that the config names is not there; WEFT_PARTITION_UNAVAILABLE if a slot that is to
+   * hold a partition is away. Local: one rank creates, the others open.
+   *
+   * The type of the metadata is the one given, else that of the config's JSON Schema or packed fields.
+   *
+   * @example
+   * ```ts
+   * const schema = { type: "object", properties: { mag: { type: "number" } }, required: ["mag"] } as const;
+   * const quakes = await job.createTopic("quakes", { validator: { schema } }, { ifExists: "open" });
+   * await using out = await quakes.producer();
+   * out.push({ mag: 4.6 });
+   * ```
    */
+  async createTopic<const Config extends TopicConfig, _Inferred extends true>(
+    name: string,
+    config: Config,
+    options?: CreateTopicOptions,
+  ): Promise<Topic<MetadataOfConfig<Config>>>;
+  /** The same, with the type of the metadata given. Local. */
   async createTopic<Metadata = unknown>(
     name: string,
-    config: TopicConfig = {},
-    options: RequestOptions & { readonly ifExists?: "fail" | "open" | undefined } = {},
-  ): Promise<Topic<Metadata>> {
+    config?: TopicConfig,
+    options?: CreateTopicOptions,
+  ): Promise<Topic<Metadata>>;
+  /** Local. */
+  async createTopic(name: string, config: TopicConfig = {}, options: CreateTopicOptions = {}): Promise<Topic> {
     checkMembers("createTopic", options, ["ifExists", "timeoutMs", "signal"]);
     // A request id: after a lost connection the same request is answered again instead of failing as a repetition.
-    const request = { op: "topic.create", name, config, requestId: randomUUID(), ifExists: options.ifExists };
+    const hashed = await withHashedModules(name, config);
+    await tryModules(name, hashed);
+    const request = { op: "topic.create", name, config: hashed, requestId: randomUUID(), ifExists: options.ifExists };
     await this.control(0, request, options);
-    return await this.topic<Metadata>(name, { signal: options.signal });
+    return await this.topic(name, { signal: options.signal });
   }
 
   /** All topics, in order of name. Local; asks slot 0. */
@@ -191,6 +222,14 @@ export class Job implements JobContext {
   async describeTopic(name: string, options: RequestOptions = {}): Promise<TopicDescription> {
     const reply = await this.control(0, { op: "topic.describe", name }, options);
     return reply["topic"] as TopicDescription;
+  }
+
+  /**
+   * Deletes a topic with all its events, and frees their space. Its producers and consumers fail with WEFT_TOPIC_UNKNOWN.
+   * WEFT_TOPIC_UNKNOWN if there is none. A slot that is away deletes its part when it is back. Local; asks slot 0.
+   */
+  async deleteTopic(name: string, options: RequestOptions = {}): Promise<void> {
+    await this.control(0, { op: "topic.delete", name }, options);
   }
 
   /** A request to the control plane of a server slot (docs/formats/control.md); rejects with the error it answers. Local. */

@@ -232,6 +232,8 @@ export interface NativeBinding {
   topicClose(topic: TopicHandle): void;
   /** Completion PARTITION. */
   partitionQueryAsync(topic: TopicHandle, partition: number, tag: number): void;
+  /** Whether the slot's server is on this host; reads a file for a slot whose address is not known yet. */
+  slotLocal(job: JobHandle, slot: number): boolean;
 
   // ---- regions
   /** The view's ArrayBuffer is strongly referenced until the release or the end of the job. */

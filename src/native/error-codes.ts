@@ -29,6 +29,7 @@ export type ErrorCode =
   | "WEFT_VALIDATOR_REJECTED"
   | "WEFT_DELIVERY_TIMED_OUT"
   | "WEFT_END_OF_STREAM"
+  | "WEFT_MODULE"
   | "WEFT_CORRUPT"
   | "WEFT_NO_SPACE"
   | "WEFT_IO"
@@ -223,6 +224,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     meaning: "there are no more events",
     next: "",
   },
+  WEFT_MODULE: {
+    number: 37,
+    canRetry: false,
+    meaning: "a module of the topic cannot be used",
+    next: "put the file there that the topic was created with, or create the topic anew",
+  },
   WEFT_CORRUPT: {
     number: 40,
     canRetry: false,
@@ -373,6 +380,7 @@ const codesByNumber: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [34, "WEFT_VALIDATOR_REJECTED"],
   [35, "WEFT_DELIVERY_TIMED_OUT"],
   [36, "WEFT_END_OF_STREAM"],
+  [37, "WEFT_MODULE"],
   [40, "WEFT_CORRUPT"],
   [41, "WEFT_NO_SPACE"],
   [42, "WEFT_IO"],

@@ -1,23 +1,7 @@
-/** What a program says of packed metadata: its schema, and from it the type of `event.metadata`. */
+/** What a program says of packed metadata: its schema. */
 import { formatPath } from "../config/topic-config.js";
 import { WeftError } from "../errors.js";
-import { type NumberType, type PackedField, type PackedSchema, problemOfSchema } from "./schema.js";
-
-type Item<Type> = Type extends "u64" | "i64" ? bigint : Type extends NumberType ? number : boolean;
-type Value<Field> = Field extends { readonly type: "string" }
-  ? string
-  : Field extends { readonly type: "bytes" }
-    ? Uint8Array
-    : Field extends { readonly type: infer Type; readonly length: number }
-      ? readonly Item<Type>[]
-      : Field extends { readonly type: infer Type }
-        ? Item<Type>
-        : never;
-
-/** The metadata of events whose topic has this schema: `PackedMetadata<typeof schema>`. */
-export type PackedMetadata<Schema extends PackedSchema> = {
-  readonly [Field in Schema["fields"][number] as Field["name"]]: Value<Field>;
-};
+import { type PackedField, type PackedSchema, problemOfSchema } from "./schema.js";
 
 /**
  * A schema for `createTopic` and `serve`, checked: WEFT_CONFIG_INVALID names the field. Its fields keep their literal

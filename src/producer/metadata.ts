@@ -1,13 +1,15 @@
 /** Metadata to text or bytes, as the topic's serializer has it. */
 import { WeftError } from "../errors.js";
-import type { PackedCodec } from "../packed/codec.js";
+import type { TopicContext } from "../topic/context.js";
+import type { MetadataCodec } from "../topic/metadata-codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
 
 /** Metadata of one event, in bytes. */
 export const metadataBytesMax = 1024 * 1024;
 
 /**
- * Metadata that is JSON text already: stored as these bytes, byte for byte. It is not parsed: the caller vouches for it.
+ * Metadata that is JSON text already: stored as these bytes, byte for byte. It is parsed only where a validator or a partition
+ * selector wants to know what it says; else the caller vouches for it.
  *
  * @example
  * ```ts
@@ -17,21 +19,39 @@ export const metadataBytesMax = 1024 * 1024;
 export class EncodedJson {
   /** As it will be stored. */
   readonly text: string;
-  constructor(text: string) {
+  #value: { readonly value: unknown } | undefined;
+
+  /** `value`: what the text says, if it is known already. */
+  constructor(text: string, value?: unknown) {
     this.text = text;
+    this.#value = value === undefined ? undefined : { value };
   }
+
+  /** What the text says. WEFT_METADATA_INVALID if it is not JSON. */
+  get value(): unknown {
+    try {
+      return (this.#value ??= { value: JSON.parse(this.text) as unknown }).value;
+    } catch (cause) {
+      throw new WeftError("WEFT_METADATA_INVALID", `EncodedJson is not JSON: ${(cause as Error).message}`, { cause });
+    }
+  }
+}
+
+/** What validators and partition selectors get to see. */
+export function valueOf<Metadata>(metadata: Metadata): Metadata {
+  return metadata instanceof EncodedJson ? (metadata.value as Metadata) : metadata;
 }
 
 export type EncodeMetadata = (metadata: unknown) => string | Uint8Array;
 
-/** `topicName` is for the messages; `codec` that of the topic, if its metadata is packed. What it returns from packed
- * records is its own memory, valid until the next call. */
+export type EncodedTopic = Pick<TopicContext, "serializer" | "name" | "codec" | "custom">;
+
+/** What it returns from packed records is its own memory, valid until the next call. */
 export function metadataEncoder(
-  serializer: "json" | "raw" | "packed",
+  { serializer, name: topicName, codec, custom }: EncodedTopic,
   bytesMax: number,
-  topicName: string,
-  codec?: PackedCodec,
 ): EncodeMetadata {
+  if (custom !== undefined) return (value) => encodeWith(custom, value, bytesMax, topicName);
   if (serializer === "json") return (value) => encodeJson(value, bytesMax, topicName);
   if (codec === undefined) return (value) => encodeRaw(value, bytesMax, topicName);
   let scratch = recordMemory(new Uint8Array(Math.max(scratchBytes, codec.fixedBytes)));
@@ -88,6 +108,24 @@ function encodeRaw(value: unknown, bytesMax: number, topicName: string): Uint8Ar
   }
   checkLength(value.byteLength, bytesMax, topicName);
   return value;
+}
+
+function encodeWith(codec: MetadataCodec, value: unknown, bytesMax: number, topicName: string): Uint8Array {
+  const fail = (why: string, cause?: unknown): WeftError =>
+    new WeftError("WEFT_METADATA_INVALID", `the serializer of topic '${topicName}' cannot take the metadata: ${why}`, {
+      cause,
+      next: "correct the metadata, or look at the serializer",
+    });
+  let encoded: unknown;
+  try {
+    encoded = codec.encode(value);
+  } catch (cause) {
+    throw fail(cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause), cause);
+  }
+  const bytes = typeof encoded === "string" ? Buffer.from(encoded) : encoded;
+  if (!(bytes instanceof Uint8Array)) throw fail(`it made ${describe(bytes)}, neither bytes nor a text`);
+  checkLength(bytes.byteLength, bytesMax, topicName);
+  return bytes;
 }
 
 function checkLength(length: number, bytesMax: number, topicName: string): void {

@@ -1,6 +1,14 @@
 /** Options of producers and of `push`, their defaults and their check. */
 import { checkFunction, checkInteger, checkMembers, checkName, checkSignal } from "../check.js";
 import type { Region, RegionSlice } from "../job/region.js";
+import type { DataDescription, Validate } from "../validator/validator.js";
+
+/** The partition of an event, from 0 to `partitionCount` - 1. Must not be asynchronous. */
+export type SelectPartition<Metadata = unknown> = (
+  metadata: Metadata,
+  partitionCount: number,
+  data: DataDescription,
+) => number;
 
 /** Data of an event: bytes, or a list of segments that are joined in order. */
 export type EventSegment = ArrayBufferView | ArrayBuffer | Region | RegionSlice;
@@ -27,12 +35,12 @@ export interface ProducerOptions<Metadata> {
   /** … or bytes that were copied for them; default 16 MiB. */
   readonly queueBytes?: number | undefined;
   /**
-   * Rejects metadata: false or a text (why) makes push throw WEFT_VALIDATOR_REJECTED. Needed for topics that have a
-   * validator, unless they allow unvalidated events.
+   * Rejects metadata: false or a text (why) makes push throw WEFT_VALIDATOR_REJECTED. Beside the topic's validator; needed
+   * where that is "custom", unless the topic allows unvalidated events.
    */
-  readonly validate?: ((metadata: Metadata) => boolean | string) | undefined;
-  /** Chooses the partition of events that name none. Default: as the topic says. */
-  readonly selectPartition?: ((metadata: Metadata, partitionCount: number) => number) | undefined;
+  readonly validate?: Validate<Metadata> | undefined;
+  /** Chooses the partition of events that name none. Default: as the topic says; needed where that is "custom". */
+  readonly selectPartition?: SelectPartition<Metadata> | undefined;
   /** For the opening. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -24,9 +24,10 @@ import {
   type ResolvedProducerOptions,
   resolveProducerOptions,
 } from "./options.js";
-import { type ChoosePartition, partitionChoice } from "./partition-choice.js";
+import { type ChoosePartition, partitionChoice, topicSelection } from "./partition-choice.js";
 import { BatchOutcome, Receipt } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
+import { type NamedValidator, loadValidators, validate } from "./validation.js";
 
 /** A batch's body: its columns, 16 bytes an event, and its metadata. */
 const batchBodyBytesMax = 2 * 1024 * 1024;
@@ -53,7 +54,7 @@ export class Producer<Metadata = unknown> {
   /** Of a topic of packed metadata. */
   readonly #codec: PackedCodec | undefined;
   readonly #choose: ChoosePartition<Metadata>;
-  readonly #validate: ProducerOptions<Metadata>["validate"];
+  readonly #validators: readonly NamedValidator<Metadata>[];
   readonly #clock = new Clock();
 
   readonly #open: (BatchArena | undefined)[];
@@ -80,17 +81,23 @@ export class Producer<Metadata = unknown> {
     this.#sendOpen(true);
   };
 
-  private constructor(topic: TopicContext, handle: ProducerHandle, options: ProducerOptions<Metadata>) {
+  private constructor(
+    topic: TopicContext,
+    handle: ProducerHandle,
+    options: ProducerOptions<Metadata>,
+    choose: ChoosePartition<Metadata>,
+    validators: readonly NamedValidator<Metadata>[],
+  ) {
     this.topic = topic;
     this.#completions = topic.job.completions;
     this.#binding = this.#completions.binding;
     this.#handle = handle;
     this.#options = resolveProducerOptions(options);
     const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
-    this.#encode = metadataEncoder(topic.serializer, bytesMax, topic.name, topic.codec);
+    this.#encode = metadataEncoder(topic, bytesMax);
     this.#codec = topic.codec;
-    this.#choose = partitionChoice(topic, options, this.#binding);
-    this.#validate = options.validate;
+    this.#choose = choose;
+    this.#validators = validators;
     this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
     this.#underWayOf = new Array<number>(topic.partitionCount).fill(0);
     this.#forgetJob = this.#completions.onClosed((error) => {
@@ -104,13 +111,10 @@ export class Producer<Metadata = unknown> {
     const resolved = resolveProducerOptions(options);
     const { completions } = topic.job;
     const { binding } = completions;
-    const { validator, allowUnvalidated } = topic.description;
-    if (validator !== undefined && allowUnvalidated !== true && options.validate === undefined) {
-      throw new WeftError("WEFT_UNSUPPORTED", `topic '${topic.name}' has a validator, and the producer has none`, {
-        next: "give validate in the producer's options, or let the topic allow unvalidated events",
-      });
-    }
-    partitionChoice(topic, options, binding); // what the topic demands and the options lack is said before the opening
+    // What the topic demands and the options lack is said before the opening.
+    const choose = partitionChoice(topic, options, binding, await topicSelection(topic));
+    const validators = await loadValidators(topic, options.validate);
+    throwIfAborted(`opening a producer of topic '${topic.name}'`, options.signal);
     const { handle } = await completions.request(
       `opening a producer of topic '${topic.name}'`,
       (tag) => {
@@ -129,7 +133,7 @@ export class Producer<Metadata = unknown> {
         },
       },
     );
-    return new Producer<Metadata>(topic, handle as ProducerHandle, options);
+    return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators);
   }
 
   /** Events that wait in JavaScript for a free batch. */
@@ -162,11 +166,11 @@ export class Producer<Metadata = unknown> {
     if (this.#closing !== undefined) {
       throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
     }
-    if (this.#validate !== undefined) this.#check(metadata);
-    const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
     const segments = segmentsOf(data, this.#options.batchDataBytes);
     if (segments.length > 0) this.#checkLength(segments);
-    const partition = this.#choose(metadata, options);
+    if (this.#validators.length > 0) validate(this.#validators, metadata, segments);
+    const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
+    const partition = this.#choose(metadata, options, segments);
     const encoded = text ?? this.#writeRecord(metadata, partition, segments);
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
@@ -256,17 +260,6 @@ export class Producer<Metadata = unknown> {
         this.#binding.producerCloseAsync(this.#handle, tag);
       });
     }
-  }
-
-  #check(metadata: Metadata): void {
-    const verdict = this.#validate?.(metadata);
-    if (verdict === true || verdict === undefined) return;
-    const why = typeof verdict === "string" ? verdict : "the validator returned false";
-    throw new WeftError(
-      "WEFT_VALIDATOR_REJECTED",
-      `the validator of this producer rejected an event for topic '${this.topic.name}': ${why}`,
-      { next: "correct the metadata, or the validate function of the producer's options" },
-    );
   }
 
   #checkLength(segments: readonly Segment[]): void {
@@ -428,7 +421,7 @@ export class Producer<Metadata = unknown> {
     if (error !== undefined) {
       batch.outcome.failed(error);
       this.#failure ??= error;
-      if (error.code === "WEFT_DELIVERY_TIMED_OUT") this.#expire(this.#clock.nowMs() - batch.submittedMs, error);
+      if (error.code === "WEFT_DELIVERY_TIMED_OUT") this.#expire(batch.submittedMs, error);
     }
     for (const region of batch.holds) region.unhold();
   }
@@ -437,8 +430,7 @@ export class Producer<Metadata = unknown> {
    * Queued events have the time limit of their delivery from the push: what is as old as a batch was that ran into it has
    * run into it too. Else each batch's worth of a long queue waited for the limit anew.
    */
-  #expire(limitMs: number, error: WeftError): void {
-    const oldestMs = this.#clock.nowMs() - limitMs;
+  #expire(oldestMs: number, error: WeftError): void {
     const late = this.#queue.findIndex(({ nowMs }) => nowMs > oldestMs);
     const expired = this.#queue.splice(0, late < 0 ? this.#queue.length : late);
     for (const { bytes } of expired) this.#queueBytes -= bytes;

@@ -8,6 +8,7 @@ import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Region, type RegionSlice, isShared, ownedBytes, viewBytes } from "../job/region.js";
 import { type Segment, batchPiecesMax } from "./batch-arena.js";
+import type { DataDescription } from "../validator/validator.js";
 import type { EventData, EventSegment } from "./options.js";
 
 /**
@@ -41,6 +42,10 @@ export function lengthOf(segments: readonly Segment[]): number {
   let length = 0;
   for (const { bytes } of segments) length += bytes.byteLength;
   return length;
+}
+
+export function describeData(segments: readonly Segment[]): DataDescription {
+  return { bytes: lengthOf(segments), segments: segments.length };
 }
 
 /** A copy of what would be copied later, for events that must wait: the caller's memory is free at once all the same. */

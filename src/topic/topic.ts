@@ -1,5 +1,6 @@
 /** A topic that was opened: its facts, and the door to its producers and consumers. JavaScript thread. */
 import { checkInteger } from "../check.js";
+import { isModuleConfig } from "../config/module-config.js";
 import { formatPath } from "../config/topic-config.js";
 import type { TopicDescription } from "../control/topic-description.js";
 import { Consumer } from "../consumer/consumer.js";
@@ -12,6 +13,8 @@ import { type PackedSchema, problemOfSchema } from "../packed/schema.js";
 import type { ProducerOptions } from "../producer/options.js";
 import { Producer } from "../producer/producer.js";
 import type { TopicContext } from "./context.js";
+import type { MetadataCodec } from "./metadata-codec.js";
+import { loadCodec } from "./modules.js";
 
 /** State of a partition at the moment of the question. */
 export interface PartitionState {
@@ -42,10 +45,12 @@ export class Topic<Metadata = unknown> implements TopicContext {
   readonly name: string;
   /** Partitions are numbered from 0. */
   readonly partitionCount: number;
-  /** What metadata is: a JSON value, bytes, or a record of the fields in `description.packed`. */
-  readonly serializer: "json" | "raw" | "packed";
+  /** What metadata is: a JSON value, bytes, a record of the fields in `description.packed`, or what a module takes. */
+  readonly serializer: "json" | "raw" | "packed" | "custom";
   /** @internal Of packed metadata. */
   readonly codec: PackedCodec | undefined;
+  /** @internal Of metadata with a serializer of its own. */
+  readonly custom: MetadataCodec | undefined;
   /** Largest data of one event that a partition can take, in bytes. */
   readonly eventDataBytesMax: number;
   /** What the catalogue says of it: storage, durability, the slot of each partition, … */
@@ -55,18 +60,32 @@ export class Topic<Metadata = unknown> implements TopicContext {
   /** @internal */
   readonly handle: TopicHandle;
 
-  /** @internal Use `job.topic`. */
-  constructor(job: JobContext, handle: TopicHandle) {
+  private constructor(
+    job: JobContext,
+    handle: TopicHandle,
+    facts: NativeTopicFacts,
+    description: TopicDescription,
+    custom: MetadataCodec | undefined,
+  ) {
     this.job = job;
     this.handle = handle;
-    const facts: NativeTopicFacts = job.completions.binding.topicFacts(handle);
     this.name = facts.name;
     this.partitionCount = facts.partitionCount;
     this.eventDataBytesMax = facts.eventDataBytesMax === 0 ? Number.MAX_SAFE_INTEGER : facts.eventDataBytesMax;
-    this.description = JSON.parse(facts.json === "" ? "{}" : facts.json) as TopicDescription;
-    const { packed } = this.description;
+    this.description = description;
+    this.custom = custom;
+    const { packed } = description;
     this.codec = packed === undefined ? undefined : codecOf(this.name, packed);
-    this.serializer = facts.serializer === 0 ? "json" : this.codec === undefined ? "raw" : "packed";
+    this.serializer = facts.serializer === 0 ? "json" : custom ? "custom" : this.codec === undefined ? "raw" : "packed";
+  }
+
+  /** @internal Use `job.topic`. */
+  static async open<Metadata>(job: JobContext, handle: TopicHandle): Promise<Topic<Metadata>> {
+    const facts = job.completions.binding.topicFacts(handle);
+    const description = JSON.parse(facts.json === "" ? "{}" : facts.json) as TopicDescription;
+    const { serializer } = description;
+    const custom = isModuleConfig(serializer) ? await loadCodec(facts.name, serializer) : undefined;
+    return new Topic<Metadata>(job, handle, facts, description, custom);
   }
 
   /**

@@ -1,4 +1,4 @@
-// Every @example of the sources compiles as a user would compile it, and runs against a server. What an example only
+// Every @example of the sources, and every TypeScript in docs/topics.md, compiles as a user would compile it, and runs against a server. What an example only
 // mentions (job, topic, out, consumer, event, temperature) is made for it; a server that an example starts gets a directory
 // of its own and is closed at once, so that `await server.closed` comes to an end.
 import { readdirSync, readFileSync } from "node:fs";
@@ -25,10 +25,19 @@ function examplesOf(file: string): Example[] {
   });
 }
 
+function examplesOfPage(file: string): Example[] {
+  const text = readFileSync(`${root}${file}`, "utf8");
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(({ 1: code = "", index }) => ({
+    name: `${file}:${text.slice(0, index).split("\n").length}`,
+    code,
+  }));
+}
+
 const examples = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
   .sort()
-  .flatMap(examplesOf);
+  .flatMap(examplesOf)
+  .concat(examplesOfPage("docs/topics.md"));
 
 /** What an example may mention without saying where it comes from, with the type that it has for the compiler. */
 const surroundings = {
@@ -105,7 +114,7 @@ describe("the examples of the sources", () => {
         const given = Object.entries(surroundings)
           .filter(([name]) => needs(example, name))
           .map(([name, type]) => `declare const ${name}: ${type};\n`);
-        const text = `import { ${[imports, ...typed, "type PackedMetadata"].join(", ")} } from "weftline";\n${given.join("")}export async function example() {\n${example.code}}\n`;
+        const text = `import { ${[imports, ...typed, "type PackedMetadata", "type SchemaMetadata"].join(", ")} } from "weftline";\n${given.join("")}export async function example() {\n${example.code}}\n`;
         return [`${root}test/example-${index}.ts`, { text, example }] as const;
       }),
     );

@@ -220,6 +220,9 @@ typedef struct weft_topic_facts {
 /* Fills `facts` from what the look-up said. Local. */
 WEFT_API int weft_topic_describe(const weft_topic* topic, weft_topic_facts* facts);
 WEFT_API int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag);
+/* For each of `count` slots 1 if its server runs on this host, as its address says, else 0, also if it is away. Reads
+ * the group directory for slots that nobody has connected to yet. Any thread. */
+WEFT_API int weft_slots_local(weft_job* job, const uint32_t* slots, uint32_t count, uint8_t* local);
 /* The first offset that is stored and the one behind the last visible event, as its server says now; either may be
  * NULL. At most timeout_ms of the join. WEFT_PARTITION_RANGE, WEFT_PARTITION_UNAVAILABLE. */
 WEFT_API int weft_partition_query(weft_topic* topic, uint32_t partition, uint64_t* first_offset, uint64_t* visible_end);
@@ -275,8 +278,9 @@ typedef struct weft_event_id {
  * with region NULL, none. The metadata is what the topic's serializer says: JSON text, raw bytes, or a packed record:
  * the struct that `weftline topic header` writes, and behind it the bytes of fields without a size of their own.
  * WEFT_METADATA_INVALID for what is not JSON, or a record of another length. The partition is what the topic's selector
- * says: round-robin and producer-rank here; the others want weft_push_pieces with a partition (WEFT_INVALID_ARGUMENT
- * for explicit and key-hash, WEFT_UNSUPPORTED for custom and same-node). `receipt` (may be NULL): a number for
+ * says: round-robin, producer-rank and same-node here (round robin over the partitions whose servers were on this host
+ * when the producer was opened; over all if there is none); the others want weft_push_pieces with a partition
+ * (WEFT_INVALID_ARGUMENT for explicit and key-hash, WEFT_UNSUPPORTED for custom). `receipt` (may be NULL): a number for
  * weft_receipt_wait. Blocks while all batches are in flight (at most delivery_timeout_ms, then WEFT_BUSY). */
 WEFT_API int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region,
                        uint64_t at, uint64_t length, uint64_t* receipt);

@@ -33,11 +33,15 @@ export type PrintableEvent = Pick<
   "partition" | "offset" | "timeNs" | "dataLength" | "metadata" | "metadataText" | "metadataBytes"
 >;
 
-/** The JSON text of an event's metadata: as it is stored, or of its packed record. undefined: it has none. */
-function textOf(event: PrintableEvent, { serializer, codec }: Pick<Topic, "serializer" | "codec">): string | undefined {
+/** The JSON text of an event's metadata: as it is stored, or of what it means. undefined: it has none. */
+function textOf(
+  event: PrintableEvent,
+  { serializer, codec, custom }: Pick<Topic, "serializer" | "codec" | "custom">,
+): string | undefined {
   if (serializer === "json") return event.metadataText;
-  if (codec === undefined) return undefined;
   try {
+    if (custom !== undefined) return JSON.stringify(event.metadata);
+    if (codec === undefined) return undefined;
     return recordToJson(codec.layout, event.metadata as Record<string, unknown>);
   } catch (error) {
     if (isWeftError(error, "WEFT_METADATA_INVALID")) return undefined; // it is shown as the bytes that it is
@@ -45,10 +49,10 @@ function textOf(event: PrintableEvent, { serializer, codec }: Pick<Topic, "seria
   }
 }
 
-/** One line; JSON metadata as it is stored, a packed record as JSON, all other metadata in base64. */
+/** One line; JSON metadata as it is stored, a record or what a topic's own serializer reads as JSON, all other metadata in base64. */
 export function eventLine(
   event: PrintableEvent,
-  topic: Pick<Topic, "serializer" | "codec">,
+  topic: Pick<Topic, "serializer" | "codec" | "custom">,
   metadataOnly: boolean,
 ): string {
   const text = textOf(event, topic);

@@ -79,7 +79,7 @@ export class LinePusher {
 
   constructor(
     private readonly producer: Producer,
-    private readonly topic: Pick<Topic, "serializer" | "codec">,
+    private readonly topic: Pick<Topic, "serializer" | "codec" | "custom">,
     private readonly partition: number | undefined,
     private readonly report: (text: string) => void,
   ) {}
@@ -98,6 +98,7 @@ export class LinePusher {
       } catch (error) {
         if (isWeftError(error, "WEFT_BUSY")) await this.producer.ready();
         else if (isWeftError(error, "WEFT_EVENT_TOO_LARGE")) return this.#bad(number, error.message);
+        else if (isWeftError(error, "WEFT_VALIDATOR_REJECTED")) return this.#bad(number, error.message);
         else if (isWeftError(error, "WEFT_METADATA_INVALID")) return this.#bad(number, fieldProblem(error));
         else throw error;
       }
@@ -107,11 +108,12 @@ export class LinePusher {
   }
 
   #metadataOf(bytes: Uint8Array): { metadata: unknown } | { problem: string } {
-    const { serializer, codec } = this.topic;
+    const { serializer, codec, custom } = this.topic;
     if (serializer === "raw") return { metadata: bytes };
     const checked = checkLine(bytes);
     if ("problem" in checked) return checked;
-    if (codec === undefined) return { metadata: new EncodedJson(checked.text) };
+    if (custom !== undefined) return { metadata: checked.value };
+    if (codec === undefined) return { metadata: new EncodedJson(checked.text, checked.value) };
     const made = recordFromJson(codec.layout, checked.value);
     return "problem" in made ? made : { metadata: made.record };
   }

@@ -1,9 +1,11 @@
-// weftline topic create | list | describe | header.
+// weftline topic create | list | describe | delete | header.
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { WeftError } from "../../errors.js";
 import {
+  describeFunction,
   DURABILITIES,
   formatPath,
   normalizeTopicConfig,
@@ -17,6 +19,7 @@ import type { TopicDescription, TopicSummary } from "../../control/index.js";
 import type { Job } from "../../job/job.js";
 import { cHeader } from "../../packed/c-header.js";
 import { layoutOf, type RecordLayout, typeText } from "../../packed/layout.js";
+import { tryModules, withHashedModules } from "../../topic/modules.js";
 import { type ClientOptions, clientConfiguration, openJob } from "../command-context.js";
 import { EXIT } from "../exit-codes.js";
 import { parsePackedFields } from "../packed-fields.js";
@@ -29,6 +32,9 @@ interface CreateFlags extends ClientOptions {
   durability?: string;
   serializer?: string;
   packed?: string;
+  schema?: string;
+  pattern?: string;
+  validator?: string;
   partitionSelector?: string;
   allowUnvalidated?: boolean;
   segmentBytes?: string;
@@ -40,6 +46,49 @@ interface CreateFlags extends ClientOptions {
   ifNotExists?: boolean;
 }
 
+/** A path of a module, or a name. */
+function moduleOr(text: string | undefined): unknown {
+  return text !== undefined && /^(\.{0,2}\/|file:)/.test(text) ? { module: text } : text;
+}
+
+/** A name, a JSON pointer, or a path of a module, which has an extension. */
+function selectorOfFlag(text: string | undefined): unknown {
+  return text?.startsWith("/") === true && !/\.[cm]?js$/.test(text) ? { keyAt: text } : moduleOr(text);
+}
+
+function validatorOfFlags({ schema, pattern, validator }: CreateFlags): unknown {
+  const given = [schema, pattern, validator].filter((flag) => flag !== undefined);
+  if (given.length > 1) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", "a topic has one of --schema, --pattern and --validator", {
+      next: "give one of them",
+    });
+  }
+  if (schema !== undefined) return { schema: readJson("--schema", schema) };
+  if (pattern !== undefined) return { pattern: readJson("--pattern", pattern) };
+  return validator === "custom" || validator === undefined ? validator : { module: validator };
+}
+
+/** Of a file, or of the flag itself where that begins with a brace. */
+function readJson(flag: string, given: string): unknown {
+  const isText = given.trimStart().startsWith("{");
+  try {
+    return JSON.parse(isText ? given : readFileSync(given, "utf8")) as unknown;
+  } catch (cause) {
+    const what = isText ? "is not JSON" : `${given}`;
+    throw new WeftError("WEFT_CONFIG_INVALID", `topic create: ${flag}: ${what}: ${(cause as Error).message}`, {
+      cause,
+      next: "give a file of JSON, or an object of JSON",
+    });
+  }
+}
+
+function describeValidator(validator: TopicDescription["validator"]): string {
+  if (validator === undefined) return "none";
+  if (typeof validator === "string") return validator;
+  if ("schema" in validator) return `schema ${JSON.stringify(validator.schema)}`;
+  return "pattern" in validator ? `pattern ${JSON.stringify(validator.pattern)}` : describeFunction(validator);
+}
+
 /** The config that the flags describe; checked here, so that a slip is found without a server. */
 export function configOfFlags(flags: CreateFlags): TopicConfig {
   const numbers = (text: string): unknown[] =>
@@ -48,9 +97,10 @@ export function configOfFlags(flags: CreateFlags): TopicConfig {
     partitions: flags.partitions === undefined ? undefined : numbers(flags.partitions)[0],
     storage: flags.storage,
     durability: flags.durability,
-    serializer: flags.serializer,
+    serializer: moduleOr(flags.serializer),
     packed: flags.packed === undefined ? undefined : parsePackedFields(flags.packed),
-    partitionSelector: flags.partitionSelector,
+    validator: validatorOfFlags(flags),
+    partitionSelector: selectorOfFlag(flags.partitionSelector),
     allowUnvalidated: flags.allowUnvalidated,
     segmentBytes: flags.segmentBytes,
     memoryDataBytes: flags.memoryDataBytes,
@@ -103,7 +153,8 @@ async function partitionReports(job: Job, topic: TopicDescription, timeoutMs: nu
 }
 
 async function create(terminal: Terminal, name: string, flags: CreateFlags): Promise<number> {
-  const config = configOfFlags(flags);
+  const config = await withHashedModules(name, configOfFlags(flags));
+  await tryModules(name, config);
   const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs");
   await using job = await openJob(terminal, flags, "weftline-topic");
   const request = {
@@ -173,8 +224,9 @@ async function describe(terminal: Terminal, name: string, flags: ClientOptions):
     ["created", topic.createdAt],
     ["storage", topic.storage],
     ["durability", topic.durability],
-    ["serializer", topic.serializer],
-    ["partition selector", topic.partitionSelector],
+    ["serializer", describeFunction(topic.serializer)],
+    ["partition selector", describeFunction(topic.partitionSelector)],
+    ["validator", describeValidator(topic.validator)],
     ["allows unvalidated", topic.allowUnvalidated ? "yes" : "no"],
     ...(topic.storage === "memory"
       ? [
@@ -196,6 +248,18 @@ async function describe(terminal: Terminal, name: string, flags: ClientOptions):
         : `${grouped(nextOffset - (firstOffset ?? 0))} events, offsets ${firstOffset ?? 0} to ${nextOffset}`),
   ]);
   await terminal.write(`${columns(facts)}${record}\n${columns(rows)}`);
+  return EXIT.ok;
+}
+
+async function remove(terminal: Terminal, name: string, flags: ClientOptions): Promise<number> {
+  const timeoutMs = clientConfiguration(terminal, flags).number("client.timeoutMs");
+  await using job = await openJob(terminal, flags, "weftline-topic");
+  const reply = await job.control(0, { op: "topic.delete", name }, { timeoutMs });
+  if (terminal.json) await terminal.writeJson(reply);
+  const { away } = reply;
+  terminal.say(
+    `topic ${name} deleted${typeof away === "number" ? `; slot ${away} is away, and deletes its part once it is back` : ""}`,
+  );
   return EXIT.ok;
 }
 
@@ -230,7 +294,7 @@ async function header(terminal: Terminal, name: string, flags: HeaderFlags): Pro
   if (topic.packed === undefined) {
     throw new WeftError(
       "WEFT_UNSUPPORTED",
-      `topic '${name}' has the serializer ${topic.serializer}: it has no records, and no struct`,
+      `topic '${name}' has the serializer ${describeFunction(topic.serializer)}: it has no records, and no struct`,
       { next: "create a topic with --packed" },
     );
   }
@@ -241,7 +305,7 @@ async function header(terminal: Terminal, name: string, flags: HeaderFlags): Pro
 export function addTopic(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {
   const topic = program
     .command("topic")
-    .summary("create, list and describe topics, write C headers")
+    .summary("create, list, describe and delete topics, write C headers")
     .description("Topics of a job.");
   addClientOptions(
     topic
@@ -250,9 +314,12 @@ export function addTopic(program: Command, terminal: Terminal, done: (exitCode: 
       .option("-p, --partitions <number>", "1 to 4096 (default: 1)")
       .option("--storage <kind>", STORAGES.join(" or "))
       .option("-d, --durability <level>", `${DURABILITIES.join(", ")} (default: written)`)
-      .option("--serializer <name>", SERIALIZERS.join(", "))
+      .option("--serializer <name>", `${SERIALIZERS.join(", ")}, or a module`)
       .option("--packed <fields>", "metadata is records of these fields: step:u32,t:f64,label:string[16],origin:u32[2]")
-      .option("--partition-selector <name>", PARTITION_SELECTORS.join(", "))
+      .option("--schema <file>", "metadata has to meet this JSON Schema")
+      .option("--pattern <file>", "metadata has to meet this event pattern")
+      .option("--validator <module>", "metadata has to pass the function of this ES module")
+      .option("--partition-selector <name>", `${PARTITION_SELECTORS.join(", ")}, a JSON pointer of a key, or a module`)
       .option("--allow-unvalidated", "clients that cannot run the validator may produce all the same")
       .option("--segment-bytes <size>", "files roll at this size (default: 256 MiB)")
       .option("--memory-data-bytes <size>", "limit of a partition's data, storage memory (default: 256 MiB)")
@@ -268,7 +335,8 @@ export function addTopic(program: Command, terminal: Terminal, done: (exitCode: 
 Examples:
   weftline topic create quakes --partitions 2 --durability synced
   weftline topic create frames --storage memory --memory-data-bytes "4 GiB"
-  weftline topic create steps --packed step:u32,t:f64,label:string[16],note:string`,
+  weftline topic create steps --packed step:u32,t:f64,label:string[16],note:string
+  weftline topic create strong --pattern '{"mag":[{"numeric":[">=",6]}]}' --partition-selector /place`,
     )
     .action(async (name: string, _options: unknown, command: Command) => {
       done(await create(terminal, name, command.optsWithGlobals<CreateFlags>()));
@@ -284,6 +352,13 @@ Examples:
     .addHelpText("after", "\nExamples:\n  weftline topic describe quakes")
     .action(async (name: string, _options: unknown, command: Command) => {
       done(await describe(terminal, name, command.optsWithGlobals<ClientOptions>()));
+    });
+  addClientOptions(
+    topic.command("delete <name>").description("Deletes a topic with all its events, and frees their space."),
+  )
+    .addHelpText("after", "\nExamples:\n  weftline topic delete quakes")
+    .action(async (name: string, _options: unknown, command: Command) => {
+      done(await remove(terminal, name, command.optsWithGlobals<ClientOptions>()));
     });
   addClientOptions(
     topic

@@ -244,7 +244,7 @@ describe("lines", () => {
 });
 
 describe("pushing lines", () => {
-  const json = { serializer: "json", codec: undefined } as const;
+  const json = { serializer: "json", codec: undefined, custom: undefined } as const;
   function producer(refuse: (number: number) => WeftError | undefined) {
     const pushed: unknown[] = [];
     let ready = 0;
@@ -311,7 +311,12 @@ describe("pushing lines", () => {
         pushed.push(metadata);
       },
     } as never;
-    const pusher = new LinePusher(out, { serializer: "packed", codec }, undefined, (text) => void said.push(text));
+    const pusher = new LinePusher(
+      out,
+      { serializer: "packed", codec, custom: undefined },
+      undefined,
+      (text) => void said.push(text),
+    );
     const lines = ['{"step":1}', '{"step":-1}', '{"stop":1}', "{}", "[1]", "{", '{"step":2}'];
     for (const [index, line] of lines.entries()) await pusher.push(index + 1, Buffer.from(line));
     expect(pushed).toEqual([{ step: 1 }, { step: 2 }]);

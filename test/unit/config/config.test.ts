@@ -181,7 +181,11 @@ describe("topic configs", () => {
     expect(normalizeTopicConfig({ storage: "memory" })).toMatchObject({ config: { durability: "memory" } });
   });
   test("normal forms are stable", () => {
-    const first = normalizeTopicConfig({ segmentBytes: "8 MiB", options: { a: [1] }, validator: { type: "object" } });
+    const first = normalizeTopicConfig({
+      segmentBytes: "8 MiB",
+      options: { a: [1] },
+      validator: { schema: { type: "object" } },
+    });
     if (!("config" in first)) throw new Error("valid");
     expect(normalizeTopicConfig(first.config)).toEqual(first);
   });

@@ -8,7 +8,7 @@ import type { JobContext } from "../../../src/job/context.js";
 import type { TopicHandle } from "../../../src/native/binding.js";
 import { Topic } from "../../../src/topic/topic.js";
 
-function topicOf(description: object, serializer = 2): Topic {
+async function topicOf(description: object, serializer = 2): Promise<Topic> {
   const facts = {
     name: "steps",
     partitionCount: 1,
@@ -16,7 +16,7 @@ function topicOf(description: object, serializer = 2): Topic {
     eventDataBytesMax: 0,
     json: JSON.stringify(description),
   };
-  return new Topic(
+  return await Topic.open(
     { completions: { binding: { topicFacts: () => facts } } } as unknown as JobContext,
     {} as TopicHandle,
   );
@@ -24,26 +24,26 @@ function topicOf(description: object, serializer = 2): Topic {
 const fields = [{ name: "step", type: "u32" }];
 
 describe("a topic", () => {
-  it("of packed metadata has the codec of its schema", () => {
-    expect(topicOf({ packed: { version: 1, fields } })).toMatchObject({
+  it("of packed metadata has the codec of its schema", async () => {
+    expect(await topicOf({ packed: { version: 1, fields } })).toMatchObject({
       serializer: "packed",
       codec: { fixedBytes: 4 },
     });
-    expect(topicOf({}, 0)).toMatchObject({ serializer: "json", codec: undefined });
-    expect(topicOf({}, 1)).toMatchObject({ serializer: "raw", codec: undefined });
+    expect(await topicOf({}, 0)).toMatchObject({ serializer: "json", codec: undefined });
+    expect(await topicOf({}, 1)).toMatchObject({ serializer: "raw", codec: undefined });
   });
 
-  it("of a later version of the format, or with a schema that is none, is not opened", () => {
-    expect(() => topicOf({ packed: { version: 2, fields } })).toThrow(
+  it("of a later version of the format, or with a schema that is none, is not opened", async () => {
+    await expect(topicOf({ packed: { version: 2, fields } })).rejects.toThrow(
       /^WEFT_FORMAT_NEWER: topic 'steps': packed\.version: 2 is not 1, the only version$/,
     );
-    expect(() => topicOf({ packed: { fields: [{ name: "step", type: "u33" }] } })).toThrow(
+    await expect(topicOf({ packed: { fields: [{ name: "step", type: "u33" }] } })).rejects.toThrow(
       /^WEFT_CONFIG_INVALID: topic 'steps': packed\.fields\[0\]\.type: "u33" is not one of/,
     );
   });
 
-  it("shows what is no record as the bytes that it is", () => {
-    const topic = topicOf({ packed: { fields } });
+  it("shows what is no record as the bytes that it is", async () => {
+    const topic = await topicOf({ packed: { fields } });
     const scratch = new FrameScratch();
     new Uint32Array(scratch.memory).set([0, 2], 0);
     new Uint32Array(scratch.memory).set([4, 7], 16);

@@ -3,8 +3,11 @@ import { describe, expect, it } from "vitest";
 import type { WeftError } from "../../../src/errors.js";
 import { EncodedJson, metadataEncoder } from "../../../src/producer/metadata.js";
 
+const encoderOf = (serializer: "json" | "raw", bytesMax: number, name: string): ((value: unknown) => unknown) =>
+  metadataEncoder({ serializer, name, codec: undefined, custom: undefined }, bytesMax);
+
 describe("metadata of a json topic", () => {
-  const encode = metadataEncoder("json", 100, "field");
+  const encode = encoderOf("json", 100, "field");
 
   it("is its JSON text", () => {
     expect(encode({ step: 1 })).toBe('{"step":1}');
@@ -33,7 +36,7 @@ describe("metadata of a json topic", () => {
 });
 
 describe("metadata of a raw topic", () => {
-  const encode = metadataEncoder("raw", 4, "frames");
+  const encode = encoderOf("raw", 4, "frames");
 
   it("is bytes", () => {
     const bytes = new Uint8Array([1, 2]);
@@ -53,7 +56,7 @@ describe("a message about metadata", () => {
     ] as const) {
       let thrown: unknown;
       try {
-        metadataEncoder(serializer, 100, "field")(value);
+        encoderOf(serializer, 100, "field")(value);
       } catch (error) {
         thrown = error;
       }

@@ -149,7 +149,7 @@ describe("a producer", () => {
     }
     expect(thrown).toMatchObject({
       code: "WEFT_VALIDATOR_REJECTED",
-      message: expect.stringMatching(/topic 'fake': it is not below 10/) as string,
+      message: expect.stringMatching(/topic 'fake' rejected an event: it is not below 10/) as string,
       next: expect.stringContaining("validate function") as string,
     });
     expect(core.submitted).toHaveLength(0);
