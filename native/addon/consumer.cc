@@ -63,8 +63,13 @@ Napi::Value consumer_close_async(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// From here on a string for each event is faster than one of the frame that is cut: one that is too long for V8's
+// ordinary pages gets pages of the system, which are new each time.
+constexpr uint64_t kLongMetadataBytes = 1024;
+
 // The frame's metadata for JavaScript; for text the ends in the scratch memory are rewritten.
-Napi::Value take_metadata(Napi::Env env, const weft_frame& frame, uint32_t* ends, bool text) {
+Napi::Value take_metadata(Napi::Env env, const weft_frame& frame, uint32_t* ends, bool json) {
+  const bool text = json && frame.metadata_bytes < kLongMetadataBytes * frame.count;
   napi_value value = nullptr;
   const auto* characters = reinterpret_cast<const char*>(frame.metadata);
   if (text && is_ascii(frame.metadata, frame.metadata_bytes)) {
@@ -75,7 +80,7 @@ Napi::Value take_metadata(Napi::Env env, const weft_frame& frame, uint32_t* ends
     napi_create_string_utf8(env, characters, frame.metadata_bytes, &value);
     return {env, value};
   }
-  if (text) std::memcpy(ends, frame.metadata_end, frame.count * sizeof *ends);
+  if (text) std::memcpy(ends, frame.metadata_end, frame.count * sizeof *ends);  // no UTF-8: as it was
   Napi::Uint8Array copy = Napi::Uint8Array::New(env, frame.metadata_bytes);
   if (!copy.IsEmpty() && frame.metadata_bytes != 0) std::memcpy(copy.Data(), frame.metadata, frame.metadata_bytes);
   return copy;

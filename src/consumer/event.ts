@@ -4,6 +4,7 @@
  */
 import { WeftError } from "../errors.js";
 import type { DecodeMetadata } from "../topic/metadata-codec.js";
+import { readUtf8 } from "../packed/text.js";
 import type { Frame } from "./frame-layout.js";
 import type { Selection } from "./selection.js";
 import type { ConsumeMemory } from "./slab-pool.js";
@@ -20,8 +21,6 @@ export interface FetchOptions {
   readonly into?: Destination | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-const decoder = new TextDecoder();
 
 /**
  * One event of a consumer. Its metadata stays; its data is a view that ends with the next iteration, `pull` or `close`
@@ -92,12 +91,12 @@ export class Event<Metadata = unknown> {
   }
   /** The JSON text as it was stored; undefined in topics of another serializer. */
   get metadataText(): string | undefined {
-    const { text, bytes, json } = this.frame;
+    const { text, textBytes, json } = this.frame;
     if (!json) return undefined;
     const start = this.index === 0 ? 0 : (this.frame.metadataEnd[this.index - 1] ?? 0);
     const end = this.frame.metadataEnd[this.index] ?? start;
-    // Not UTF-8: each wrong byte becomes U+FFFD.
-    return text === undefined ? decoder.decode(bytes?.subarray(start, end)) : text.slice(start, end);
+    if (text !== undefined) return text.slice(start, end);
+    return textBytes === undefined ? "" : readUtf8(textBytes, start, end);
   }
   /** The metadata's bytes as they were stored. They stay valid. */
   get metadataBytes(): Uint8Array {

@@ -35,8 +35,10 @@ export interface Frame {
   readonly json: boolean;
   /** JSON metadata of all events as one string … */
   readonly text: string | undefined;
-  /** … or the bytes: raw metadata, or JSON that is not UTF-8. */
+  /** … or the bytes: raw metadata, or JSON that is not UTF-8, or of 1 KiB an event and more. */
   readonly bytes: Uint8Array | undefined;
+  /** The same of JSON, as a Buffer. */
+  readonly textBytes: Buffer | undefined;
   /** Of packed metadata: how and where its records are read. */
   readonly packed: { readonly codec: PackedCodec; readonly memory: RecordMemory } | undefined;
   /** Of a topic with a serializer of its own. */
@@ -75,6 +77,7 @@ export class FrameScratch {
       json,
       text: typeof metadata === "string" ? metadata : undefined,
       bytes: typeof metadata === "string" ? undefined : metadata,
+      textBytes: json && typeof metadata !== "string" ? asBuffer(metadata) : undefined,
       packed:
         codec === undefined || typeof metadata === "string" ? undefined : { codec, memory: recordMemory(metadata) },
       decode,
@@ -91,4 +94,8 @@ export class FrameScratch {
     }
     return lengths;
   }
+}
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

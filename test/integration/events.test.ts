@@ -60,6 +60,21 @@ describe("push and consume", () => {
     expect(seen).toEqual(texts);
   });
 
+  it("gives back long JSON metadata of any alphabet", async () => {
+    const topic = await freshTopic();
+    const texts = ["é", "日本語", "🙂", "plain"].map((text) => text.repeat(2000));
+    await using out = await topic.producer({ lingerMs: 1000 });
+    for (const [step, text] of texts.entries()) out.push({ step, text });
+    await out.flush();
+    const seen: string[] = [];
+    for await (const event of topic.consumer({ until: "end" })) {
+      seen.push(event.metadata.text ?? "");
+      expect(event.metadataText).toBe(JSON.stringify(event.metadata));
+      expect(Buffer.from(event.metadataBytes).toString()).toBe(event.metadataText);
+    }
+    expect(seen).toEqual(texts);
+  });
+
   it("gives back raw metadata byte for byte", async () => {
     const topic = await freshTopic<Uint8Array>({ serializer: "raw" });
     const all256 = Uint8Array.from({ length: 256 }, (_, index) => index);
