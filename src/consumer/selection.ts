@@ -84,8 +84,8 @@ export class Selection {
    *
    * @example
    * ```ts
-   * const plane = box({ shape: [64, 64, 64], origin: [8, 0, 0], size: [1, 64, 64], itemSize: 8 });
-   * const column = plane.narrow(box({ shape: [64, 64], origin: [0, 5], size: [64, 1], itemSize: 8 }));
+   * const plane = box({ shape: [8, 8, 16], origin: [1, 0, 0], size: [1, 8, 16], itemSize: 8 });
+   * const column = plane.narrow(box({ shape: [8, 16], origin: [0, 5], size: [8, 1], itemSize: 8 }));
    * const values = await event.fetch(column);
    * ```
    */
