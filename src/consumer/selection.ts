@@ -5,19 +5,7 @@
 import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Region, type RegionSlice, ownedBytes } from "../job/region.js";
-import { foldPieces, mapPieces, piecesOf } from "./selection-composition.js";
-
-/** A run of `length` bytes at `start`, repeated by each level, the first level fastest. */
-export interface Run {
-  readonly start: number;
-  readonly length: number;
-  readonly levels: readonly RunLevel[];
-}
-export interface RunLevel {
-  /** In bytes. */
-  readonly stride: number;
-  readonly count: number;
-}
+import { type Run, type RunLevel, foldPieces, mapPieces, piecesOf } from "./selection-runs.js";
 
 /** Limits of the wire format. */
 const runsMax = 1024;

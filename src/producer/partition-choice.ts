@@ -66,7 +66,7 @@ export function partitionChoice<Metadata>(
     );
   };
   const partitionOfKey = (key: string): number => binding.crc32c(Buffer.from(key), 0) % count;
-  const select = options.selectPartition ?? (selection.select);
+  const select = options.selectPartition ?? selection.select;
   const byDefault: ChoosePartition<Metadata> =
     select === undefined
       ? topicChoice(topic, partitionOfKey, selection.partitions)

@@ -32,7 +32,7 @@ export async function loadValidators<Metadata>(
   } else if (validator !== undefined) {
     validators.push({
       name: `the validator of topic '${topic.name}'`,
-      validate: (await topicValidator(topic.name, validator)),
+      validate: await topicValidator(topic.name, validator),
       next: "correct the metadata",
     });
   }

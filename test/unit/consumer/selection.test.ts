@@ -11,7 +11,8 @@ import {
   ranges,
   strided,
 } from "../../../src/consumer/selection.js";
-import type { Run, Selection } from "../../../src/consumer/selection.js";
+import type { Run } from "../../../src/consumer/selection-runs.js";
+import type { Selection } from "../../../src/consumer/selection.js";
 
 /** The positions that a run names, in order: what a server would send. */
 function positionsOf(runs: readonly Run[]): number[] {

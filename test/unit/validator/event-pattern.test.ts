@@ -99,12 +99,7 @@ describe("an event pattern", () => {
       [{ a: 1 }, { d: 4 }],
     ],
     ["a field that is called $or", { $or: ["x"] }, [{ $or: "x" }], [{ $or: "y" }]],
-    [
-      "names that objects have by themselves",
-      { constructor: [{ exists: true }] },
-      [{ constructor: 1 }],
-      [{}],
-    ],
+    ["names that objects have by themselves", { constructor: [{ exists: true }] }, [{ constructor: 1 }], [{}]],
   ];
   it.each(cases)("knows %s", (_what, pattern, met, unmet) => {
     expect(problemOfPattern(pattern)).toBeUndefined();

@@ -1,8 +1,19 @@
 /**
- * A selection out of a selection: which bytes of the data are the ones that the second chooses among those of the first. Exact, by
+ * Runs of bytes, and a selection out of a selection: which bytes of the data are the ones that the second chooses among those of the first. Exact, by
  * mapping contiguous pieces; what comes out is folded again into runs with levels, as boxes and strides make them. Pure.
  */
-import type { Run, RunLevel } from "./selection.js";
+
+/** A run of `length` bytes at `start`, repeated by each level, the first level fastest. */
+export interface Run {
+  readonly start: number;
+  readonly length: number;
+  readonly levels: readonly RunLevel[];
+}
+export interface RunLevel {
+  /** In bytes. */
+  readonly stride: number;
+  readonly count: number;
+}
 
 interface Piece {
   readonly start: number;
