@@ -240,6 +240,66 @@ describe("a server that ends and starts again", () => {
     expect(misspelt.words).toContain("weftline.yaml:2:12");
   });
 
+  test("what a topic demands: a schema, a pattern, modules of its own; and it is deleted", async () => {
+    await place.serve(["--data", "./weft"]);
+    writeFileSync(
+      place.path("schema.json"),
+      '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}',
+    );
+    await place.ok(["topic", "create", "checked", "--schema", "schema.json", "--partition-selector", "/n"]);
+    const produced = await place.weftline(["produce", "checked"], { input: '{"n":1}\n{"n":"2"}\n{"n":3}\n{}\n' });
+    expect(produced.words).toContain("line 2 WEFT_VALIDATOR_REJECTED");
+    expect(produced.words).toContain('metadata.n is "2"');
+    expect(produced.words).toContain("metadata.n is not there");
+    expect(numbersOf(await place.ok(["consume", "checked", "--until", "end"]))).toEqual([1, 3]);
+    const described = await place.ok(["topic", "describe", "checked"]);
+    expect(described).toMatch(/partition selector +key at \/n/);
+    expect(described).toMatch(/validator +schema \{"type":"object"/);
+    await place.ok(["topic", "create", "strong", "--pattern", '{"mag":[{"numeric":[">=",6]}]}']);
+    writeFileSync(
+      place.path("upper.mjs"),
+      "export default () => ({ encode: (text) => text.toUpperCase(), decode: (bytes) => ({ text: String(Buffer.from(bytes)) }) });",
+    );
+    await place.ok(["topic", "create", "upper", "--serializer", "./upper.mjs"]);
+    await place.ok(["produce", "upper"], { input: '"abc"\n' });
+    expect(parseLines<EventLine>(await place.ok(["consume", "upper", "--until", "end"]))[0]?.metadata).toEqual({
+      text: "ABC",
+    });
+    for (const [flags, words] of [
+      [["--schema", "{"], "--schema: is not JSON"],
+      [["--schema", "absent.json"], "absent.json"],
+      [["--pattern", '{"a":[{"above":1}]}'], "validator.pattern.a[0]"],
+      [["--validator", "./absent.mjs"], "it is not there"],
+      [["--schema", "{}", "--pattern", "{}"], "one of --schema, --pattern and --validator"],
+      [["--partition-selector", "sometimes"], "is not one of round-robin"],
+    ] as const) {
+      const { exitCode, words: said } = await place.weftline(["topic", "create", "bad", ...flags]);
+      expect(said).toContain(words);
+      expect(exitCode).not.toBe(0);
+    }
+    await place.ok(["topic", "delete", "checked"]);
+    const gone = await place.weftline(["topic", "delete", "checked"]);
+    expect(gone.words).toContain("WEFT_TOPIC_UNKNOWN");
+    expect(gone.exitCode).not.toBe(0);
+    expect((await place.ok(["topic", "list", "--json"])).split("\n").filter((line) => line !== "")).toHaveLength(2);
+  });
+
+  test("modules of topics in a configuration file are found from there", async () => {
+    mkdirSync(place.path("site"));
+    writeFileSync(
+      place.path("site", "odd.mjs"),
+      "export default () => ({ n }) => n % 2 === 1 || 'metadata.n is even';",
+    );
+    writeFileSync(
+      place.path("site", "weftline.yaml"),
+      "topics:\n  odd: { validator: { module: ./odd.mjs } }\n  keyed: { partitionSelector: { keyAt: /n } }\n",
+    );
+    await place.serve(["--data", "./weft", "--config", "site/weftline.yaml"]);
+    const produced = await place.weftline(["produce", "odd"], { input: '{"n":1}\n{"n":2}\n' });
+    expect(produced.words).toContain("metadata.n is even");
+    expect(numbersOf(await place.ok(["consume", "odd", "--until", "end"]))).toEqual([1]);
+  });
+
   test("a catalogue torn by a crash is cut, with a warning; a damaged one stops the start", async () => {
     const first = await place.serve();
     await place.ok(["topic", "create", "kept"]);
