@@ -1,7 +1,7 @@
 /** The public exports of the package, nothing else. */
 export { Consumer, type PartitionLag } from "./consumer/consumer.js";
 export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
-export type { ConsumeFrom, ConsumerOptions, PullOptions, Select, SelectFacts } from "./consumer/options.js";
+export type { ConsumeFrom, ConsumerOptions, PullOptions, RunOptions, Select, SelectFacts } from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";
 export type { TopicDescription, TopicSummary } from "./control/topic-description.js";
@@ -16,7 +16,14 @@ export { packed } from "./packed/packed.js";
 export type { PackedMetadata } from "./packed/packed-metadata.js";
 export type { PackedField, PackedSchema, PackedType } from "./packed/schema.js";
 export { EncodedJson } from "./producer/metadata.js";
-export type { EventData, EventSegment, ProducerOptions, PushOptions, SelectPartition } from "./producer/options.js";
+export type {
+  EventData,
+  EventSegment,
+  ProducerOptions,
+  PushOptions,
+  SelectPartition,
+  StreamedEvent,
+} from "./producer/options.js";
 export { Producer } from "./producer/producer.js";
 export { type EventId, Receipt } from "./producer/receipt.js";
 export type { DecodeMetadata, EncodeWith, MetadataCodec } from "./topic/metadata-codec.js";

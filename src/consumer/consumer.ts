@@ -7,6 +7,8 @@
  * group moves while this one is read. An event that a timed-out or aborted pull did not hand out is handed out by the
  * next one.
  */
+import { Readable } from "node:stream";
+
 import { invalid } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
@@ -23,9 +25,11 @@ import {
   type ConsumerOptions,
   type PullOptions,
   type ResolvedConsumerOptions,
+  type RunOptions,
   type Select,
   resolveConsumerOptions,
   resolvePullOptions,
+  resolveRunOptions,
 } from "./options.js";
 import { Selection } from "./selection.js";
 import { SlabPool } from "./slab-pool.js";
@@ -60,6 +64,16 @@ interface Prepared {
   readonly group: EventGroup | undefined;
   readonly error: WeftError | undefined;
   settled: boolean;
+}
+
+/** Events that a stream reads ahead. */
+const streamEvents = 16;
+
+function handlerError(topicName: string, event: Event, cause: unknown): WeftError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new WeftError("WEFT_HANDLER", `the handler of ${event.name} of topic '${topicName}' failed: ${why}`, {
+    cause,
+  });
 }
 
 /**
@@ -171,6 +185,56 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     } finally {
       if (this.#closing === undefined) await this.#opened?.cursors.commitAcknowledged();
     }
+  }
+
+  /**
+   * Calls `handler` for each event, `concurrency` of them at a time, and acknowledges those whose handler ended well; resolves at the
+   * end of the stream, with what was acknowledged committed. The next events are taken when all handlers of these have ended,
+   * so that the events' data stays until then. A handler that throws or rejects ends it with WEFT_HANDLER, whose `cause` is what was
+   * thrown, once the others have ended: that event is not acknowledged, and whoever opens the name later begins with it; this
+   * consumer goes on behind it. All other errors are those of `pull`. Local.
+   *
+   * @example
+   * ```ts
+   * await topic.consumer({ name: "means", until: "end", select: all }).run(
+   *   async (event) => console.log(event.offset, event.float64().length),
+   *   { concurrency: 8 },
+   * );
+   * ```
+   */
+  async run(handler: (event: Event<Metadata>) => unknown, options: RunOptions = {}): Promise<void> {
+    if (typeof handler !== "function") throw invalid("the handler of run", handler, "a function");
+    const { max, signal } = resolveRunOptions(options);
+    for await (const events of this.batches({ max, signal })) {
+      const outcomes = await Promise.allSettled(events.map(async (event) => await handler(event)));
+      let failure: WeftError | undefined;
+      for (const [index, event] of events.entries()) {
+        const outcome = outcomes[index];
+        if (outcome?.status === "rejected") failure ??= handlerError(this.topic.name, event, outcome.reason);
+        else event.ack();
+      }
+      if (failure !== undefined) throw failure;
+    }
+  }
+
+  /**
+   * A stream of the events, for pipelines of Node. Their data is copied, for a stream reads ahead. Ends as an iteration does; destroying it
+   * leaves the consumer open. Local.
+   *
+   * @example
+   * ```ts
+   * for await (const event of consumer.toReadable()) {
+   *   console.log((event as { offset: number }).offset);
+   *   break;
+   * }
+   * ```
+   */
+  toReadable(): Readable {
+    return Readable.from(this.#kept(), { objectMode: true, highWaterMark: streamEvents });
+  }
+
+  async *#kept(): AsyncGenerator<Event<Metadata>, void> {
+    for await (const event of this) yield event.keep();
   }
 
   /**

@@ -147,6 +147,12 @@ export class Event<Metadata = unknown> {
     const [buffer, at, count] = this.#items(4);
     return new Uint32Array(buffer, at, count);
   }
+  /** Its selected data in memory of its own from now on, so that it outlives the next iteration. Returns the event. */
+  keep(): this {
+    if (this.memory !== undefined && this.failure === undefined) this.selected = this.data.slice();
+    this.memory = undefined;
+    return this;
+  }
   /** The selected bytes in memory of their own. */
   copy(): Uint8Array<ArrayBuffer> {
     return this.data.slice();

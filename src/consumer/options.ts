@@ -75,6 +75,13 @@ export interface PullOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface RunOptions {
+  /** Events that are handled at a time; 1 to 65,536, default 1. */
+  readonly concurrency?: number | undefined;
+  /** Ends it with WEFT_CANCELLED once the handlers that run have ended. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export const consumerDefaults = {
   ackEvery: 1000,
   prefetchBytes: 4 * 1024 * 1024,
@@ -197,4 +204,13 @@ export function resolvePullOptions(options: PullOptions): ResolvedPullOptions {
     timeoutMs: checkTimeoutMs("timeoutMs of pull", options.timeoutMs, -1),
     signal: options.signal,
   };
+}
+
+export function resolveRunOptions(options: RunOptions): {
+  readonly max: number;
+  readonly signal: AbortSignal | undefined;
+} {
+  checkMembers("run", options, ["concurrency", "signal"]);
+  checkSignal("signal of run", options.signal);
+  return { max: checkInteger("concurrency of run", options.concurrency, 1, 65_536, 1), signal: options.signal };
 }

@@ -30,6 +30,7 @@ export type ErrorCode =
   | "WEFT_DELIVERY_TIMED_OUT"
   | "WEFT_END_OF_STREAM"
   | "WEFT_MODULE"
+  | "WEFT_HANDLER"
   | "WEFT_CORRUPT"
   | "WEFT_NO_SPACE"
   | "WEFT_IO"
@@ -230,6 +231,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     meaning: "a module of the topic cannot be used",
     next: "put the file there that the topic was created with, or create the topic anew",
   },
+  WEFT_HANDLER: {
+    number: 38,
+    canRetry: false,
+    meaning: "a function of the program that handles events failed",
+    next: "see its cause; the event was not acknowledged",
+  },
   WEFT_CORRUPT: {
     number: 40,
     canRetry: false,
@@ -381,6 +388,7 @@ const codesByNumber: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [35, "WEFT_DELIVERY_TIMED_OUT"],
   [36, "WEFT_END_OF_STREAM"],
   [37, "WEFT_MODULE"],
+  [38, "WEFT_HANDLER"],
   [40, "WEFT_CORRUPT"],
   [41, "WEFT_NO_SPACE"],
   [42, "WEFT_IO"],

@@ -52,6 +52,12 @@ export interface PushOptions {
   readonly key?: string | undefined;
 }
 
+/** What `producer.toWritable()` takes. */
+export interface StreamedEvent<Metadata = unknown> extends PushOptions {
+  readonly metadata: Metadata;
+  readonly data?: EventData | undefined;
+}
+
 export interface ResolvedProducerOptions {
   readonly name: string | undefined;
   readonly batchEvents: number;

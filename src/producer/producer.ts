@@ -6,8 +6,10 @@
  * queueEvents and queueBytes, the arenas (maxInFlight per partition). When the queue is full push throws WEFT_BUSY and
  * the event was not taken; `await producer.ready()` waits for room.
  */
-import { checkInteger } from "../check.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { Writable } from "node:stream";
+
+import { checkInteger, invalid } from "../check.js";
+import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { Region } from "../job/region.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
@@ -22,6 +24,7 @@ import {
   type ProducerOptions,
   type PushOptions,
   type ResolvedProducerOptions,
+  type StreamedEvent,
   resolveProducerOptions,
 } from "./options.js";
 import { type ChoosePartition, partitionChoice, topicSelection } from "./partition-choice.js";
@@ -223,6 +226,50 @@ export class Producer<Metadata = unknown> {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * A stream that takes `{ metadata, data, partition, key }`, for pipelines of Node; it waits where `push` would be WEFT_BUSY, and
+   * flushes at its end. What `push` rejects, or an event that could not be stored, is its error. The producer stays open. Local.
+   *
+   * @example
+   * ```ts
+   * const stream = out.toWritable();
+   * stream.write({ metadata: { step: 1 }, data: temperature });
+   * stream.end();
+   * ```
+   */
+  toWritable(): Writable {
+    return new Writable({
+      objectMode: true,
+      write: (event: StreamedEvent<Metadata>, _encoding, done) => {
+        this.#pushStreamed(event).then(() => {
+          done();
+        }, done);
+      },
+      final: (done) => {
+        this.flush().then(() => {
+          done();
+        }, done);
+      },
+    });
+  }
+
+  async #pushStreamed(event: StreamedEvent<Metadata>): Promise<void> {
+    if (typeof event !== "object" || event === null || !("metadata" in event)) {
+      throw invalid("what was written to the stream of a producer", event, "an object with metadata");
+    }
+    const { metadata, data, partition, key } = event;
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        this.push(metadata, data, { partition, key });
+        return;
+      } catch (error) {
+        if (!isWeftError(error, "WEFT_BUSY")) throw error;
+        await this.ready();
+      }
+    }
   }
 
   /** Registers memory once, so that events may reference it without a copy. Local. */
