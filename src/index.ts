@@ -1,7 +1,15 @@
 /** The public exports of the package, nothing else. */
 export { Consumer, type PartitionLag } from "./consumer/consumer.js";
 export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
-export type { ConsumeFrom, ConsumerOptions, PullOptions, RunOptions, Select, SelectFacts } from "./consumer/options.js";
+export type {
+  ConsumeFrom,
+  ConsumerOptions,
+  ConsumeUntil,
+  PullOptions,
+  RunOptions,
+  Select,
+  SelectFacts,
+} from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";
 export type { TopicDescription, TopicSummary } from "./control/topic-description.js";

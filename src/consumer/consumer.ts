@@ -68,6 +68,9 @@ interface Prepared {
 
 /** Events that a stream reads ahead. */
 const streamEvents = 16;
+const timerMsMax = 2_147_483_647;
+/** Between two questions about where the partitions end. */
+const endAgainMs = 1000;
 
 function handlerError(topicName: string, event: Event, cause: unknown): WeftError {
   const why = cause instanceof Error ? cause.message : String(cause);
@@ -97,6 +100,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #taking = false;
   #filling = false;
   #dry = false;
+  #endTimer: NodeJS.Timeout | undefined;
   #closedBy: WeftError | undefined;
 
   /** @internal Use `topic.consumer`. */
@@ -482,10 +486,37 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     return await this.#opening;
   }
 
+  /** At a time that is still to come: what is visible then ends it, where no event says so before. */
+  #endAt(timeNs: bigint): void {
+    const leftMs = Number(timeNs / 1_000_000n) + 1 - Date.now();
+    // Timers of Node end at 2^31 ms.
+    this.#endTimer = setTimeout(
+      () => {
+        if (leftMs > timerMsMax) this.#endAt(timeNs);
+        else void this.#endNow(timeNs);
+      },
+      Math.max(0, Math.min(leftMs, timerMsMax)),
+    ).unref();
+  }
+
+  async #endNow(timeNs: bigint): Promise<void> {
+    try {
+      const states = await this.lag();
+      for (const { partition, visibleEnd } of states) this.#opened?.source.limit(partition, visibleEnd);
+    } catch {
+      // A server is away, or this was closed: again, until it says.
+      if (this.#closing === undefined && this.#closedBy === undefined) {
+        this.#endTimer = setTimeout(() => void this.#endNow(timeNs), endAgainMs).unref();
+      }
+      return;
+    }
+    this.#onFrames();
+  }
+
   async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
     const completions = this.#completions;
     const { binding } = completions;
-    const { native, partitions, untilEnd, slabBytes, slabs, ackEvery, eventBytesMax } = this.#options;
+    const { native, partitions, until, slabBytes, slabs, ackEvery, eventBytesMax } = this.#options;
     let tag = 0;
     const { handle } = await completions.request(
       `opening a consumer of topic '${this.topic.name}'`,
@@ -507,7 +538,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       },
     );
     const consumer = handle as ConsumerHandle;
-    const source = new FrameSource(completions, consumer, this.topic, partitions, untilEnd);
+    const source = new FrameSource(completions, consumer, this.topic, partitions, until);
     const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
     const requests = new DataRequests(completions, consumer, pool);
     const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);
@@ -517,6 +548,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       this.#wakeWaiters();
     });
     this.topic.job.opened.add(this);
+    if (until.timeNs !== undefined && !until.isNow) this.#endAt(until.timeNs);
     return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, cursors, forgetJob });
   }
 
@@ -531,6 +563,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const opened = this.#opened ?? (await this.#opening?.catch(() => undefined));
     if (opened === undefined) return;
     this.#closedBy ??= new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
+    clearTimeout(this.#endTimer);
     this.#wakeWaiters();
     const failures: WeftError[] = [];
     await opened.cursors.commitAcknowledged().catch((error: unknown) => {

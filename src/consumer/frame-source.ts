@@ -9,6 +9,7 @@ import type { PackedCodec } from "../packed/codec.js";
 import type { TopicContext } from "../topic/context.js";
 import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import { type Frame, FrameScratch } from "./frame-layout.js";
+import type { ResolvedUntil } from "./options.js";
 
 /** A frame with the part of it that is wanted: events `skip` to `end`. */
 export interface WantedFrame {
@@ -25,6 +26,9 @@ export class FrameSource {
   readonly #scratch = new FrameScratch();
   /** Where each partition ends; empty: never. */
   readonly #ends = new Map<number, number>();
+  /** Behind the last frame of each partition. */
+  readonly #next = new Map<number, number>();
+  readonly #untilTimeNs: bigint | undefined;
   readonly #open: Set<number>;
   #dry = false;
 
@@ -33,7 +37,7 @@ export class FrameSource {
     handle: ConsumerHandle,
     { serializer, codec, custom }: Pick<TopicContext, "serializer" | "codec" | "custom">,
     partitions: readonly number[],
-    untilEnd: boolean,
+    until: ResolvedUntil,
   ) {
     this.#completions = completions;
     this.#handle = handle;
@@ -41,12 +45,20 @@ export class FrameSource {
     this.#codec = codec;
     this.#decode = custom?.decode;
     this.#open = new Set(partitions);
-    if (!untilEnd) return;
+    this.#untilTimeNs = until.timeNs;
     for (const partition of partitions) {
       const { startOffset, visibleEnd } = completions.binding.consumerPosition(handle, partition);
-      this.#ends.set(partition, visibleEnd);
-      if (startOffset >= visibleEnd) this.#open.delete(partition);
+      this.#next.set(partition, startOffset);
+      if (until.isNow) this.limit(partition, visibleEnd);
+      if (until.offset !== undefined) this.limit(partition, until.offset);
     }
+  }
+
+  /** A partition ends before this offset, or before one that was said before. */
+  limit(partition: number, end: number): void {
+    const limited = Math.min(end, this.#ends.get(partition) ?? Infinity);
+    this.#ends.set(partition, limited);
+    if ((this.#next.get(partition) ?? 0) >= limited) this.#open.delete(partition);
   }
 
   /** Nothing more comes: every partition reached its end or failed. */
@@ -76,9 +88,16 @@ export class FrameSource {
       const { partition } = this.#scratch;
       if (!this.#open.has(partition)) continue;
       const frame = this.#scratch.take(metadata, this.#json, this.#codec, this.#decode);
+      // A batch is appended as a whole.
+      if (this.#untilTimeNs !== undefined && frame.appendTimeNs >= this.#untilTimeNs) {
+        this.#open.delete(partition);
+        continue;
+      }
+      const next = frame.firstOffset + frame.count;
+      this.#next.set(partition, next);
       const partitionEnd = this.#ends.get(partition);
       if (partitionEnd === undefined) return { frame, end: frame.count };
-      if (frame.firstOffset + frame.count >= partitionEnd) this.#open.delete(partition);
+      if (next >= partitionEnd) this.#open.delete(partition);
       const end = Math.min(frame.count, partitionEnd - frame.firstOffset);
       if (end > frame.skip) return { frame, end };
     }

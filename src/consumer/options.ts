@@ -25,6 +25,13 @@ export type ConsumeFrom =
   | { readonly timeNs: bigint }
   | { readonly time: Date };
 
+/**
+ * Where to end: behind what is visible at the opening ("end"); before an offset of every partition; before the first event that a
+ * server appended at or after a time, which ends by itself once that time has passed.
+ */
+export type ConsumeUntil =
+  "end" | "never" | { readonly offset: number } | { readonly timeNs: bigint } | { readonly time: Date };
+
 /** What an event's data is chosen by. */
 export interface SelectFacts {
   readonly partition: number;
@@ -40,8 +47,8 @@ export interface ConsumerOptions<Metadata> {
   readonly partitions?: readonly number[] | undefined;
   /** Default "cursor". */
   readonly from?: ConsumeFrom | undefined;
-  /** "end": what is visible at the opening; then iteration ends. Default: it goes on for ever. */
-  readonly until?: "end" | "never" | undefined;
+  /** Where iteration ends. Default "never". */
+  readonly until?: ConsumeUntil | undefined;
   /**
    * Which bytes of each event's data are wanted, or one choice for all. Default: `metadataOnly`. What a function
    * throws belongs to that event alone: reading its data throws it.
@@ -95,10 +102,17 @@ const gibibyte = 1024 ** 3;
 /** Time stamps are 64 bits without a sign. */
 const timeNsMax = 2n ** 64n - 1n;
 
+/** `isNow`: what is visible at the opening ends it, too. */
+export interface ResolvedUntil {
+  readonly isNow: boolean;
+  readonly offset?: number;
+  readonly timeNs?: bigint;
+}
+
 export interface ResolvedConsumerOptions {
   readonly native: NativeConsumerOptions;
   readonly partitions: readonly number[];
-  readonly untilEnd: boolean;
+  readonly until: ResolvedUntil;
   readonly ackEvery: number;
   readonly slabBytes: number;
   readonly slabs: number;
@@ -117,9 +131,6 @@ export function resolveConsumerOptions<Metadata>(
   checkMembers("consumer", options, members);
   checkSignal("signal of consumer", options.signal);
   if (!(options.select instanceof Selection)) checkFunction("select of consumer", options.select);
-  if (options.until !== undefined && options.until !== "end" && options.until !== "never") {
-    throw invalid("until of consumer", options.until, '"end" or "never"');
-  }
   const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
@@ -132,7 +143,7 @@ export function resolveConsumerOptions<Metadata>(
       prefetchBytes: whole("prefetchBytes", prefetchBytesMin, gibibyte),
     },
     partitions,
-    untilEnd: options.until === "end",
+    until: resolveUntil(options.until),
     ackEvery: name === undefined ? 0 : whole("ackEvery", 0, Number.MAX_SAFE_INTEGER),
     slabBytes: whole("slabBytes", 4096, gibibyte),
     slabs: whole("slabs", 1, 64),
@@ -156,6 +167,31 @@ function resolvePartitions(topic: TopicContext, given: readonly number[] | undef
   return unique;
 }
 
+/** Nanoseconds since 1970, if it is a time from then to 2554. */
+function timeOf(given: object): bigint | undefined {
+  const { timeNs, time } = given as { readonly timeNs?: unknown; readonly time?: unknown };
+  let ns: unknown = timeNs;
+  if (time instanceof Date && time.getTime() >= 0) ns = BigInt(time.getTime()) * 1_000_000n;
+  return typeof ns === "bigint" && ns >= 0n && ns <= timeNsMax ? ns : undefined;
+}
+
+function resolveUntil(until: ConsumeUntil | undefined): ResolvedUntil {
+  if (until === undefined || until === "never") return { isNow: false };
+  if (until === "end") return { isNow: true };
+  if (typeof until === "object" && (until as unknown) !== null) {
+    if ("offset" in until) {
+      return { isNow: false, offset: checkInteger("the offset of until", until.offset, 0, Number.MAX_SAFE_INTEGER, 0) };
+    }
+    const timeNs = timeOf(until);
+    if (timeNs !== undefined) return { isNow: timeNs <= BigInt(Date.now()) * 1_000_000n, timeNs };
+  }
+  throw invalid(
+    "until of consumer",
+    until,
+    '"end", "never", { offset }, { timeNs } or { time }, a time from 1970 to 2554',
+  );
+}
+
 function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
   switch (from) {
     case undefined:
@@ -167,20 +203,15 @@ function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
       return { from: 1 };
     default:
   }
-  if (typeof from === "object") {
+  if (typeof from === "object" && (from as unknown) !== null) {
     if ("offset" in from) {
       return {
         from: 2,
         fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)),
       };
     }
-    if ("timeNs" in from && typeof from.timeNs === "bigint" && from.timeNs >= 0n && from.timeNs <= timeNsMax) {
-      return { from: 3, fromValue: from.timeNs };
-    }
-    if ("time" in from && from.time instanceof Date && from.time.getTime() >= 0) {
-      const timeNs = BigInt(from.time.getTime()) * 1_000_000n;
-      if (timeNs <= timeNsMax) return { from: 3, fromValue: timeNs };
-    }
+    const timeNs = timeOf(from);
+    if (timeNs !== undefined) return { from: 3, fromValue: timeNs };
   }
   throw invalid(
     "from of consumer",
