@@ -31,6 +31,7 @@ export type {
   PushOptions,
   SelectPartition,
   StreamedEvent,
+  WhenFull,
 } from "./producer/options.js";
 export { Producer } from "./producer/producer.js";
 export { type EventId, Receipt } from "./producer/receipt.js";

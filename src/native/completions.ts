@@ -138,6 +138,7 @@ export class Completions {
   #tagLast = 0;
   #holds = 0;
   #closed = false;
+  #draining = false;
 
   constructor(binding: NativeBinding, job: JobHandle) {
     this.binding = binding;
@@ -243,14 +244,25 @@ export class Completions {
 
   /** Hands out all that is queued. */
   drain(): void {
-    let taken = recordsPerPoll;
-    while (taken === recordsPerPoll && !this.#closed) {
-      taken = this.binding.jobPoll(this.job, this.#records, this.#extras);
-      for (let index = 0; index < taken; index++) {
-        this.#dispatch(this.#record.at(index));
-        this.#extras[index] = undefined;
+    // A handler that waits for others, inside of this: its records must not take the place of those that are handed out.
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      let taken = recordsPerPoll;
+      while (taken === recordsPerPoll && !this.#closed) {
+        taken = this.binding.jobPoll(this.job, this.#records, this.#extras);
+        for (let index = 0; index < taken; index++) {
+          this.#dispatch(this.#record.at(index));
+          this.#extras[index] = undefined;
+        }
       }
+    } finally {
+      this.#draining = false;
     }
+  }
+  /** Whether completions are being handed out: then `drain` does nothing. */
+  get draining(): boolean {
+    return this.#draining;
   }
 
   #dispatch(record: CompletionRecord): void {

@@ -31,6 +31,7 @@ export type ErrorCode =
   | "WEFT_END_OF_STREAM"
   | "WEFT_MODULE"
   | "WEFT_HANDLER"
+  | "WEFT_DROPPED"
   | "WEFT_CORRUPT"
   | "WEFT_NO_SPACE"
   | "WEFT_IO"
@@ -237,6 +238,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     meaning: "a function of the program that handles events failed",
     next: "see its cause; the event was not acknowledged",
   },
+  WEFT_DROPPED: {
+    number: 39,
+    canRetry: false,
+    meaning: "the event was dropped, since the producer's queue was full",
+    next: "push more slowly, raise queueEvents, or choose another whenFull",
+  },
   WEFT_CORRUPT: {
     number: 40,
     canRetry: false,
@@ -389,6 +396,7 @@ const codesByNumber: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [36, "WEFT_END_OF_STREAM"],
   [37, "WEFT_MODULE"],
   [38, "WEFT_HANDLER"],
+  [39, "WEFT_DROPPED"],
   [40, "WEFT_CORRUPT"],
   [41, "WEFT_NO_SPACE"],
   [42, "WEFT_IO"],

@@ -1,5 +1,5 @@
 /** Options of producers and of `push`, their defaults and their check. */
-import { checkFunction, checkInteger, checkMembers, checkName, checkSignal } from "../check.js";
+import { checkFunction, checkInteger, checkMembers, checkName, checkSignal, invalid } from "../check.js";
 import type { Region, RegionSlice } from "../job/region.js";
 import type { DataDescription, Validate } from "../validator/validator.js";
 
@@ -30,10 +30,12 @@ export interface ProducerOptions<Metadata> {
   readonly lingerMs?: number | undefined;
   /** Batches under way per partition; 1 to 64, default 16. */
   readonly maxInFlight?: number | undefined;
-  /** Events that wait in JavaScript while all batches are under way; beyond it push throws WEFT_BUSY. Default 1,024. */
+  /** Events that wait in JavaScript while all batches are under way; beyond it `whenFull` says what happens. Default 1,024. */
   readonly queueEvents?: number | undefined;
   /** … or bytes that were copied for them; default 16 MiB. */
   readonly queueBytes?: number | undefined;
+  /** What `push` does when the queue is full; default "error". */
+  readonly whenFull?: WhenFull | undefined;
   /**
    * Rejects metadata: false or a text (why) makes push throw WEFT_VALIDATOR_REJECTED. Beside the topic's validator; needed
    * where that is "custom", unless the topic allows unvalidated events.
@@ -44,6 +46,14 @@ export interface ProducerOptions<Metadata> {
   /** For the opening. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/**
+ * "error": it throws WEFT_BUSY. "block": it waits for room, with this thread, and no other JavaScript runs meanwhile.
+ * "drop-newest": the event is dropped. "drop-oldest": as many of those that wait as make room are dropped. A receipt of an
+ * event that was dropped, which never had a number, rejects with WEFT_DROPPED; flush does not.
+ */
+export type WhenFull = (typeof whenFullNames)[number];
+const whenFullNames = ["error", "block", "drop-newest", "drop-oldest"] as const;
 
 export interface PushOptions {
   /** Number of the partition; default as the topic or `selectPartition` says. WEFT_PARTITION_RANGE. */
@@ -67,6 +77,7 @@ export interface ResolvedProducerOptions {
   readonly maxInFlight: number;
   readonly queueEvents: number;
   readonly queueBytes: number;
+  readonly whenFull: WhenFull;
 }
 
 /** Defaults, in one place. */
@@ -81,7 +92,7 @@ export const producerDefaults = {
 
 const members = [
   ...["name", "batchEvents", "batchBytes", "batchDataBytes", "lingerMs", "maxInFlight"],
-  ...["queueEvents", "queueBytes", "validate", "selectPartition", "signal"],
+  ...["queueEvents", "queueBytes", "whenFull", "validate", "selectPartition", "signal"],
 ];
 
 export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metadata>): ResolvedProducerOptions {
@@ -89,6 +100,10 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
   checkSignal("signal of producer", options.signal);
   checkFunction("validate of producer", options.validate);
   checkFunction("selectPartition of producer", options.selectPartition);
+  const { whenFull } = options;
+  if (whenFull !== undefined && !whenFullNames.includes(whenFull)) {
+    throw invalid("whenFull of producer", whenFull, whenFullNames.join(", "));
+  }
   const whole = (name: keyof typeof producerDefaults, high: number): number =>
     checkInteger(`${name} of producer`, options[name], 1, high, producerDefaults[name]);
   return {
@@ -100,5 +115,6 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
     maxInFlight: whole("maxInFlight", 64),
     queueEvents: whole("queueEvents", 1_000_000),
     queueBytes: whole("queueBytes", 1024 ** 3),
+    whenFull: options.whenFull ?? "error",
   };
 }

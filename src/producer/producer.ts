@@ -35,6 +35,10 @@ import { type NamedValidator, loadValidators, validate } from "./validation.js";
 /** A batch's body: its columns, 16 bytes an event, and its metadata. */
 const batchBodyBytesMax = 2 * 1024 * 1024;
 
+/** Between two looks for answers while `push` waits. */
+const blockedLookMs = 1;
+const sleeping = new Int32Array(new SharedArrayBuffer(4));
+
 interface QueuedEvent {
   readonly number: number;
   readonly partition: number;
@@ -73,6 +77,7 @@ export class Producer<Metadata = unknown> {
   /** Events taken so far; their numbers order what a flush waits for. */
   #acceptedCount = 0;
   #storedCount = 0;
+  #droppedCount = 0;
   #advancing = false;
   #flushes: { readonly target: number; readonly resolve: () => void }[] = [];
   /** Batches under way at which those who wait for room go on. */
@@ -147,6 +152,10 @@ export class Producer<Metadata = unknown> {
   get stored(): number {
     return this.#storedCount;
   }
+  /** Events that were dropped so far, as `whenFull` has it. */
+  get dropped(): number {
+    return this.#droppedCount;
+  }
   /** Batches under way. */
   get batchesUnderWay(): number {
     return this.#underWay.size;
@@ -154,10 +163,10 @@ export class Producer<Metadata = unknown> {
 
   /**
    * Takes one event: metadata, and data that is copied up to 16 KiB per segment and referenced above. Referenced memory
-   * must not change until the receipt completed (for a Region: `region.idle()`). Local; never blocks.
+   * must not change until the receipt completed (for a Region: `region.idle()`). Local; never blocks, but with `whenFull: "block"`.
    *
    * WEFT_METADATA_INVALID, WEFT_EVENT_TOO_LARGE, WEFT_VALIDATOR_REJECTED, WEFT_PARTITION_RANGE: this event was not
-   * taken, all others are undisturbed. WEFT_BUSY: the queue is full, `await ready()`. WEFT_CLOSED.
+   * taken, all others are undisturbed. WEFT_BUSY: the queue is full, `await ready()` (`whenFull` may say otherwise). WEFT_CLOSED.
    *
    * @example
    * ```ts
@@ -181,7 +190,7 @@ export class Producer<Metadata = unknown> {
     try {
       if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
         // A record that was written into the open batch has its place there.
-        this.#enqueue(partition, encoded as string | Uint8Array, segments, receipt, nowMs);
+        if (!this.#enqueue(partition, encoded as string | Uint8Array, segments, receipt, nowMs)) return receipt;
       }
     } catch (error) {
       if (segments.length > 0) for (const { region } of segments) region?.unhold();
@@ -349,33 +358,102 @@ export class Producer<Metadata = unknown> {
     }
   }
 
+  /** False: the event was dropped. */
   #enqueue(
     partition: number,
     metadata: string | Uint8Array,
     segments: readonly Segment[],
     receipt: Receipt,
     nowMs: number,
-  ): void {
+  ): boolean {
     const copied = copyNow(segments);
     let bytes = typeof metadata === "string" ? metadata.length : metadata.byteLength;
     for (const segment of copied) if (segment.copy) bytes += segment.bytes.byteLength;
-    const { queueEvents, queueBytes } = this.#options;
-    if (this.#queue.length >= queueEvents || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytes)) {
-      throw new WeftError(
-        "WEFT_BUSY",
-        `the producer of topic '${this.topic.name}' has ${this.#underWay.size} batches under way and ` +
-          `${this.#queue.length} events (${this.#queueBytes} bytes) waiting; the limits are queueEvents ${queueEvents} ` +
-          `and queueBytes ${queueBytes}`,
-        { next: "await producer.ready(), or raise the limit" },
-      );
-    }
     // A copy: the bytes are the caller's again. Buffer takes small ones from a pool: memory of its own for each event
     // would cost more than all the rest.
     const kept = typeof metadata === "string" ? metadata : Buffer.from(metadata);
+    if (this.#isFull(bytes)) {
+      if (this.#options.whenFull === "error") throw this.#full();
+      if (this.#options.whenFull === "block") {
+        if (
+          this.#waitForRoom(
+            () => this.#queue.length === 0 && this.#place(partition, kept, copied, receipt, nowMs),
+            bytes,
+          )
+        )
+          return true;
+      } else if (this.#options.whenFull === "drop-oldest") {
+        this.#dropOldest(bytes);
+      } else {
+        this.#dropped([{ receipt, segments }]);
+        return false;
+      }
+    }
     const number = this.#acceptedCount;
     if (this.#queue.length === 0) this.#resumeAt = Math.floor(this.#underWay.size / 2);
     this.#queue.push({ number, partition, metadata: kept, segments: copied, receipt, nowMs, bytes });
     this.#queueBytes += bytes;
+    return true;
+  }
+
+  #isFull(bytes: number): boolean {
+    const { queueEvents, queueBytes } = this.#options;
+    return this.#queue.length >= queueEvents || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytes);
+  }
+
+  #full(): WeftError {
+    const { queueEvents, queueBytes } = this.#options;
+    return new WeftError(
+      "WEFT_BUSY",
+      `the producer of topic '${this.topic.name}' has ${this.#underWay.size} batches under way and ` +
+        `${this.#queue.length} events (${this.#queueBytes} bytes) waiting; the limits are queueEvents ${queueEvents} ` +
+        `and queueBytes ${queueBytes}`,
+      { next: "await producer.ready(), or raise the limit" },
+    );
+  }
+
+  /**
+   * With this thread: answers of servers are taken here, for the event loop stands still. It ends with the time limit of the batches
+   * under way at the latest. True: `place` found room in a batch; false: there is room in the queue.
+   */
+  #waitForRoom(place: () => boolean, bytes: number): boolean {
+    if (this.#completions.draining) throw this.#full(); // called by who takes the answers
+    for (;;) {
+      // Nothing else sends open batches meanwhile.
+      this.#sendOpen(true);
+      this.#completions.drain();
+      if (this.#closing !== undefined) throw new WeftError("WEFT_CLOSED", "the producer was closed while push waited");
+      if (place()) return true;
+      if (!this.#isFull(bytes)) return false;
+      Atomics.wait(sleeping, 0, 0, blockedLookMs);
+    }
+  }
+
+  /** As many as make room for an event of so many bytes. */
+  #dropOldest(bytes: number): void {
+    const { queueEvents, queueBytes } = this.#options;
+    let count = 0;
+    for (const { bytes: freed } of this.#queue) {
+      if (this.#queue.length - count < queueEvents && this.#queueBytes + bytes <= queueBytes) break;
+      this.#queueBytes -= freed;
+      count++;
+    }
+    this.#dropped(this.#queue.splice(0, count));
+  }
+
+  #dropped(events: readonly Pick<QueuedEvent, "receipt" | "segments">[]): void {
+    this.#droppedCount += events.length;
+    const outcome = new BatchOutcome();
+    outcome.failed(
+      new WeftError(
+        "WEFT_DROPPED",
+        `the queue of the producer of topic '${this.topic.name}' was full, and whenFull is "${this.#options.whenFull}"`,
+      ),
+    );
+    for (const { receipt, segments } of events) {
+      receipt.place(outcome, 0);
+      for (const { region } of segments) region?.unhold();
+    }
   }
 
   /** Puts an event into the open batch of its partition; false if no batch is free. */

@@ -36,6 +36,7 @@
   X(END_OF_STREAM,         36, 0, "there are no more events", "") \
   X(MODULE,                37, 0, "a module of the topic cannot be used", "put the file there that the topic was created with, or create the topic anew") \
   X(HANDLER,               38, 0, "a function of the program that handles events failed", "see its cause; the event was not acknowledged") \
+  X(DROPPED,               39, 0, "the event was dropped, since the producer's queue was full", "push more slowly, raise queueEvents, or choose another whenFull") \
   X(CORRUPT,               40, 0, "stored bytes do not match their checksum", "run weftline log verify") \
   X(NO_SPACE,              41, 1, "the device or the memory of the partition is full", "make room; the partition goes on by itself") \
   X(IO,                    42, 0, "a system call on a file failed", "look at the device named in the message") \
