@@ -129,11 +129,12 @@ TEST(StuckDisk, APartitionThatIsBeingRemovedIsNotThere) {
   Status removed;
   std::thread remover([&] { removed = server.close(make_uuid(1), 0, true); });
   EXPECT_TRUE(TestServer::eventually([&] { return files.reached(); }));
-  EXPECT_EQ(query(), static_cast<int>(Code::PARTITION_UNAVAILABLE));
-  EXPECT_EQ(server.broker_->describe_partition(make_uuid(1), 0).status().code(), Code::PARTITION_UNAVAILABLE);
+  EXPECT_EQ(query(), static_cast<int>(Code::TOPIC_UNKNOWN));
+  EXPECT_EQ(server.broker_->describe_partition(make_uuid(1), 0).status().code(), Code::TOPIC_UNKNOWN);
   files.go_on();
   remover.join();
   EXPECT_TRUE(removed.ok()) << removed.text();
+  EXPECT_EQ(query(), static_cast<int>(Code::TOPIC_UNKNOWN)) << "whoever asks later is told so, too";
 }
 
 TEST_P(Faults, DeadProducersLeaveNothingAndHoldNobodyUp) {
