@@ -230,6 +230,9 @@ Status Producer::submit(Batch* batch, uint32_t partition, uint32_t count, uint64
 void Producer::finish(Batch* batch, const Status& status, const BatchResult& result) {
   if (!status.ok() && !batch->reported) ++client_.count().batches_failed;
   batch->registered_here.clear();  // its owner may use that memory again with `done`
+  batch->pieces.clear();
+  // First: whoever is told by `done` that it is over may give a region back at once.
+  if (batch->released != nullptr) batch->released(batch);
   if (!batch->reported) batch->done(batch, status, result);
   recycle(batch);
 }

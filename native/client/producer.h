@@ -60,7 +60,8 @@ class Batch {
   std::unique_ptr<Arena> arena;
   uint32_t partition = 0;
   void (*done)(Batch* batch, const Status& status, const BatchResult& result) = nullptr;
-  // After `done`, when no peer can reach the memory of its pieces any more; not called if that is never certain.
+  // When no peer can reach the memory of its pieces any more: before `done` where that is certain then, else later, and
+  // perhaps twice; not called if that is never certain.
   void (*released)(Batch* batch) = nullptr;
   // After that, when another batch can be taken again; the batch itself may be somebody else's or gone by then.
   void (*room)(void* owner) = nullptr;
