@@ -13,11 +13,12 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import Table from "cli-table3";
 
 import { type Counted, type Row, type Stored, compare, instructionsPerEvent, verdictOf } from "./guard/compare.js";
 import { type SmokeResult, type StoredRatios, compareRatios, ratioName, worseText } from "./guard/ratios.js";
+import { benchCommand, positiveInteger, someOf, writableFile } from "./suite/command.js";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -29,14 +30,14 @@ const eventCounts = [20_000, 120_000] as const;
 const modes = ["produce", "consume"] as const;
 const roundsMore = 3;
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string", default: "counts,ratios" },
-    store: { type: "boolean", default: false },
-    runs: { type: "string", default: "2" },
-    json: { type: "string" },
-  },
-});
+const partNames = ["counts", "ratios"];
+const options = benchCommand("npm run bench:guard --", "What an event costs, beside bench/guard.json")
+  .option("--only <parts>", `of ${partNames.join(",")}`, someOf(partNames), partNames)
+  .option("--store", "what was measured becomes the stored value", false)
+  .option("--runs <number>", "of each count", positiveInteger, 2)
+  .option("--json <file>", "the comparison as JSON", writableFile)
+  .parse()
+  .opts<{ only: string[]; store: boolean; runs: number; json?: string }>();
 
 /** Of the whole process. */
 async function count(mode: string, events: number): Promise<number> {
@@ -52,19 +53,14 @@ const least = new Map<string, number>();
 async function countAgain(mode: string, events: number): Promise<number> {
   const key = `${mode} ${events}`;
   const counts = [least.get(key) ?? Infinity];
-  for (let left = Number(options.runs); left > 0; left--) counts.push(await count(mode, events));
+  for (let left = options.runs; left > 0; left--) counts.push(await count(mode, events));
   least.set(key, Math.min(...counts));
   return Math.min(...counts);
 }
 
 const compiler = (await run("c++", ["-dumpfullversion"])).stdout.trim().split(".")[0] ?? "";
 const stored = JSON.parse(readFileSync(storedFile, "utf8")) as Stored & { readonly ratios: StoredRatios };
-const parts = new Set(options.only.split(","));
-for (const part of parts) {
-  if (part === "counts" || part === "ratios") continue;
-  console.error(`nothing is called '${part}'; --only takes counts, ratios or both`);
-  process.exit(2);
-}
+const parts = new Set(options.only);
 async function countAll(): Promise<Counted> {
   const perEvent: Record<string, number> = {};
   for (const mode of modes) {

@@ -9,12 +9,22 @@
  * after so long; those left out are named.
  * docs/benchmarks.md has the rest.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { parseArgs } from "node:util";
 
 import { writeReport } from "./report/page.js";
 import { plotsOf } from "./report/plots.js";
+import {
+  benchCommand,
+  names,
+  positiveInteger,
+  positiveNumber,
+  refuse,
+  scratchFolder,
+  someOf,
+  writableFile,
+  writableFolder,
+} from "./suite/command.js";
 import { machineFacts } from "./suite/machine.js";
 import { type MicroRow, javascriptRows, nativeRows } from "./suite/micro.js";
 import { startPeers } from "./suite/peers.js";
@@ -25,40 +35,41 @@ import { allScenarios, chooseScenarios, quickNames } from "./suite/scenarios.js"
 import { tableOf } from "./suite/table.js";
 import { endWorlds } from "./suite/world.js";
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    systems: { type: "string", default: "weftline,weftline-c,kafka,kafka-tools,nats,limit" },
-    runs: { type: "string", default: "5" },
-    json: { type: "string" },
-    report: { type: "string" },
-    directory: { type: "string", default: path.resolve("build") },
-    kafka: { type: "string" },
-    minutes: { type: "string" },
-    list: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
-if (options.help) {
-  console.log(
-    "npm run bench -- [--quick] [--only NAMES] [--systems NAMES] [--runs N] [--json FILE] [--report DIR]\n" +
-      "  [--directory DIR] [--kafka ADDRESS] [--minutes N] [--list]; docs/benchmarks.md explains each",
-  );
-  process.exit(0);
-}
-const words = (text: string): string[] => text.split(",").filter((word) => word !== "");
-function refuse(text: string): never {
-  console.error(text);
-  process.exit(2);
-}
+const systemNames = ["weftline", "weftline-c", "kafka", "kafka-tools", "nats", "limit"];
+const options = benchCommand(
+  "npm run bench --",
+  "Weftline beside its peers and the limits of this machine; docs/benchmarks.md",
+)
+  .option("--quick", "a telling part, each scenario a quarter as long", false)
+  .option("--only <names>", "scenarios by name, by factor, or by the beginning of their names; micro", names, [])
+  .option("--systems <names>", `of ${systemNames.join(",")}`, someOf(systemNames), systemNames)
+  .option("--runs <number>", "runs of each", positiveInteger, 5)
+  .option("--json <file>", "everything as JSON", writableFile)
+  .option("--report <folder>", "a page with plots", writableFolder)
+  .option("--directory <folder>", "on the device to measure", writableFolder, path.resolve("build"))
+  .option("--kafka <address>", "a broker of Kafka's protocol that runs already")
+  .option("--minutes <number>", "no scenario is begun after so long (40; with --quick 7)", positiveNumber)
+  .option("--list", "only the names of the scenarios", false)
+  .parse()
+  .opts<{
+    quick: boolean;
+    only: string[];
+    systems: string[];
+    runs: number;
+    json?: string;
+    report?: string;
+    directory: string;
+    kafka?: string;
+    minutes?: number;
+    list: boolean;
+  }>();
 const scale = options.quick ? 0.25 : 1;
 /** Where Kafka's own tools take part: each of their runs starts two virtual machines, which takes longer than all else. */
 const toolScenarios = options.quick
   ? ["base"]
   : ["base", "encoding-raw", "data-64KiB", "data-1MiB", "batch-1", "durability-synced"];
 const all = allScenarios(scale);
-const only = words(options.only);
+const { only } = options;
 const isOnlyMicro = only.join() === "micro";
 function chosenByName(): Scenario[] {
   try {
@@ -77,29 +88,15 @@ if (options.list) {
   for (const { name, factor } of chosen) console.log(`${name} (${factor})`);
   process.exit(0);
 }
-const systemNames = ["weftline", "weftline-c", "kafka", "kafka-tools", "nats", "limit"];
-const systems = new Set(words(options.systems));
-for (const name of systems) {
-  if (!systemNames.includes(name)) refuse(`no system '${name}'; there are ${systemNames.join(", ")}`);
-}
-if (systems.size === 0) refuse("--systems names none");
-for (const name of ["runs", "minutes"] as const) {
-  const value = options[name];
-  if (value !== undefined && !(Number(value) >= 1))
-    refuse(`--${name} is '${value}'; it must be a number of at least 1`);
-}
-// Now, and not after most of an hour.
-for (const file of [options.json, options.report]) {
-  if (file !== undefined) mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
-}
-const minutes = Number(options.minutes ?? (options.quick ? 7 : 40));
+const systems = new Set(options.systems);
+const minutes = options.minutes ?? (options.quick ? 7 : 40);
 const begun = Date.now();
 const say = (text: string): void => {
   console.error(`${((Date.now() - begun) / 1000).toFixed(0)} s  ${text}`);
 };
 
-mkdirSync(options.directory, { recursive: true });
-const directory = mkdtempSync(path.join(options.directory, "bench-"));
+const scratch = scratchFolder(options.directory, "bench-");
+const directory = scratch.folder;
 const peerNames = new Set([...(isOnlyMicro ? [] : systems)].map((name) => (name === "kafka-tools" ? "kafka" : name)));
 const peers = await startPeers(peerNames, directory, options.kafka);
 for (const [name, reason] of Object.entries(peers.missing)) say(`${name} is missing: ${reason}`);
@@ -107,12 +104,16 @@ for (const [name, reason] of Object.entries(peers.missing)) say(`${name} is miss
 async function cleanUp(): Promise<void> {
   await endWorlds();
   await peers.end();
-  rmSync(directory, { recursive: true, force: true });
+  scratch.remove();
 }
 let interrupted = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    if (interrupted) void cleanUp().then(() => process.exit(1));
+    if (interrupted) {
+      say("ends now");
+      void cleanUp().then(() => process.exit(1));
+      return;
+    }
     interrupted = true;
     say("ends after this scenario, with what was measured; a second signal ends it at once");
   });
@@ -136,7 +137,7 @@ try {
     const those = new Set([...systems].filter((name) => withTools || name !== "kafka-tools"));
     const runner = new ScenarioRunner(scenario, {
       directory,
-      runs: Number(options.runs),
+      runs: options.runs,
       scale,
       systems: those,
       peers,
@@ -165,7 +166,7 @@ const result = {
   version: formatVersion,
   machine: machineFacts(),
   versions: peers.versions,
-  settings: { runs: Number(options.runs), quick: options.quick, scenarios: chosen },
+  settings: { runs: options.runs, quick: options.quick, scenarios: chosen },
   rows,
   ratios,
   latency_ratios: latencyRatios,

@@ -3,7 +3,6 @@
 // ways to do it that were weighed, of packed records the compiled and the closure codec (docs/performance.md).
 //   --seconds N  of each way, 1 by default
 //   --json       rows in place of tables, as the suite has them in `micro`
-import { parseArgs } from "node:util";
 import { Ajv } from "ajv";
 import { Bench } from "tinybench";
 
@@ -21,6 +20,7 @@ import { crc32c } from "./driver/checksum.js";
 import { AnsweringCore } from "./metadata/answering-core.js";
 import { numberFields, stepFields } from "./metadata/step-record.js";
 import { metadataList } from "./smoke/metadata.js";
+import { benchCommand, positiveNumber } from "./suite/command.js";
 import type { MicroRow } from "./suite/micro.js";
 
 type Way = readonly [name: string, run: () => void];
@@ -30,16 +30,18 @@ const objects = metadataList(batchEvents);
 const texts = objects.map((one) => JSON.stringify(one));
 const joined = texts.join("");
 let sink = 0;
-const { values: options } = parseArgs({
-  options: { seconds: { type: "string", default: "1" }, json: { type: "boolean", default: false } },
-});
+const options = benchCommand("metadata.js", "What events cost inside a process")
+  .option("--seconds <number>", "for each way", positiveNumber, 1)
+  .option("--json", "the rows as JSON", false)
+  .parse()
+  .opts<{ seconds: number; json: boolean }>();
 const rows: MicroRow[] = [];
 const say = (text: string): void => {
   if (!options.json) console.log(text);
 };
 
 async function compare(title: string, ways: readonly Way[]): Promise<void> {
-  const time = 1000 * Number(options.seconds);
+  const time = 1000 * options.seconds;
   const bench = new Bench({ time, warmupTime: 0.3 * time });
   for (const [name, run] of ways) bench.add(name, run);
   await bench.run();

@@ -8,33 +8,43 @@
  * --clients: of the worlds that grow. --only: shapes by the beginning of their names, as in "join-1x,attach". --json:
  * every report of every rank.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
 
 import { compare, slopesOf } from "./scaling/comparison.js";
 import { predictionTable, slopesTable, worldTable, worldsTable } from "./scaling/tables.js";
 import { type Shape, type WorldReports, measureWorld } from "./scaling/world.js";
+import {
+  benchCommand,
+  names,
+  positiveInteger,
+  refuse,
+  scratchFolder,
+  writableFile,
+  writableFolder,
+} from "./suite/command.js";
 import { machineFacts } from "./suite/machine.js";
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: "string" },
-    only: { type: "string", default: "" },
-    clients: { type: "string", default: "1,4,16,64" },
-    transports: { type: "string", default: "tcp" },
-    partitions: { type: "string", default: "64" },
-    directory: { type: "string", default: path.resolve("build") },
-  },
-});
-const partitions = Number(options.partitions);
-const clientCounts = options.clients.split(",").map(Number);
-for (const count of [partitions, ...clientCounts]) {
-  if (Number.isInteger(count) && count > 0) continue;
-  console.error("--clients and --partitions want whole numbers above 0, such as --clients 1,16,128");
-  process.exit(2);
-}
+const options = benchCommand("npm run bench:scaling --", "What ranks, servers and partitions cost; docs/scaling.md")
+  .option("--json <file>", "every report of every rank", writableFile)
+  .option("--only <names>", "worlds by the beginning of their names, as join-1x,attach", names, [])
+  .option("--clients <numbers>", "client ranks of the worlds that grow", (text) => names(text).map(positiveInteger), [
+    ...[1, 4, 16, 64],
+  ])
+  .option("--transports <names>", "that the ranks may use", "tcp")
+  .option("--partitions <number>", "that each client opens to push", positiveInteger, 64)
+  .option("--directory <folder>", "for the servers' files", writableFolder, path.resolve("build"))
+  .parse()
+  .opts<{
+    json?: string;
+    only: string[];
+    clients: number[];
+    transports: string;
+    partitions: number;
+    directory: string;
+  }>();
+const { partitions, clients: clientCounts, only: wanted } = options;
 /** A client process takes less than so much; the largest world must fit beside everything else. */
 const bytesPerClientMax = 150 * 2 ** 20;
 
@@ -54,15 +64,13 @@ const shapes: readonly Shape[] = [
   ...clientCounts.filter((clients) => clients !== 4).map((clients) => attachShape(clients, 1)),
   attachShape(8, 16),
 ];
-const wanted = options.only.split(",").filter((name) => name !== "");
 const chosen = shapes.filter(({ name }) => wanted.length === 0 || wanted.some((begin) => name.startsWith(begin)));
 if (chosen.length === 0) {
-  console.error(`no shape begins with ${options.only}; there are: ${shapes.map(({ name }) => name).join(", ")}`);
-  process.exit(2);
+  refuse(`no world's name begins with ${wanted.join(" or ")}; there are: ${shapes.map(({ name }) => name).join(", ")}`);
 }
 
-mkdirSync(options.directory, { recursive: true });
-const directory = mkdtempSync(path.join(options.directory, "bench-scaling-"));
+const scratch = scratchFolder(options.directory, "bench-scaling-");
+const directory = scratch.folder;
 const worlds: WorldReports[] = [];
 const failures: string[] = [];
 try {
@@ -82,7 +90,7 @@ try {
     rmSync(path.join(directory, shape.name), { recursive: true, force: true });
   }
 } finally {
-  rmSync(directory, { recursive: true, force: true });
+  scratch.remove();
 }
 
 console.log("# Worlds\n");

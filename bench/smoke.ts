@@ -9,38 +9,55 @@
  * --producer-node, --consumer-node: arguments for those processes' Node, such as --cpu-prof.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 
 import { type Pair, measureData, measureDisk, measureEvents, measureMetadata } from "./smoke/measurements.js";
 import { topicConfigs } from "./smoke/plan.js";
 import { type Result, missedLines, reportOf, tableOf } from "./smoke/results.js";
 import { Worker } from "./smoke/worker.js";
+import {
+  benchCommand,
+  positiveInteger,
+  positiveNumber,
+  scratchFolder,
+  someOf,
+  writableFile,
+  writableFolder,
+} from "./suite/command.js";
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: "string" },
-    repetitions: { type: "string", default: "5" },
-    seconds: { type: "string", default: "200" },
-    only: { type: "string", default: "metadata,data,disk,event" },
-    transports: { type: "string", default: "tcp,shm" },
-    directory: { type: "string", default: path.resolve("build") },
-    "producer-node": { type: "string", default: "" },
-    "consumer-node": { type: "string", default: "" },
-  },
-});
-const repetitions = Number(options.repetitions);
-const parts = new Set(options.only.split(","));
-const transports = options.transports.split(",");
+const partNames = ["metadata", "data", "disk", "event"];
+const options = benchCommand("npm run bench:smoke --", "Weftline beside what this machine can do; docs/performance.md")
+  .option("--json <file>", "the results as JSON", writableFile)
+  .option("--repetitions <number>", "of each measurement", positiveInteger, 5)
+  .option("--seconds <number>", "in which fewer repetitions are made, at least two", positiveNumber, 200)
+  .option("--only <parts>", `of ${partNames.join(",")}`, someOf(partNames), partNames)
+  .option("--transports <names>", "of tcp,shm", someOf(["tcp", "shm"]), ["tcp", "shm"])
+  .option("--directory <folder>", "on the device to measure", writableFolder, path.resolve("build"))
+  .option("--producer-node <arguments>", "of the producers' Node, such as --producer-node=--cpu-prof", "")
+  .option("--consumer-node <arguments>", "of the consumers' Node", "")
+  .parse()
+  .opts<{
+    json?: string;
+    repetitions: number;
+    seconds: number;
+    only: string[];
+    transports: string[];
+    directory: string;
+    producerNode: string;
+    consumerNode: string;
+  }>();
+const { repetitions, transports } = options;
+const parts = new Set(options.only);
 // Each of the measurements gets an equal part: those of pairs, and two on disk.
 const measurementCount = transports.length * [...parts].filter((part) => part !== "disk").length + 2;
-const effort = { repetitions, seconds: Number(options.seconds) / measurementCount };
+const effort = { repetitions, seconds: options.seconds / measurementCount };
 const words = (text: string): string[] => text.split(" ").filter((word) => word !== "");
 
-mkdirSync(options.directory, { recursive: true });
-const directory = mkdtempSync(path.join(options.directory, "bench-smoke-"));
+const scratch = scratchFolder(options.directory, "bench-smoke-");
+const directory = scratch.folder;
 const workers: Worker[] = [];
 const worker = (name: string, program: string, nodeArguments: string[] = []): Worker => {
   const made = new Worker(name, program, nodeArguments);
@@ -58,8 +75,8 @@ async function settle(): Promise<void> {
 }
 
 async function openPair(group: string, transport: string): Promise<Pair> {
-  const producer = worker(`producer over ${transport}`, "producer.js", words(options["producer-node"]));
-  const consumer = worker(`consumer over ${transport}`, "consumer.js", words(options["consumer-node"]));
+  const producer = worker(`producer over ${transport}`, "producer.js", words(options.producerNode));
+  const consumer = worker(`consumer over ${transport}`, "consumer.js", words(options.consumerNode));
   await producer.ask("attach", { group, transport });
   await consumer.ask("attach", { group, transport });
   return { transport, producer, consumer };
@@ -111,7 +128,7 @@ function machine(): object {
 /** Clients first: a server drains at once when it has none. */
 async function cleanUp(): Promise<void> {
   for (const one of workers.splice(0).reverse()) await one.end();
-  rmSync(directory, { recursive: true, force: true });
+  scratch.remove();
 }
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {

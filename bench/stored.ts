@@ -6,20 +6,18 @@
  *
  * --events: at the end, default 100 million of 32 B of raw metadata each, in batches of 128 (about 6 GB).
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import path from "node:path";
-import { parseArgs } from "node:util";
 import { attach } from "weftline";
 
 import { Worker } from "./smoke/worker.js";
+import { benchCommand, positiveInteger, scratchFolder, writableFolder } from "./suite/command.js";
 
-const { values: options } = parseArgs({
-  options: {
-    events: { type: "string", default: "100000000" },
-    directory: { type: "string", default: path.resolve("build") },
-  },
-});
-const eventsWanted = Number(options.events);
+const options = benchCommand("npm run bench:stored --", "What stored events cost their server")
+  .option("--events <number>", "at the end", positiveInteger, 100_000_000)
+  .option("--directory <folder>", "on the device to use", writableFolder, path.resolve("build"))
+  .parse()
+  .opts<{ events: number; directory: string }>();
+const eventsWanted = options.events;
 const metadataBytes = 32;
 const batchEvents = 128;
 /** Of the memory, and of the CPU per event, from the first stage to the last. */
@@ -74,8 +72,8 @@ async function storeAll(server: Worker, group: string): Promise<Stage[]> {
   return stages;
 }
 
-mkdirSync(options.directory, { recursive: true });
-const directory = mkdtempSync(path.join(options.directory, "bench-stored-"));
+const scratch = scratchFolder(options.directory, "bench-stored-");
+const directory = scratch.folder;
 const data = path.join(directory, "data");
 const topics = { stored: { storage: "disk", durability: "written", serializer: "raw" } } as const;
 const open: Worker[] = [];
@@ -96,7 +94,7 @@ try {
   openSeconds = (await startServer()).seconds;
 } finally {
   for (const server of open) await server.end();
-  rmSync(directory, { recursive: true, force: true });
+  scratch.remove();
 }
 for (const { events, anonymousMebibytes, nanosecondsPerEvent, eventsPerSecond } of stages) {
   console.log(

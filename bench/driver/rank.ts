@@ -8,39 +8,54 @@
  * auto: by the number that the launcher gives the rank: first the scenario's servers, then producers, then consumers.
  * For a peer the server ranks are there for the collectives only, and sleep; its own server is a process beside them.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
-import { type Communicator, type Job, join, serve } from "weftline";
+import { Option } from "commander";
+import { type Communicator, type Job, isWeftError, join, serve } from "weftline";
 
-import { CommonClock } from "./clock.js";
+import { benchCommand, refuse, writableFile } from "../suite/command.js";
+import { problemOf } from "../suite/scenario.js";
+import { CommonClock, gather } from "./clock.js";
 import { KafkaSystem } from "./kafka-system.js";
 import { NatsSystem } from "./nats-system.js";
 import { type RankRole, TopicRun } from "./topic-run.js";
 import type { Plan, System } from "./system.js";
 import { WeftlineSystem, topicConfig } from "./weftline-system.js";
 
-const { values: options } = parseArgs({
-  options: {
-    role: { type: "string", default: "auto" },
-    plan: { type: "string" },
-    result: { type: "string" },
-  },
-});
-if (options.plan === undefined || options.result === undefined) {
-  console.error("use: rank.js --role server|producer|consumer|auto --plan FILE --result FILE");
-  process.exit(2);
-}
-const plan = JSON.parse(readFileSync(options.plan, "utf8")) as Plan;
-const scenario = plan.topics[0]?.scenario;
-if (scenario === undefined) throw new Error("the plan has no topics");
+const roles = ["server", "producer", "consumer"] as const;
+const options = benchCommand("rank.js", "One rank of a measured world; docs/benchmarks.md")
+  .addOption(
+    new Option("--role <role>", "of this rank; auto: by its number").choices([...roles, "auto"]).default("auto"),
+  )
+  .requiredOption("--plan <file>", "what is measured")
+  .requiredOption("--result <file>", "for the first server's results")
+  .parse()
+  .opts<{ role: RankRole | "auto"; plan: string; result: string }>();
 
-function roleOf(wanted: string, { servers, producers }: { servers: number; producers: number }): RankRole {
-  if (wanted === "server" || wanted === "producer" || wanted === "consumer") return wanted;
-  const names = ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID", "PALS_RANKID"];
-  const rank = Number(names.map((name) => process.env[name]).find((value) => value !== undefined) ?? NaN);
-  if (Number.isNaN(rank)) throw new Error("--role auto needs a launcher that numbers its ranks; name the role");
+function readPlan(file: string): Plan {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Plan;
+  } catch (error) {
+    return refuse(`the plan '${file}' cannot be read: ${(error as Error).message}`);
+  }
+}
+const plan = readPlan(options.plan);
+const scenario = plan.topics[0]?.scenario ?? refuse(`the plan '${options.plan}' has no topics`);
+for (const topic of plan.topics) {
+  const problem = problemOf(topic.scenario);
+  if (problem !== undefined) refuse(`topic '${topic.name}' of the plan '${options.plan}': ${problem}`);
+}
+
+const countOf = { server: "servers", producer: "producers", consumer: "consumers" } as const;
+
+function roleOf(wanted: RankRole | "auto", { servers, producers }: { servers: number; producers: number }): RankRole {
+  if (wanted !== "auto") return wanted;
+  const variables = ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID", "PALS_RANKID"];
+  const text = variables.map((name) => process.env[name]).find((value) => value !== undefined);
+  if (text === undefined) refuse("--role auto needs a launcher that numbers its ranks; name the role");
+  const rank = Number(text);
   if (rank < servers) return "server";
   return rank < servers + producers ? "producer" : "consumer";
 }
@@ -56,7 +71,8 @@ interface Membership {
 }
 
 async function becomeServer({ transport }: { transport: string }): Promise<Membership> {
-  const data = path.join(plan.directory, "server-{rank}");
+  // Its own in each launch: what one that was killed has left is in nobody's way.
+  const data = path.join(plan.directory, `server-{rank}-${randomUUID()}`);
   mkdirSync(plan.directory, { recursive: true });
   const topics = Object.fromEntries(plan.topics.map((topic) => [topic.name, topicConfig(topic)]));
   const server = await serve({
@@ -67,7 +83,12 @@ async function becomeServer({ transport }: { transport: string }): Promise<Membe
       if (level === "warning" || level === "error") console.error(line);
     },
   });
-  return { world: server.world, job: undefined, roleRank: server.slot, close: () => server.close() };
+  const { data: folder = data } = server.facts();
+  const close = async (): Promise<void> => {
+    await server.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { world: server.world, job: undefined, roleRank: server.slot, close };
 }
 
 async function becomeClient({ transport }: { transport: string }): Promise<Membership> {
@@ -86,7 +107,51 @@ function openSystem(job: Job | undefined): System | undefined {
   }
 }
 
-const member = await (role === "server" ? becomeServer(scenario) : becomeClient(scenario));
+async function becomeMember(): Promise<Membership> {
+  try {
+    return await (role === "server" ? becomeServer(scenario) : becomeClient(scenario));
+  } catch (error) {
+    console.error(`error: ${isWeftError(error) ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
+const member = await becomeMember();
+
+/** Why this rank alone cannot go on. */
+function ownProblem({ world }: Membership): string | undefined {
+  if (world.rank !== 0) return undefined;
+  try {
+    writableFile(options.result);
+    return undefined;
+  } catch (error) {
+    return `--result '${options.result}': ${(error as Error).message}`;
+  }
+}
+
+/** Why these ranks cannot measure this plan: all of them know when one of them cannot. Collective, programs in C too. */
+async function findProblem(member: Membership): Promise<string | undefined> {
+  const own = ownProblem(member);
+  const ranks = await gather(member.world, [roles.indexOf(role), own === undefined ? 0 : 1]);
+  if (own !== undefined) return own;
+  const failed = ranks.findIndex(([, flag]) => flag !== 0);
+  if (failed !== -1) return `rank ${failed} cannot take part`;
+  const counts = roles.map((_, index) => ranks.filter(([one]) => one === index).length);
+  for (const topic of plan.topics) {
+    const odd = roles.findIndex((one, index) => counts[index] !== topic.scenario[countOf[one]]);
+    const one = roles[odd];
+    if (one === undefined) continue;
+    const wanted = topic.scenario[countOf[one]];
+    return `the launch has ${counts[odd]} ranks in the role of ${one}, topic '${topic.name}' of the plan wants ${wanted}`;
+  }
+  return undefined;
+}
+const problem = await findProblem(member);
+if (problem !== undefined) {
+  if (member.world.rank === 0 || ownProblem(member) !== undefined) console.error(`error: ${problem}`);
+  await member.close().catch(() => undefined);
+  process.exit(2);
+}
+
 const clock = await CommonClock.agree(member.world);
 const system = openSystem(member.job);
 

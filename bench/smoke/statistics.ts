@@ -9,6 +9,10 @@ export function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.floor((sorted.length - 1) * part)] ?? NaN;
 }
 
+/** Of an even number of them the mean of the middle two. */
 export function median(numbers: Iterable<number>): number {
-  return quantile(sortedNumbers(numbers), 0.5);
+  const sorted = sortedNumbers(numbers);
+  const upper = Math.floor(sorted.length / 2);
+  const last = sorted[upper] ?? NaN;
+  return sorted.length % 2 === 1 ? last : ((sorted[upper - 1] ?? NaN) + last) / 2;
 }

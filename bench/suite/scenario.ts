@@ -103,6 +103,31 @@ export function shortened(one: Scenario, scale: number): Scenario {
   return one.mode === "latency" ? one : scenario(one.name, one.factor, factors, scale);
 }
 
+/** Why ranks cannot go through a scenario, or undefined. */
+export function problemOf(one: Scenario): string | undefined {
+  const counts = ["partitions", "producers", "consumers", "servers", "events", "warmUpEvents"] as const;
+  const odd = counts.find((name) => !(Number.isSafeInteger(one[name]) && one[name] >= 1));
+  if (odd !== undefined) return `its '${odd}' is ${JSON.stringify(one[odd])}, not a whole number above 0`;
+  if (one.batch !== "adaptive" && !(Number.isSafeInteger(one.batch) && one.batch >= 1)) {
+    return `its 'batch' is ${JSON.stringify(one.batch)}, neither "adaptive" nor a whole number above 0`;
+  }
+  if (one.events % one.producers !== 0) {
+    return `its ${one.events} 'events' are not shared equally by ${one.producers} producers`;
+  }
+  if (one.consumers > one.partitions) {
+    return `it has ${one.consumers} consumers for ${one.partitions} partitions, each of which is read by one`;
+  }
+  // The measured part begins at the same offset in each.
+  if (new Set(countsByPartition(one, 0, one.warmUpEvents)).size > 1) {
+    const round = one.partitions * runOf(one);
+    return (
+      `its ${one.warmUpEvents} 'warmUpEvents' of each producer are not shared equally by ${one.partitions} partitions ` +
+      `in batches of ${runOf(one)}; make them a multiple of ${round}`
+    );
+  }
+  return undefined;
+}
+
 function pickCounts(change: Partial<Scenario>): Partial<Scenario> {
   return {
     ...(change.events === undefined ? {} : { events: change.events }),
@@ -110,11 +135,12 @@ function pickCounts(change: Partial<Scenario>): Partial<Scenario> {
   };
 }
 
-/** The partition of a producer's event number `index`: whole batches in turn. Large events go singly. */
+/** Events of one producer to a partition before the next one gets some. Large events go singly. */
+const runOf = (one: Scenario): number => (eventBytesOf(one) >= mebibyte ? 1 : batchOf(one));
+
+/** The partition of a producer's event number `index`: whole batches in turn. */
 export function partitionOf(one: Scenario, index: number): number {
-  if (one.partitions === 1) return 0;
-  const run = eventBytesOf(one) >= mebibyte ? 1 : batchOf(one);
-  return Math.floor(index / run) % one.partitions;
+  return one.partitions === 1 ? 0 : Math.floor(index / runOf(one)) % one.partitions;
 }
 
 /** How many of a producer's events `first` to `first + count` are in each partition. */

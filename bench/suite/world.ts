@@ -79,6 +79,8 @@ export class World {
   readonly #ended: Promise<void>;
   #words = "";
   #isEnded = false;
+  /** Status or signal of the launcher, once it ended. */
+  #outcome = "";
 
   /** `directory`: of its own; `runs` topics named `prefix-0`, `prefix-1`, …. `inC`: clients through the C API. */
   constructor(
@@ -107,7 +109,8 @@ export class World {
     }
     this.#ended = new Promise((resolve) => {
       this.#child.on("error", (error) => (this.#words += error.message));
-      this.#child.on("close", () => {
+      this.#child.on("close", (status, signal) => {
+        this.#outcome = signal === null ? `status ${status}` : signal;
         this.#isEnded = true;
         running.delete(this);
         resolve();
@@ -122,7 +125,7 @@ export class World {
     const file = path.join(this.#gate, `done-${run}.json`);
     const end = Date.now() + turnTimeoutMs;
     while (!existsSync(file)) {
-      if (this.#isEnded) throw new Error(`the ranks ended: ${this.#words}`);
+      if (this.#isEnded) throw new Error(`the ranks ended (${this.#outcome}): ${this.#words || "they said nothing"}`);
       if (Date.now() > end) throw new Error(`no result after ${turnTimeoutMs / 1000} s: ${this.#words}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

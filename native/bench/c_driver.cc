@@ -365,6 +365,20 @@ Mode mode_of(const std::string& name) {
   return name == "separate" ? Mode::kSeparate : name == "both" ? Mode::kBoth : Mode::kLatency;
 }
 
+// What rank.ts finds as well, and says: each rank gives its role (0 server, 1 producer, 2 consumer) and whether it
+// cannot go on.
+bool ranks_fit(const Plan& plan, World& world) {
+  const std::vector<double> ranks = world.gather({plan.produces ? 1.0 : 2.0, 0.0});
+  uint64_t producers = 0;
+  uint64_t consumers = 0;
+  bool can = true;
+  for (size_t i = 0; i + 1 < ranks.size(); i += 2) {
+    producers += ranks[i] == 1.0 ? 1 : 0;
+    consumers += ranks[i] == 2.0 ? 1 : 0;
+    can = can && ranks[i + 1] == 0.0;
+  }
+  return can && producers == plan.producers && consumers == plan.consumers;
+}
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -402,6 +416,10 @@ int main(int argc, char** argv) {
   WEFT_TRY(weft_job_describe(job, &facts));
   {
     World world(job);
+    if (!ranks_fit(plan, world)) {
+      WEFT_TRY(weft_close(job));
+      return 2;
+    }
     world.gather({weft::bench::host_number()});
     for (uint64_t run = 0; run < plan.runs; ++run) {
       wait_for_turn(plan, run);

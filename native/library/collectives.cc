@@ -9,6 +9,7 @@ struct weft_communicator {
   std::atomic<weft::library::Kind> kind{kKind};
   const weft_mpi_table* table = nullptr;  // of the process: outlives the job
   weft_mpi_comm* comm = nullptr;
+  bool of_job = false;  // `comm` is the job's and stays; else it came from a split
 };
 
 struct weft_collective {
@@ -51,10 +52,12 @@ int weft_communicator_world(weft_job* job, weft_communicator** communicator) try
   WEFT_CHECK_ARGUMENT(communicator);
   if (job->place.world == nullptr)
     return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
-  weft_mpi_comm* comm = nullptr;
-  const int code = job->place.table().comm_dup(job->place.world, &comm);
-  if (code != WEFT_MPI_OK) return report_mpi(job->place.table(), code);
-  return adopt(job->place.table(), comm, communicator);
+  auto made = std::make_unique<weft_communicator>();
+  made->table = &job->place.table();
+  made->comm = job->place.application;
+  made->of_job = true;
+  *communicator = made.release();
+  return WEFT_OK;
 }
 WEFT_CATCH
 
@@ -99,8 +102,10 @@ WEFT_CATCH
 
 int weft_communicator_free(weft_communicator* communicator) try {
   WEFT_CHECK_HANDLE(communicator);
-  const int code = communicator->table->comm_free(communicator->comm);
-  if (code != WEFT_MPI_OK) return report_mpi(*communicator->table, code);
+  if (!communicator->of_job) {
+    const int code = communicator->table->comm_free(communicator->comm);
+    if (code != WEFT_MPI_OK) return report_mpi(*communicator->table, code);
+  }
   communicator->kind = Kind::kClosed;
   delete communicator;
   return WEFT_OK;

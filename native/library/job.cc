@@ -139,6 +139,9 @@ Status close_mpi(MpiPlace& place) {
   const weft_mpi_table& table = place.table();
   if (place.group != nullptr) table.comm_free(place.group);
   place.group = nullptr;
+  // Refused, and left to MPI's end, while a collective that was given up is open on it.
+  if (place.application != nullptr) static_cast<void>(table.comm_free(place.application));
+  place.application = nullptr;
   weft_mpi_comm* world = place.world;
   place.world = nullptr;
   int32_t outcome = WEFT_MPI_FINALIZED;

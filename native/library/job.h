@@ -40,6 +40,8 @@ struct MpiPlace {
   const LoadedMpi* mpi = nullptr;
   weft_mpi_comm* world = nullptr;
   weft_mpi_comm* group = nullptr;  // of the ranks of one name
+  // All ranks, for the application's own collectives; made in the join, so that asking for it waits for nobody.
+  weft_mpi_comm* application = nullptr;
   bool initialized_here = false;
   int32_t rank = 0, size = 1, node_rank = 0, node_size = 1, group_rank = 0, group_size = 1;
   // What the join exchanged over MPI: calls, bytes that this rank gave, and got (those of all ranks).

@@ -42,6 +42,7 @@ Status make_communicators(MpiPlace& place, const std::vector<RankCard>& cards) {
       std::find_if(cards.begin(), cards.end(), [&name](const RankCard& card) { return card.name == name; });
   const auto color = static_cast<int32_t>(first - cards.begin());
   WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_split(place.world, color, place.rank, &place.group)));
+  WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_dup(place.world, &place.application)));
   WEFT_RETURN_IF_ERROR(mpi_status(table, table.comm_rank(place.group, &place.group_rank)));
   return mpi_status(table, table.comm_size(place.group, &place.group_size));
 }

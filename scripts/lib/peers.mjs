@@ -99,13 +99,15 @@ const forgiving = (step) => ({
   next: step.next ?? "the benchmarks go on without this peer, and name it as missing",
 });
 
-/** Steps that may fail. `record` them with `recordMissingPeers`. */
-export const peerSteps = [
-  { ...systemPackagesStep("peers"), name: "packages of peers" },
-  kafkaStep,
-  kafkaNodeStep,
-  natsStep,
-].map(forgiving);
+/** Steps for the systems of those names. They may fail: record them with `recordMissingPeers`. */
+export function peerStepsOf(systems) {
+  const steps = [];
+  if (systems.some((name) => name.startsWith("kafka"))) steps.push(kafkaStep);
+  if (systems.includes("kafka")) steps.push(kafkaNodeStep);
+  if (systems.includes("nats")) steps.push(natsStep);
+  if (steps.length > 0) steps.unshift({ ...systemPackagesStep("peers"), name: "packages of peers" });
+  return steps.map(forgiving);
+}
 
 /** Writes which peers are missing, and why, for the program that runs next. */
 export function recordMissingPeers(results) {

@@ -130,8 +130,7 @@ export class Server {
   }
 
   /**
-   * All ranks of the MPI world: a server takes part in the collectives that clients start over `job.world`. The first
-   * use is collective and blocks until every rank made it, as theirs does.
+   * All ranks of the MPI world: a server takes part in the collectives that clients start over `job.world`. Local.
    */
   get world(): Communicator {
     const { binding, completions, job } = this.#parts;

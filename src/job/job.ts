@@ -99,8 +99,7 @@ export class Job implements JobContext {
   }
 
   /**
-   * All ranks of the MPI world, servers included. Only after `join`: WEFT_UNSUPPORTED after `attach`. The first use is
-   * collective and blocks until every rank made it.
+   * All ranks of the MPI world, servers included. Local. Only after `join`: WEFT_UNSUPPORTED after `attach`.
    */
   get world(): Communicator {
     return (this.#world ??= new Communicator(

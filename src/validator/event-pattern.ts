@@ -7,6 +7,7 @@
  * fields that a pattern names have to meet theirs. Of a list in the metadata one member is enough; of a list of objects
  * one object has to meet the whole of its part.
  */
+import { shown } from "./shown.js";
 
 /** A member of a list: a value that is met exactly, or an operator. */
 export type PatternMember =
@@ -319,9 +320,4 @@ function isOperator(value: Record<string, unknown>): boolean {
 }
 function isLiteral(value: unknown): boolean {
   return value === null || ["string", "number", "boolean"].includes(typeof value);
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === "bigint" ? `${value}` : (JSON.stringify(value) ?? typeof value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,6 +1,7 @@
 /** JSON Schema for metadata, compiled by ajv. Pure; any thread. */
 import { Ajv, type ErrorObject, type Options } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { shown } from "./shown.js";
 
 /** Drafts 7 (the default) and 2020-12 (by `$schema`); `format` says something to readers only. */
 export type JsonSchema = object;
@@ -58,9 +59,4 @@ function wordsOf(error: ErrorObject): string {
     default:
       return `${field} is ${shown(data)}; it ${message ?? `fails ${keyword}`}`;
   }
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === "bigint" ? `${value}` : (JSON.stringify(value) ?? typeof value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,12 +1,13 @@
 // `npm run bench` as a process, with Weftline alone: real ranks under an mpiexec, one scenario of each kind, the JSON.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { type Encoding, scenario } from "../../bench/suite/scenario.js";
 import type * as worlds from "../../bench/suite/world.js";
-import { Workplace } from "./support/weftline.js";
+import { launchers } from "./support/launchers.js";
+import { Workplace, until } from "./support/weftline.js";
 
 const compiled = (name: string): string => fileURLToPath(new URL(`../../build/ts/bench/${name}`, import.meta.url));
 const program = compiled("main.js");
@@ -70,6 +71,73 @@ test("an unknown scenario is refused with the names there are", async () => {
   const { exitCode, words } = await place.startProgram(process.execPath, [program, "--only", "bse"]).finished;
   expect(exitCode).not.toBe(0);
   expect(words).toContain("no scenario 'bse'");
+});
+
+test.each([
+  [["--frob"], "unknown option '--frob'"],
+  [["--json"], "argument missing"],
+  [["--minutes", "-1"], "It must be a number above 0"],
+  [["stray"], "too many arguments"],
+  [["--json", "/"], "It cannot be written"],
+  [["--report", program], "is not a folder"],
+  [["--directory", "/proc/nothing"], "Nothing can be put there"],
+])("what cannot be followed is said at once: %j", async (argv, said) => {
+  const { exitCode, words } = await place.startProgram(process.execPath, [program, ...argv]).finished;
+  expect(exitCode).toBe(2);
+  expect(words).toContain(said);
+  expect(words.trimEnd().split("\n")).toHaveLength(1); // and no stack
+});
+
+test.skipIf(!hasMpi)("a second signal ends it at once, and nothing stays", async () => {
+  const argv = ["--only", "base", "--runs", "50", "--systems", "weftline", "--directory", place.directory];
+  const run = place.startProgram(process.execPath, [program, ...argv]);
+  await until("the scenario's start", () => / base$/m.test(run.words));
+  run.child.kill("SIGTERM");
+  await until("the answer", () => run.words.includes("ends after this scenario"));
+  run.child.kill("SIGTERM");
+  const { exitCode, words } = await run.finished;
+  expect(exitCode).toBe(1);
+  expect(words).toMatch(/ends now\n/);
+  expect(readdirSync(place.directory)).toEqual([]);
+});
+
+describe.each(launchers)("ranks by themselves under $mpi", ({ program: mpiexec, argv, env, there }) => {
+  const factors = { servers: 2, producers: 2, consumers: 2, partitions: 4, events: 10_240, warmUpEvents: 1024 };
+  const launch = (count: number, topics: object[]): ReturnType<Workplace["startProgram"]> => {
+    const plan = { system: { name: "weftline" }, directory: place.path("node-local"), topics };
+    writeFileSync(place.path("plan.json"), JSON.stringify(plan));
+    const files = ["--plan", place.path("plan.json"), "--result", place.path("result.json")];
+    const rank = [process.execPath, compiled("driver/rank.js"), ...files];
+    return place.startProgram(mpiexec, [...argv, "-n", String(count), ...rank], { env });
+  };
+
+  test.skipIf(!there)("two servers, two producers and two consumers measure, and leave no files", async () => {
+    const topics = [
+      { name: "t0", scenario: scenario("apart", "ranks", factors) },
+      { name: "t1", scenario: scenario("together", "mode", { ...factors, mode: "both" }) },
+    ];
+    const { exitCode, words } = await launch(6, topics).finished;
+    expect(exitCode, words).toBe(0);
+    const { phases } = JSON.parse(readFileSync(place.path("result.json"), "utf8")) as {
+      phases: { topic: string; phase: string; events: number }[];
+    };
+    expect(phases.map(({ topic, phase, events }) => `${topic} ${phase} ${events}`)).toEqual([
+      "t0 produce 10240",
+      "t0 consume 10240",
+      "t1 both 10240",
+    ]);
+    expect(readdirSync(place.path("node-local"))).toEqual([]);
+  });
+
+  test.skipIf(!there)("a plan that does not fit the launch is refused", async () => {
+    const fitting = scenario("apart", "ranks", factors);
+    const few = await launch(5, [{ name: "t0", scenario: fitting }]).finished;
+    expect(few.exitCode).toBe(2);
+    expect(few.words).toContain("the launch has 1 ranks in the role of consumer, topic 't0' of the plan wants 2");
+    const uneven = await launch(6, [{ name: "t0", scenario: { ...fitting, warmUpEvents: 1000 } }]).finished;
+    expect(uneven.exitCode).toBe(2);
+    expect(uneven.words).toContain("1000 'warmUpEvents' of each producer are not shared equally by 4 partitions");
+  });
 });
 
 // Rank 0 adds up the numbers of all events that came: one that is lost, twice there or misread ends the launch.

@@ -1,6 +1,6 @@
 // What scripts/lib/peers.mjs decides by itself; nothing is fetched here.
 import { expect, it } from "vitest";
-import { peerSteps, stampOfPeer } from "../../scripts/lib/peers.mjs";
+import { peerStepsOf, stampOfPeer } from "../../scripts/lib/peers.mjs";
 
 it("makes a peer anew when one of its sources or Node's line changed", () => {
   const stamp = stampOfPeer(["a", "b"], "20.19.0");
@@ -11,5 +11,13 @@ it("makes a peer anew when one of its sources or Node's line changed", () => {
 });
 
 it("never stops the benchmarks because a peer is missing", () => {
-  expect(peerSteps.map(({ stops }: { stops: boolean }) => stops)).toEqual(peerSteps.map(() => false));
+  const steps: { stops: boolean }[] = peerStepsOf(["kafka", "kafka-tools", "nats"]);
+  expect(steps.map(({ stops }) => stops)).toEqual([false, false, false, false]);
+});
+
+it("gets the peers that are measured, and no others", () => {
+  const namesOf = (systems: string[]): string[] => peerStepsOf(systems).map(({ name }: { name: string }) => name);
+  expect(namesOf(["weftline", "limit"])).toEqual([]);
+  expect(namesOf(["kafka-tools"])).toEqual(["packages of peers", "peer kafka"]);
+  expect(namesOf(["nats", "weftline"])).toEqual(["packages of peers", "peer nats"]);
 });

@@ -123,7 +123,8 @@ WEFT_API void weft_free(void* memory);
  * buffers stay the caller's and must live until then. All on the thread that joined. */
 typedef struct weft_communicator weft_communicator;
 typedef struct weft_collective weft_collective;
-/* A communicator of all ranks of the join, of its own. Collective, blocking. WEFT_UNSUPPORTED after weft_attach. */
+/* The communicator of all ranks of the join for such collectives, made by the join. Local; every handle of one job is
+ * of the same communicator. WEFT_UNSUPPORTED after weft_attach. */
 WEFT_API int weft_communicator_world(weft_job* job, weft_communicator** communicator);
 /* Collective over `parent`; blocking for as long as the others take to call it. color < 0: not a member (NULL is
  * returned). */
@@ -134,7 +135,8 @@ WEFT_API int weft_communicator_split_start(weft_communicator* parent, int color,
                                            weft_communicator** communicator, weft_collective** collective);
 /* This process's rank in it and how many there are; either may be NULL. Local. */
 WEFT_API int weft_communicator_size(const weft_communicator* communicator, int32_t* rank, int32_t* size);
-/* Collective: after all collectives on it have ended. */
+/* After all collectives on it have ended. Collective for one that came from a split; local for the world's, whose
+ * communicator ends with weft_close. */
 WEFT_API int weft_communicator_free(weft_communicator* communicator);
 /* Complete once every rank has started it. */
 WEFT_API int weft_barrier_start(weft_communicator* communicator, weft_collective** collective);

@@ -6,6 +6,7 @@ import {
   baseScenario,
   countsByPartition,
   partitionsOfConsumer,
+  problemOf,
   scenario,
   selectedBytes,
   shortened,
@@ -28,6 +29,10 @@ describe("allScenarios", () => {
       const counts = countsByPartition(one, 0, one.warmUpEvents);
       expect(new Set(counts).size, one.name).toBe(1);
     }
+  });
+
+  it("has no scenario that ranks cannot go through", () => {
+    for (const one of [...all, ...allScenarios(0.1)]) expect(problemOf(one), one.name).toBeUndefined();
   });
 
   it("is chosen from by name, by factor and by the beginning of names", () => {
@@ -74,4 +79,14 @@ it("selects a part of the events and of their data", () => {
   const one = { ...baseScenario, dataBytes: 1000, selectData: 10, selectEvents: 10 };
   expect(selectedBytes(one)).toBe(100);
   expect([0, 1, 9, 10].map((step) => wantsData(one, step))).toEqual([true, false, false, true]);
+});
+
+it.each([
+  [{ partitions: 0 }, "its 'partitions' is 0"],
+  [{ batch: 0.5 }, "its 'batch' is 0.5"],
+  [{ producers: 3, events: 1000 }, "1000 'events' are not shared equally by 3 producers"],
+  [{ consumers: 2 }, "2 consumers for 1 partitions"],
+  [{ partitions: 2, warmUpEvents: 100 }, "make them a multiple of 256"],
+])("says why ranks cannot go through a scenario: %j", (change, words) => {
+  expect(problemOf({ ...scenario("odd", "none"), ...change })).toContain(words);
 });
