@@ -12,9 +12,9 @@ beforeEach(() => {
 });
 afterEach(() => place.close());
 
-test("a run that measured nothing fails and says so", async () => {
+test("a part that there is not is refused", async () => {
   const argv = [program, "--directory", place.directory, "--only", "nothing"];
   const { exitCode, words } = await place.startProgram(process.execPath, argv).finished;
-  expect(words).toContain("nothing was measured");
-  expect(exitCode).toBe(1);
+  expect(words).toContain("There is no 'nothing', only metadata, data, disk, event");
+  expect(exitCode).toBe(2);
 });
