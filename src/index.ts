@@ -12,6 +12,7 @@ export type {
 } from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";
+export type { TopicChange } from "./control/topic-change.js";
 export type { TopicDescription, TopicSummary } from "./control/topic-description.js";
 export type { ModuleConfig } from "./config/module-config.js";
 export type { KeyAtPointer, MetadataOfConfig, TopicConfig } from "./config/topic-config.js";

@@ -94,6 +94,16 @@ Napi::Value server_topic_remove(const Napi::CallbackInfo& info) {
   return call.done(weft_server_topic_remove(server, name.c_str()));
 }
 
+// The texts that the rules point into stay in `consumed_by`.
+void read_rules(Call& call, const Napi::Object& object, weft_partition_rules& rules, std::string& consumed_by) {
+  call.member(object, "sealed", rules.sealed);
+  call.member(object, "producers", rules.producers);
+  call.member(object, "producerTimeoutMs", rules.producer_timeout_ms);
+  call.member(object, "retentionBytes", rules.retention_bytes);
+  call.member(object, "retentionMs", rules.retention_ms);
+  call.member(object, "retentionConsumedBy", consumed_by, rules.retention_consumed_by);
+}
+
 Napi::Value server_partition_open_async(const Napi::CallbackInfo& info) {
   Call call(info, "serverPartitionOpenAsync");
   auto* server = call.native<weft_server>(0, Kind::kServer);
@@ -113,6 +123,10 @@ Napi::Value server_partition_open_async(const Napi::CallbackInfo& info) {
   call.member(object, "segmentBytes", partition.segment_bytes);
   call.member(object, "memoryDataBytes", partition.memory_data_bytes);
   call.member(object, "memoryMetadataBytes", partition.memory_metadata_bytes);
+  weft_partition_rules rules = WEFT_PARTITION_RULES_DEFAULT;
+  std::string consumed_by;
+  read_rules(call, object, rules, consumed_by);
+  partition.rules = &rules;
   uint64_t tag = call.whole(2);
   if (!call.ok()) return info.Env().Undefined();
   return call.done(weft_server_partition_open_async(server, &partition, tag));
@@ -124,6 +138,20 @@ bool read_uuid(Call& call, size_t index, uint8_t (&uuid)[16]) {
   if (call.ok() && bytes.size() != sizeof uuid) call.bad(static_cast<int>(index), "16 bytes");
   if (call.ok()) std::memcpy(uuid, bytes.data(), sizeof uuid);
   return call.ok();
+}
+
+Napi::Value server_partition_alter_async(const Napi::CallbackInfo& info) {
+  Call call(info, "serverPartitionAlterAsync");
+  auto* server = call.native<weft_server>(0, Kind::kServer);
+  uint8_t uuid[16];
+  uint32_t partition = call.small(2);
+  Napi::Object object = call.object(3);
+  weft_partition_rules rules = WEFT_PARTITION_RULES_DEFAULT;
+  std::string consumed_by;
+  read_rules(call, object, rules, consumed_by);
+  uint64_t tag = call.whole(4);
+  if (!read_uuid(call, 1, uuid)) return info.Env().Undefined();
+  return call.done(weft_server_partition_alter_async(server, uuid, partition, &rules, tag));
 }
 
 Napi::Value server_partition_close_async(const Napi::CallbackInfo& info) {
@@ -170,6 +198,7 @@ void add_server(Napi::Env env, Napi::Object exports) {
   add<server_topic_put>(env, exports, "serverTopicPut");
   add<server_topic_remove>(env, exports, "serverTopicRemove");
   add<server_partition_open_async>(env, exports, "serverPartitionOpenAsync");
+  add<server_partition_alter_async>(env, exports, "serverPartitionAlterAsync");
   add<server_partition_close_async>(env, exports, "serverPartitionCloseAsync");
   add<server_partition_describe>(env, exports, "serverPartitionDescribe");
   add<server_control_reply>(env, exports, "serverControlReply");

@@ -27,6 +27,8 @@ BrokerImpl::BrokerImpl(fabric::Lane& lane, const BrokerOptions& options, BrokerH
   turn_task_.owner = this;
   sweep_timer_.fire = &BrokerImpl::on_sweep;
   sweep_timer_.owner = this;
+  rules_timer_.fire = &BrokerImpl::on_rules_timer;
+  rules_timer_.owner = this;
   outbox_timer_.fire = &BrokerImpl::on_outbox_timer;
   outbox_timer_.owner = this;
 }

@@ -71,6 +71,20 @@ struct TopicEntry {
   std::string json;  // the whole description
 };
 
+// What may change while a partition is open.
+struct PartitionRules {
+  bool sealed = false;  // no new batches; consumers end behind the last event
+  // The partition ends when so many producers with names were opened and all of them closed; 0: only when sealed. One
+  // that is lost for producer_timeout_ms counts as closed, and consumers are told of it.
+  uint32_t producers = 0;
+  uint32_t producer_timeout_ms = 60'000;
+  // Retention: whole segments that one of these lets go are removed. 0 and empty: no rule.
+  uint64_t retention_bytes = 0;                    // metadata and data beyond so much, the oldest first
+  uint64_t retention_ms = 0;                       // appended longer ago
+  std::vector<std::string> retention_consumed_by;  // all of these consumers have committed it
+  bool retains() const { return retention_bytes > 0 || retention_ms > 0 || !retention_consumed_by.empty(); }
+};
+
 struct PartitionSpec {
   std::string topic;  // for messages
   wire::Uuid uuid{};  // the topic's
@@ -84,6 +98,7 @@ struct PartitionSpec {
   uint64_t memory_metadata_bytes = uint64_t{64} << 20;
   log::FileSystem* file_system = nullptr;  // nullptr: the real one
   bool force_lock = false;                 // disk: goes on where the file system has no locks
+  PartitionRules rules;
 };
 
 struct PartitionOpened {
@@ -128,6 +143,10 @@ class Broker : public fabric::Handler {
   virtual void open_partition(PartitionSpec spec, std::function<void(Result<PartitionOpened>)> done) = 0;
   // Ends its producers and consumers, finishes what was accepted, syncs, closes; with `remove` deletes its files.
   virtual void close_partition(wire::Uuid uuid, uint32_t partition, bool remove, std::function<void(Status)> done) = 0;
+  // Sealed: told when what was accepted before is stored. WEFT_PARTITION_UNAVAILABLE if it is not open, or closes
+  // first.
+  virtual void alter_partition(wire::Uuid uuid, uint32_t partition, PartitionRules rules,
+                               std::function<void(Status)> done) = 0;
   // As JSON. Waits for the progress thread (unless called on it), at most two seconds: WEFT_TIMED_OUT.
   virtual Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) = 0;
   // Code OK: `text` is the JSON answer. Dropped when the session is gone.

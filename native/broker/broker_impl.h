@@ -8,6 +8,8 @@
 //   commit.cc         the commit in sequence order, group commit
 //   consumers.cc      handles, where a stream begins
 //   feed.cc           frames into rings
+//   ending.cc         sealed partitions, registered producers, the end of a stream
+//   retention.cc      which events go
 //   data_requests.cc  selected bytes into a consumer's memory
 //   control.cc        topics, the control plane, cursors
 // The state is in state.h.
@@ -38,6 +40,8 @@ class BrokerImpl final : public Broker {
   void remove_topic(std::string name) override;
   void open_partition(PartitionSpec spec, std::function<void(Result<PartitionOpened>)> done) override;
   void close_partition(wire::Uuid uuid, uint32_t partition, bool remove, std::function<void(Status)> done) override;
+  void alter_partition(wire::Uuid uuid, uint32_t partition, PartitionRules rules,
+                       std::function<void(Status)> done) override;
   Result<std::string> describe_partition(wire::Uuid uuid, uint32_t partition) override;
   void control_reply(uint64_t token, Code code, std::string text) override;
   void stop(uint64_t timeout_ms, std::function<void(Status)> done) override;
@@ -224,6 +228,36 @@ class BrokerImpl final : public Broker {
   void fill_finished(Fill* fill);
   void finish_request(DataOp* request);
 
+  // ---- ending.cc
+  static bool is_registered(const Partition* partition, std::string_view name) {
+    return partition->spec.rules.producers > 0 && !name.empty();
+  }
+  Status check_registration(const Partition* partition, std::string_view name) const;
+  void register_producer(Partition* partition, std::string_view name);
+  void close_registered(Partition* partition, const std::string& name);
+  void miss_registered(Partition* partition, const std::string& name);
+  void load_registered(Partition* partition);
+  static Status write_marks(Partition* partition);  // on the log writer
+  static bool run_close_mark(Job* job);
+  static void close_mark_done(Job* job);
+  // Ends it, if all that it waits for is there.
+  void check_end(Partition* partition);
+  // Why it ends now, or OK.
+  Status end_reason(const Partition* partition) const;
+  void tell_end(Consumer* consumer);
+  void arm_rules();
+  static void on_rules_timer(fabric::Timer* timer);
+
+  // ---- retention.cc
+  // Whether more looks are needed.
+  bool look_at_retention(Partition* partition, uint64_t now_ns);
+  void begin_retention(Partition* partition);
+  // Memory storage is full: what the rules let go makes room. WEFT_BUSY where it will, WEFT_NO_SPACE where it never
+  // does.
+  Status make_room(Partition* partition, const Status& full);
+  static bool run_retention(Job* job);
+  static void retention_done(Job* job);
+
   // ---- control.cc
   void on_topic_lookup(Session* session, wire::MessageReader& reader);
   void on_control(Session* session, wire::MessageReader& reader);
@@ -285,6 +319,8 @@ class BrokerImpl final : public Broker {
   bool turn_posted_ = false;
   fabric::Timer sweep_timer_;
   bool sweep_armed_ = false;
+  fabric::Timer rules_timer_;
+  bool rules_armed_ = false;
   fabric::Timer outbox_timer_;
   bool outbox_armed_ = false;
   wire::MessageWriter writer_;

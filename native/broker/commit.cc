@@ -43,7 +43,16 @@ void BrokerImpl::try_commit(ProducerEntry* entry) {
 
 void BrokerImpl::commit_in_memory(BatchOp* batch) {
   ProducerEntry* entry = batch->entry;
-  auto result = batch->partition->log->append({&batch->header, batch->body, batch->extent, batch->checksums});
+  log::PartitionLog& log = *batch->partition->log;
+  auto result = log.append({&batch->header, batch->body, batch->extent, batch->checksums});
+  if (!result.ok() && result.status().code() == Code::NO_SPACE) [[unlikely]] {
+    const Status room = make_room(batch->partition, result.status());
+    if (room.ok()) {
+      result = log.append({&batch->header, batch->body, batch->extent, batch->checksums});
+    } else {
+      result = room;
+    }
+  }
   if (!result.ok()) {
     batch->status = result.status().with_context(batch->partition->label);
     return fail_front(entry);

@@ -157,7 +157,7 @@ void run_gather(DataOp& request, Fill& fill, uint64_t bytes_max) {
 
 // What can be known without the log. "" when fine; else why the message is malformed.
 Status check_request(wire::MessageReader reader, const wire::DataRequest& message, wire::SelectionView& view,
-                     uint32_t* failed, bool* malformed) {
+                     uint32_t* failed, bool* malformed, uint64_t* first) {
   uint64_t last = 0;
   *malformed = true;
   for (uint32_t i = 0; i < message.selection_count; ++i) {
@@ -167,6 +167,7 @@ Status check_request(wire::MessageReader reader, const wire::DataRequest& messag
       return Status(Code::INVALID_ARGUMENT, "the selections of a data request are not in growing order of offset");
     }
     last = view.selection->offset;
+    if (i == 0) *first = last;
     if (!holds(message.destination, view.selection->destination_at, view.bytes)) {
       *malformed = false;
       return Status(Code::INVALID_ARGUMENT,
@@ -196,6 +197,7 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   Consumer* consumer = consumer_of(session, message->handle);
   Status status;
   uint32_t failed = 0;
+  uint64_t first_offset = 0;
   if (consumer == nullptr) {
     status = Status(Code::WRONG_HANDLE, join_text("slot ", options_.slot, " knows no consumer of handle ",
                                                   message->handle, " of this client; open it again"));
@@ -209,7 +211,7 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
                                           " data requests of this client, the limit; wait for an answer"));
   } else {
     bool is_malformed = false;
-    status = check_request(reader, *message, selection_, &failed, &is_malformed);
+    status = check_request(reader, *message, selection_, &failed, &is_malformed, &first_offset);
     if (!status.ok() && is_malformed) return malformed(session, status.message());
   }
   if (!status.ok()) return refuse_data(session, request_id, status, failed);
@@ -222,6 +224,8 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   ++session->data_requests;
   request->partition = consumer->partition;
   ++request->partition->operations;
+  request->first_offset = first_offset;
+  request->partition->data_requests.push_back(request);
   request->request_id = request_id;
   request->destination = message->destination;
   request->visible_end = request->partition->visible_end;
@@ -413,6 +417,7 @@ void BrokerImpl::finish_request(DataOp* request) {
   writer_.put(wire::DataReply{static_cast<int32_t>(request->status.code()), request->failed_selection,
                               request->bytes_sent, request->bytes_read});
   reply_text(session, request->status.message());
+  std::erase(partition->data_requests, request);
   --consumer->data_requests;
   --session->data_requests;
   request->blocks.reset();

@@ -30,8 +30,12 @@ void BrokerImpl::feed(Consumer* consumer) {
     }
     if (consumer->reading || consumer->placed.size() >= kFramesPerConsumerMax) return;
     if (consumer->partition == nullptr || consumer->partition->closing) return;
-    if (consumer->next_offset >= consumer->partition->visible_end) return;
-    if (consumer->empty_until == consumer->partition->visible_end) return;
+    if (consumer->next_offset >= consumer->partition->visible_end ||
+        consumer->empty_until == consumer->partition->visible_end) {
+      if (!consumer->partition->ended.ok()) [[unlikely]]
+        tell_end(consumer);
+      return;
+    }
     // Nothing is read for a ring without room, and no more than fits: what waits here for a consumer that stands still
     // is one frame.
     if (ring_room(consumer) < wire::kDataAlignmentBytes) return;

@@ -72,8 +72,8 @@ void BrokerImpl::on_batch(Session* session, wire::MessageReader& reader) {
     // that the partition is read-only, its producer would give up events that are stored, and store them elsewhere
     // again.
     if (admission.code() == Code::BUSY && answer_out_of_sequence(session, producer, header)) return;
-    const bool no_more =
-        admission.code() == Code::PARTITION_READ_ONLY || admission.code() == Code::PARTITION_UNAVAILABLE;
+    const bool no_more = admission.code() == Code::PARTITION_READ_ONLY ||
+                         admission.code() == Code::PARTITION_UNAVAILABLE || admission.code() == Code::TOPIC_SEALED;
     if (no_more && producer->entry != nullptr && answer_repeated(producer, header)) return;
     acknowledge_error(session, producer, batch->handle, header.sequence, expected, admission);
     return;
@@ -116,6 +116,9 @@ Status BrokerImpl::check_admission(Session* session, Producer* producer, const w
   }
   if (partition->closing) return closing_status(partition);
   if (partition->read_only) return read_only_status(partition);
+  if (partition->spec.rules.sealed) {
+    return Status(Code::TOPIC_SEALED, join_text(partition->label, " takes no more events: its topic was sealed"));
+  }
   if (entry->batches.size() >= options_.batches_in_flight_max) {
     return Status(Code::BUSY, join_text(partition->label, " has ", entry->batches.size(),
                                         " batches of this producer in flight, the limit; wait for acknowledgements"));
@@ -181,8 +184,13 @@ void BrokerImpl::commit_at_once(Producer* producer, const wire::BatchHeader& hea
                                 std::span<const std::byte> data) {
   ProducerEntry* entry = producer->entry;
   Partition* partition = producer->partition;
-  const auto extent = partition->log->reserve(header.data_bytes);
+  auto extent = partition->log->reserve(header.data_bytes);
   Status status = extent.ok() ? Status() : extent.status();
+  if (status.code() == Code::NO_SPACE) [[unlikely]] {
+    status = make_room(partition, status);
+    if (status.ok()) extent = partition->log->reserve(header.data_bytes);
+    if (status.ok() && !extent.ok()) status = extent.status();
+  }
   log::AppendResult appended;
   if (status.ok()) {
     checksums_.clear();
@@ -195,6 +203,14 @@ void BrokerImpl::commit_at_once(Producer* producer, const wire::BatchHeader& hea
       }
     }
     auto result = partition->log->append({&header, body, extent.value(), checksums_});
+    if (!result.ok() && result.status().code() == Code::NO_SPACE) [[unlikely]] {
+      const Status room = make_room(partition, result.status());
+      if (room.ok()) {
+        result = partition->log->append({&header, body, extent.value(), checksums_});
+      } else {
+        result = room;
+      }
+    }
     if (result.ok()) {
       appended = result.take();
     } else {
@@ -275,6 +291,10 @@ void BrokerImpl::start_batch(BatchOp* batch, std::span<const std::byte> data) {
   counters_.bytes_copied += data.size();
   if (partition->in_memory()) {
     auto extent = partition->log->reserve(batch->header.data_bytes);
+    if (!extent.ok() && extent.status().code() == Code::NO_SPACE) [[unlikely]] {
+      const Status room = make_room(partition, extent.status());
+      extent = room.ok() ? partition->log->reserve(batch->header.data_bytes) : Result<log::DataExtent>(room);
+    }
     if (extent.ok()) {
       batch->extent = extent.value();
       batch->reserved = true;
@@ -313,6 +333,8 @@ void BrokerImpl::free_batch(BatchOp* batch) {
   counters_.batches_in_flight_now -= 1;
   Partition* partition = batch->partition;
   batches_.give(batch);
+  if (partition->is_ending) [[unlikely]]
+    check_end(partition);
   operation_done(partition);
 }
 

@@ -46,6 +46,12 @@ constexpr uint64_t kPooledBytesMax = 64 * 1024;  // a buffer that grew larger is
 constexpr uint64_t kDescribeMs = 2'000;           // that describe_partition waits for the progress thread
 constexpr uint64_t kStopGraceNs = 1'000'000'000;  // after a drain's time limit, for transfers that a disconnect ends
 
+// ---- rules of partitions
+constexpr uint64_t kRulesLookNs = 500'000'000;  // between two looks at producers that are away, and at retention
+constexpr uint64_t kRetentionTimeParts = 20;    // the rule by time is looked at so often in its time …
+constexpr uint64_t kRetentionTimeLookNs = 60'000'000'000;  // … and at least so often
+constexpr char kRegisteredMark = '@';                      // before the names of registered producers among the cursors
+
 // ---- sessions
 constexpr uint64_t kOutboxBytesMax = uint64_t{8} << 20;  // replies that a client does not take; beyond: session ends
 constexpr uint64_t kSweepNs = 50'000'000;                // how often time limits are looked at

@@ -209,6 +209,7 @@ void BrokerImpl::add_partition(OpenJob* job) {
   } else {
     partition->writer = writers_[next_writer_++ % writers_.size()].get();
     partition->cursors = partition->cursor_file->list();
+    load_registered(partition.get());
   }
   const log::PartitionState state = partition->log->state();
   partition->epoch = state.epoch;
@@ -234,6 +235,8 @@ void BrokerImpl::add_partition(OpenJob* job) {
   Partition* added = partition.get();
   partitions_.emplace(key, std::move(partition));
   job->done(opened);
+  check_end(added);
+  if (added->spec.rules.retains()) arm_rules();
   if (stopping_) begin_close(added);
 }
 
@@ -339,6 +342,7 @@ void BrokerImpl::finish_close(Partition* partition) {
   }
   for (Consumer* consumer : partition->consumers) consumer->partition = nullptr;
   partition->consumers.clear();
+  for (const auto& sealed : std::exchange(partition->sealed, {})) sealed(closing_status(partition));
   if (!partition->close_status.ok()) {
     log(LogLevel::kError, join_text("closing ", partition->label, ": ", partition->close_status.text()));
   }
@@ -386,6 +390,9 @@ std::string BrokerImpl::partition_json(const Partition* partition) const {
                    ",\"firstOffset\":", state.first_offset, ",\"nextOffset\":", state.next_offset,
                    ",\"visibleEnd\":", partition->visible_end, ",\"syncedOffset\":", state.synced_offset,
                    ",\"metadataBytes\":", state.metadata_bytes, ",\"dataBytes\":", state.data_bytes,
+                   ",\"sealed\":", partition->spec.rules.sealed ? "true" : "false",
+                   ",\"ended\":", partition->ended.ok() ? "false" : "true",
+                   ",\"registeredProducers\":", partition->registered.size(),
                    ",\"readOnly\":", partition->read_only ? "true" : "false",
                    ",\"readOnlyReason\":", json_text(partition->read_only_reason),
                    ",\"closing\":", partition->closing ? "true" : "false",

@@ -33,6 +33,8 @@ void BrokerImpl::on_producer_open(Session* session, wire::MessageReader& reader)
     status = Status(Code::INVALID_ARGUMENT, join_text("epoch ", open->epoch, " of a producer of ", partition->label,
                                                       ": no epoch is that high; open it with the one it was given"));
   }
+  // One that comes back with its epoch is let in: batches of it that are stored are answered.
+  if (status.ok() && open->epoch == wire::kProducerNewEpoch) status = check_registration(partition, name);
   if (!status.ok()) return refuse_open(session, request_id, status);
   ProducerEntry* entry = find_entry(partition, open->producer);
   if (entry == nullptr) {
@@ -46,7 +48,7 @@ void BrokerImpl::on_producer_open(Session* session, wire::MessageReader& reader)
         Status(Code::BUSY, join_text("too many openings of this producer of ", partition->label, " wait; try again")));
   }
   reference(session);
-  entry->opens.push_back({session, request_id, open->epoch, !name.empty()});
+  entry->opens.push_back({session, request_id, open->epoch, std::string(name)});
   if (!entry->loaded) return load_entry(entry);
   answer_opens(entry);
 }
@@ -129,6 +131,7 @@ void BrokerImpl::answer_opens(ProducerEntry* entry) {
     if (entry->committing > 0 || entry->fencing || begin_fence(entry)) return;
     const ProducerEntry::PendingOpen open = entry->opens.front();
     entry->opens.erase(entry->opens.begin());
+    entry->name = open.name;
     open_producer(entry, open.session, open.request_id, open.epoch);
     unreference(open.session);
   }
@@ -139,13 +142,14 @@ void BrokerImpl::answer_opens(ProducerEntry* entry) {
 bool BrokerImpl::begin_fence(ProducerEntry* entry) {
   const ProducerEntry::PendingOpen& open = entry->opens.front();
   // One that takes nothing any more opens as it did: its batches are refused, and the other partitions are not hurt.
-  if (open.epoch != wire::kProducerNewEpoch || !open.named || open.session->gone || entry->partition->in_memory() ||
-      entry->partition->read_only || entry->epoch >= wire::kProducerEpochMax) {
+  if (open.epoch != wire::kProducerNewEpoch || open.name.empty() || open.session->gone ||
+      entry->partition->in_memory() || entry->partition->read_only || entry->epoch >= wire::kProducerEpochMax) {
     return false;
   }
   take_over(entry);  // from an opening just before in the same list: it has stored nothing
   entry->fencing = true;
   entry->fence_epoch = entry->epoch + 1;
+  entry->fence_mark = is_registered(entry->partition, open.name) ? kRegisteredMark + open.name : std::string();
   ++entry->references;
   ++entry->partition->operations;
   entry->fence_job = Job{&BrokerImpl::run_fence, &BrokerImpl::fence_done, entry, this};
@@ -157,6 +161,10 @@ bool BrokerImpl::begin_fence(ProducerEntry* entry) {
 bool BrokerImpl::run_fence(Job* job) {
   auto* entry = static_cast<ProducerEntry*>(job->owner);
   Partition* partition = entry->partition;
+  if (!entry->fence_mark.empty()) {
+    entry->fence_status = partition->cursor_file->set(entry->fence_mark, {entry->fence_epoch, 0});
+    if (!entry->fence_status.ok()) return true;
+  }
   partition->log->fence(entry->id, entry->fence_epoch);
   partition->fences.push_back(entry);
   partition->writer->at_burst_end(&partition->fence_group);
@@ -166,7 +174,12 @@ bool BrokerImpl::run_fence(Job* job) {
 // On the log writer: one checkpoint for all openings of a burst.
 void BrokerImpl::finish_fences(BurstEnd* end) {
   auto* partition = static_cast<Partition*>(end->owner);
-  const Status status = partition->log->sync_fences();
+  Status status;
+  const bool registers = std::any_of(partition->fences.begin(), partition->fences.end(),
+                                     [](const ProducerEntry* entry) { return !entry->fence_mark.empty(); });
+  // First who is registered: a producer that stored something is known for one.
+  if (registers) status = write_marks(partition);
+  if (status.ok()) status = partition->log->sync_fences();
   for (ProducerEntry* entry : partition->fences) {
     entry->fence_status = status;
     partition->writer->give_back(&entry->fence_job);
@@ -261,6 +274,7 @@ void BrokerImpl::open_producer(ProducerEntry* entry, Session* session, uint64_t 
   producer->first_error.clear();
   *slot = producer;
   entry->active = producer;
+  if (is_registered(partition, entry->name)) register_producer(partition, entry->name);
   counters_.producers_now += 1;
   wire::ProducerOpened opened{};
   opened.handle = producer->handle;
@@ -281,6 +295,10 @@ void BrokerImpl::on_producer_close(Session* session, wire::MessageReader& reader
   if (slot == nullptr) return;
   Producer* producer = slot;
   flush_acks(producer);
+  const ProducerEntry* entry = producer->entry;
+  if (entry != nullptr && entry->active == producer && is_registered(producer->partition, entry->name)) {
+    close_registered(producer->partition, entry->name);
+  }
   detach_producer(producer);
   slot = nullptr;
   delete_producer(producer);

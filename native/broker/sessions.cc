@@ -95,6 +95,10 @@ void BrokerImpl::release_session(Session* session) {
   session->phase = Phase::kEnded;
   for (Producer* producer : session->producers) {
     if (producer == nullptr) continue;
+    const ProducerEntry* entry = producer->entry;
+    if (entry != nullptr && entry->active == producer && is_registered(producer->partition, entry->name)) {
+      miss_registered(producer->partition, entry->name);
+    }
     detach_producer(producer);
     delete_producer(producer);
   }

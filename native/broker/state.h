@@ -106,6 +106,13 @@ struct ProducerIdHash {
   }
 };
 
+// A producer that the end of a partition waits for.
+struct RegisteredProducer {
+  enum class State : uint8_t { kOpen, kClosed, kAway };
+  State state = State::kOpen;
+  uint64_t away_since_ns = 0;
+};
+
 struct Partition {
   PartitionSpec spec;
   std::string label;  // "partition 3 of topic 'field' on slot 1"
@@ -127,6 +134,21 @@ struct Partition {
   std::vector<Consumer*> consumers;
   std::map<std::string, log::Cursor, std::less<>> cursors;
   bool feed_wanted = false;
+  // The end of the stream (ending.cc).
+  std::map<std::string, RegisteredProducer, std::less<>> registered;  // by name
+  bool is_ending = false;                                             // it ends when no batch is in flight any more
+  Status ended;                                     // not OK: what consumers behind the last event get
+  std::vector<std::function<void(Status)>> sealed;  // told at the end
+  // Retention (retention.cc).
+  std::vector<DataOp*> data_requests;  // their events stay
+  Job retention_job;
+  bool retention_under_way = false;
+  uint64_t retention_looked_ns = 0;
+  uint64_t retention_below = 0;               // writer: asked for by consumers
+  uint64_t retention_pinned = 0;              // writer: what is being read stays
+  uint64_t retention_time_ns = 0;             // writer: events before it go; 0: none by time
+  uint64_t retention_bytes = 0;               // writer
+  Status retention_status;                    // writer
   AtomicCounters* broker_counters = nullptr;  // any thread
 
   Job close_job;
@@ -167,7 +189,7 @@ struct ProducerEntry {
     Session* session = nullptr;  // referenced
     uint64_t request_id = 0;
     uint32_t epoch = 0;
-    bool named = false;
+    std::string name;
   };
   wire::ProducerId id{};
   Partition* partition = nullptr;
@@ -187,8 +209,10 @@ struct ProducerEntry {
   Job load_job;
   log::ProducerState loaded_state;  // writer
   bool loaded_found = false;        // writer
+  std::string name;                 // of the newest opening; "" if it has none
   bool fencing = false;             // the first of `opens` waits until `fence_epoch` is durable
   uint32_t fence_epoch = 0;
+  std::string fence_mark;  // writer: under which name it is registered; "" if it is not
   Job fence_job;
   Status fence_status;       // writer
   uint64_t writer_cuts = 0;  // writer: batches handed over before this many cuts are not stored
@@ -344,6 +368,7 @@ struct DataOp {
   bool walked = false;  // everything was gathered, or it failed
   Status status;
   uint32_t failed_selection = 0;
+  uint64_t first_offset = 0;  // of the first selection
 
   bool write_failed = false;     // to be put into `status` when no reader has it
   bool transfer_failed = false;  // a write ran into its time limit: it may still arrive
@@ -360,6 +385,14 @@ struct DataOp {
 struct Move {
   fabric::Transfer transfer;
   void* context = nullptr;
+};
+
+// A registered producer was closed: made durable, then it counts.
+struct CloseMark {
+  Partition* partition = nullptr;
+  std::string name;
+  Status status;  // writer
+  Job job;
 };
 
 struct CommitOp {

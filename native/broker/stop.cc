@@ -95,6 +95,7 @@ void BrokerImpl::complete_stop() {
   if (stopped_) return;
   stopped_ = true;
   lane_.disarm(&sweep_timer_);
+  lane_.disarm(&rules_timer_);
   const std::vector<std::function<void(Status)>> done = std::move(stop_done_);
   stop_done_.clear();
   for (const auto& call : done) call(stop_status_);

@@ -166,6 +166,10 @@ void ConsumerStream::on_frame(wire::MessageReader& message) {
 void ConsumerStream::on_failed(wire::MessageReader& message) {
   const auto* failed = message.take<wire::ConsumerFailed>();
   if (failed == nullptr) return;
+  const auto code = static_cast<Code>(failed->code);
+  if (code == Code::END_OF_STREAM || code == Code::PRODUCER_LOST) {
+    return end(Status(code, std::string(message.rest_text())));
+  }
   fail(Status(static_cast<Code>(failed->code), std::string(message.rest_text())));
 }
 
@@ -180,6 +184,16 @@ void ConsumerStream::fail(const Status& reason) {
   }
   if (opened_) return std::exchange(opened_, nullptr)(reason);
   if (closing_) return;
+  ConsumerFrame ended;
+  ended.partition = partition_;
+  ended.failure = reason;
+  consumer_.add(std::move(ended), 0);
+}
+
+// No frame follows; data of those before can still be fetched, and positions committed. Told once: after a lost
+// connection the server says it again.
+void ConsumerStream::end(const Status& reason) {
+  if (closing_ || std::exchange(end_told_, true)) return;
   ConsumerFrame ended;
   ended.partition = partition_;
   ended.failure = reason;

@@ -61,6 +61,7 @@ class ConsumerStream : public SessionUser {
   void on_frame(wire::MessageReader& message);
   void on_failed(wire::MessageReader& message);
   void fail(const Status& reason);
+  void end(const Status& reason);
   Status ended() const;
   Status take_ring();
   void retire_ring(bool memory_safe);
@@ -83,6 +84,7 @@ class ConsumerStream : public SessionUser {
   uint32_t handle_ = 0;      // on the connection of now; 0: none
   bool ring_shown_ = false;  // to the server of now, which has not refused it
   bool ever_opened_ = false;
+  bool end_told_ = false;
   uint64_t lost_since_ns_ = 0;  // 0: not lost
   Status last_failure_;
   uint64_t next_offset_ = 0;

@@ -23,6 +23,26 @@ Status check_modes(uint32_t storage, uint32_t durability) {
   return {};
 }
 
+Result<broker::PartitionRules> read_rules(const weft_partition_rules* rules) {
+  const weft_partition_rules defaults = WEFT_PARTITION_RULES_DEFAULT;
+  weft_partition_rules all;
+  WEFT_RETURN_IF_ERROR(read_options(rules, defaults, &all));
+  broker::PartitionRules read;
+  read.sealed = all.sealed != 0;
+  read.producers = all.producers;
+  if (all.producer_timeout_ms != 0) read.producer_timeout_ms = all.producer_timeout_ms;
+  read.retention_bytes = all.retention_bytes;
+  read.retention_ms = all.retention_ms;
+  std::string_view names = all.retention_consumed_by == nullptr ? "" : all.retention_consumed_by;
+  while (!names.empty()) {
+    const std::string_view name = names.substr(0, names.find(','));
+    WEFT_RETURN_IF_ERROR(wire::check_name("consumer", name));
+    read.retention_consumed_by.emplace_back(name);
+    names.remove_prefix(std::min(names.size(), name.size() + 1));
+  }
+  return read;
+}
+
 Result<broker::PartitionSpec> read_spec(const weft_server* server, const weft_server_partition* given) {
   const weft_server_partition defaults{};
   weft_server_partition all;
@@ -39,6 +59,11 @@ Result<broker::PartitionSpec> read_spec(const weft_server* server, const weft_se
   if (all.segment_bytes != 0) spec.segment_bytes = all.segment_bytes;
   if (all.memory_data_bytes != 0) spec.memory_data_bytes = all.memory_data_bytes;
   if (all.memory_metadata_bytes != 0) spec.memory_metadata_bytes = all.memory_metadata_bytes;
+  if (all.rules != nullptr) {
+    Result<broker::PartitionRules> rules = read_rules(all.rules);
+    if (!rules.ok()) return rules.status();
+    spec.rules = rules.take();
+  }
   if (spec.storage == wire::Storage::kMemory) return spec;
   spec.force_lock = server->force_lock;
   const bool needs_data = all.metadata_directory == nullptr || all.data_directory == nullptr;
@@ -109,6 +134,20 @@ int weft_server_partition_open_async(weft_server* server, const weft_server_part
     completion.value[1] = opened.value().next_offset;
     completion.value[2] = opened.value().epoch;
     job->completions.push(completion, opened.value().recovery);
+  });
+  return WEFT_OK;
+}
+WEFT_CATCH
+
+int weft_server_partition_alter_async(weft_server* server, const uint8_t uuid[16], uint32_t partition,
+                                      const weft_partition_rules* rules, uint64_t tag) try {
+  WEFT_CHECK_HANDLE(server);
+  WEFT_CHECK_ARGUMENT(rules);
+  Result<weft::broker::PartitionRules> read = read_rules(rules);
+  if (!read.ok()) return report(read.status());
+  weft_job* job = server->job;
+  server->broker->alter_partition(read_uuid(uuid), partition, read.take(), [job, tag](Status altered) {
+    job->completions.push_status(WEFT_COMPLETION_SERVER, tag, altered);
   });
   return WEFT_OK;
 }

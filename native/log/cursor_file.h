@@ -13,8 +13,8 @@
 
 namespace weft::log {
 
-constexpr size_t kCursorsMax = 4096;         // of one partition
-constexpr size_t kCursorNameBytesMax = 200;  // at least 1
+constexpr size_t kCursorsMax = 8192;         // of one partition: consumers, and registered producers
+constexpr size_t kCursorNameBytesMax = 201;  // at least 1; one more than a name has, for a mark before it
 constexpr uint64_t kCursorFileBytesMax = uint64_t{4} << 20;
 
 struct Cursor {

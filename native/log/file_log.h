@@ -38,6 +38,7 @@ class FileLog final : public PartitionLog {
     return data_.read(batch.extent, batch.block_checksums, at, into);
   }
   const std::byte* data_memory(const StoredBatch&) const override { return nullptr; }
+  uint64_t offset_within(uint64_t bytes) const override { return metadata_.offset_within(bytes); }
   Result<uint64_t> offset_at_time(uint64_t time_ns) const override { return metadata_.offset_at_time(time_ns); }
 
  private:

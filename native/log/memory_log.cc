@@ -168,6 +168,7 @@ class MemoryLog final : public PartitionLog {
     if (batch.extent.length == 0 || batch.extent.position < data_head_.load(std::memory_order_acquire)) return nullptr;
     return data_.at(batch.extent.position);
   }
+  uint64_t offset_within(uint64_t bytes) const override;
   Result<uint64_t> offset_at_time(uint64_t time_ns) const override;
 
  private:
@@ -365,6 +366,15 @@ Status MemoryLog::read_data(const StoredBatch& batch, uint64_t at, std::span<std
   }
   std::memcpy(into.data(), from + at, into.size());
   return {};
+}
+
+uint64_t MemoryLog::offset_within(uint64_t bytes) const {
+  const std::shared_lock lock(remove_mutex_);
+  uint64_t stored = stored_metadata_ + stored_data_;
+  uint64_t at = batch_head_.load(std::memory_order_relaxed);
+  const uint64_t tail = batch_tail_.load(std::memory_order_acquire);
+  for (; at < tail && stored > bytes; ++at) stored -= entry(at).bytes + entry(at).data_bytes;
+  return at < tail ? entry(at).first_offset : next_offset_.load(std::memory_order_acquire);
 }
 
 Result<uint64_t> MemoryLog::offset_at_time(uint64_t time_ns) const {

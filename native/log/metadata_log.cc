@@ -95,7 +95,9 @@ void MetadataLog::adopt(std::vector<SealedSegment> sealed, std::shared_ptr<Metad
 bool MetadataLog::needs_roll(uint64_t record_bytes) const {
   if (!active_) return true;
   const uint64_t end = active_->end_position();
-  return end > sizeof(SegmentHeader) && end + record_bytes > segment_bytes_;
+  if (end == sizeof(SegmentHeader)) return false;
+  // By its data as well: only whole metadata segments are removed, and data goes with the last one that names it.
+  return end + record_bytes > segment_bytes_ || active_->data_bytes() >= segment_bytes_;
 }
 
 Status MetadataLog::roll(uint64_t first_offset, uint64_t time_ns, uint32_t epoch) {
@@ -419,6 +421,16 @@ Status MetadataLog::read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ah
     if (!cache_.get(next, known)) cache_.put(next, {after, 0});
   }
   return {};
+}
+
+uint64_t MetadataLog::offset_within(uint64_t bytes) const {
+  const std::lock_guard lock(mutex_);
+  uint64_t stored = stored_bytes() + stored_data_bytes();
+  for (const SealedSegment& segment : sealed_) {
+    if (stored <= bytes) return segment.first_offset;
+    stored -= segment.end_position + segment.data_bytes;
+  }
+  return active_ ? active_->first_offset() : first_offset();
 }
 
 Result<uint64_t> MetadataLog::offset_at_time(uint64_t time_ns) const {

@@ -83,6 +83,7 @@ class MetadataLog {
   uint64_t stored_bytes() const;
   uint64_t stored_data_bytes() const;
   Status read_batch(uint64_t offset, StoredBatch& into, ReadAhead* ahead = nullptr) const;
+  uint64_t offset_within(uint64_t bytes) const;
   Result<uint64_t> offset_at_time(uint64_t time_ns) const;
 
  private:

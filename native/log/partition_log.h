@@ -165,6 +165,9 @@ class PartitionLog {
   virtual Status read_data(const StoredBatch& batch, uint64_t at, std::span<std::byte> into) const = 0;
   // Memory storage: the stored data itself (registered memory of the partition), so that it can be sent without a copy.
   virtual const std::byte* data_memory(const StoredBatch& batch) const = 0;
+  // The lowest offset from which on at most so many bytes (metadata and data) are stored, in whole segments on disk, in
+  // whole batches in memory; what is written at the moment always stays.
+  virtual uint64_t offset_within(uint64_t bytes) const = 0;
   // The first offset whose append time is >= time_ns; next_offset if none.
   virtual Result<uint64_t> offset_at_time(uint64_t time_ns) const = 0;
 };

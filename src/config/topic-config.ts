@@ -7,11 +7,18 @@ import { type NormalizedPackedSchema, normalizeSchema, type PackedSchema, proble
 import type { PackedMetadata } from "../packed/packed-metadata.js";
 import type { SchemaMetadata } from "../validator/schema-metadata.js";
 import { type ValidatorConfig, problemOfValidator } from "../validator/validator.js";
-import { describeValue, nearest, parseSize } from "./units.js";
+import {
+  type NormalizedRetention,
+  type RetentionConfig,
+  RETENTION_SCHEMA,
+  normalizeRetention,
+} from "./retention-config.js";
+import { describeValue, nearest, parseSize, parseTime } from "./units.js";
 
 export const PARTITIONS_MAX = 4096;
 export const NAME_BYTES_MAX = 200;
 export const KEPT_BYTES_MAX = 16 * 1024;
+export const PRODUCER_TIMEOUT_MS_DEFAULT = 60_000;
 
 export const STORAGES = ["disk", "memory"] as const;
 export const DURABILITIES = ["memory", "written", "synced"] as const;
@@ -79,6 +86,18 @@ export interface TopicConfig {
   dataDirectory?: string;
   /** Which server slot holds each partition; default round robin. */
   slots?: number[];
+  /** Which events go by themselves; default none. */
+  retention?: RetentionConfig;
+  /**
+   * The topic ends when so many producers, each with a name of its own, were opened and all of them closed; 1 to 4,096. Default:
+   * it ends only when it is sealed.
+   */
+  producers?: number;
+  /**
+   * A producer of these whose process died and that did not come back for so long counts as closed, and consumers get
+   * WEFT_PRODUCER_LOST at the end; default 60 s. Milliseconds, or a text such as "5min".
+   */
+  producerTimeoutMs?: number | string;
   /** Kept for the clients. */
   options?: Record<string, unknown>;
 }
@@ -106,6 +125,9 @@ export interface NormalizedTopicConfig {
   metadataDirectory?: string;
   dataDirectory?: string;
   slots?: number[];
+  retention?: NormalizedRetention;
+  producers?: number;
+  producerTimeoutMs?: number;
   options: Record<string, unknown>;
 }
 
@@ -151,6 +173,9 @@ export const TOPIC_CONFIG_SCHEMA = {
       minItems: 1,
       maxItems: PARTITIONS_MAX,
     },
+    retention: RETENTION_SCHEMA,
+    producers: { type: "integer", minimum: 1, maximum: 4096 },
+    producerTimeoutMs: { weftTime: { minimum: 1, maximum: 2 ** 32 - 1 } },
     options: { type: "object" },
   },
 } as const;
@@ -260,7 +285,7 @@ function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
 }
 
 const ajv = new Ajv({ allErrors: false, verbose: true, strict: true, allowUnionTypes: true });
-addKeywords(ajv, { weftSize: parseSize });
+addKeywords(ajv, { weftSize: parseSize, weftTime: parseTime });
 const validateTopicConfig = ajv.compile(TOPIC_CONFIG_SCHEMA);
 
 /** What no schema of single members can say. */
@@ -277,6 +302,9 @@ export function problemsBetweenMembers(config: TopicConfig): Problem[] {
   }
   for (const member of ["metadataDirectory", "dataDirectory"] as const) {
     if (config[member] !== undefined && config.storage === "memory") say(member, `has no meaning for storage "memory"`);
+  }
+  if (config.producerTimeoutMs !== undefined && config.producers === undefined) {
+    say("producerTimeoutMs", "has no meaning without producers");
   }
   problems.push(...problemsOfFunctions(config));
   problems.push(...problemsOfPacked(config));
@@ -377,6 +405,10 @@ export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicC
     const parsed = size === undefined ? { value: fallback } : parseSize(size);
     return "value" in parsed ? parsed.value : fallback; // the schema has checked it
   };
+  const milliseconds = (time: number | string): number => {
+    const parsed = parseTime(time);
+    return "value" in parsed ? parsed.value : PRODUCER_TIMEOUT_MS_DEFAULT; // the schema has checked it
+  };
   const storage = config.storage ?? "disk";
   return {
     config: {
@@ -394,6 +426,13 @@ export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicC
       ...(config.metadataDirectory === undefined ? {} : { metadataDirectory: config.metadataDirectory }),
       ...(config.dataDirectory === undefined ? {} : { dataDirectory: config.dataDirectory }),
       ...(config.slots === undefined ? {} : { slots: [...config.slots] }),
+      ...(config.retention === undefined ? {} : { retention: normalizeRetention(config.retention) }),
+      ...(config.producers === undefined
+        ? {}
+        : {
+            producers: config.producers,
+            producerTimeoutMs: milliseconds(config.producerTimeoutMs ?? PRODUCER_TIMEOUT_MS_DEFAULT),
+          }),
       options: config.options ?? {},
     },
   };

@@ -30,6 +30,8 @@ export class FrameSource {
   readonly #next = new Map<number, number>();
   readonly #untilTimeNs: bigint | undefined;
   readonly #open: Set<number>;
+  /** Of the first partition that ended, but without a producer that died: told when all have ended. */
+  #loss: WeftError | undefined;
   #dry = false;
 
   constructor(
@@ -71,15 +73,22 @@ export class FrameSource {
     this.#dry = false;
   }
 
-  /** The next frame; undefined when none is there; the error of a partition whose stream failed, once. */
+  /**
+   * The next frame; undefined when none is there; the error of a partition whose stream failed, once. That the topic ended
+   * is none, but that a producer of it died.
+   */
   next(): WantedFrame | WeftError | undefined {
     while (!this.#dry && !this.ended) {
       let metadata: string | Uint8Array<ArrayBuffer> | null;
       try {
         metadata = this.#completions.binding.consumerPoll(this.#handle, this.#scratch.memory, this.#json);
       } catch (error) {
-        this.#open.delete(this.#scratch.partition);
-        return error as WeftError;
+        const failed = error as WeftError;
+        const wasOpen = this.#open.delete(this.#scratch.partition);
+        const isEnd = failed.code === "WEFT_END_OF_STREAM" || failed.code === "WEFT_PRODUCER_LOST";
+        if (!isEnd) return failed;
+        if (wasOpen && failed.code === "WEFT_PRODUCER_LOST") this.#loss ??= failed;
+        continue;
       }
       if (metadata === null) {
         this.#dry = true;
@@ -101,6 +110,9 @@ export class FrameSource {
       const end = Math.min(frame.count, partitionEnd - frame.firstOffset);
       if (end > frame.skip) return { frame, end };
     }
-    return undefined;
+    if (!this.ended) return undefined;
+    const loss = this.#loss;
+    this.#loss = undefined;
+    return loss;
   }
 }

@@ -15,8 +15,9 @@ export const TOPICS_MAX = 65_536;
 const FORMAT = "weftline-catalogue";
 const COMPACT_RECORDS_MIN = 64;
 
-export type TopicState = "creating" | "created" | "removing" | "removed";
-const STATES: readonly string[] = ["creating", "created", "removing", "removed"];
+/** "altering": created, and some slots may still have the description before. */
+export type TopicState = "creating" | "created" | "altering" | "removing" | "removed";
+const STATES: readonly string[] = ["creating", "created", "altering", "removing", "removed"];
 
 export interface CatalogueEntry {
   readonly topic: TopicDescription;
@@ -142,6 +143,18 @@ export class Catalogue {
       }
       await this.append({ type: "topic", topic, requestId, state: "creating" });
       this.put({ topic, requestId, state: "creating" });
+    });
+  }
+
+  /** Records another description of a topic that is there. */
+  alter(topic: TopicDescription): Promise<void> {
+    return this.change(async () => {
+      const entry = this.byUuid.get(topic.uuid);
+      if (!entry) throw new Error(`catalogue: no topic has the uuid ${topic.uuid}`);
+      const { requestId } = entry;
+      await this.append({ type: "topic", topic, requestId, state: "altering" });
+      this.put({ topic, requestId, state: "altering" });
+      await this.compactIfWorthwhile();
     });
   }
 

@@ -109,6 +109,12 @@ export class ControlPlane {
         return { topic: this.topics(request.op).describe(request.name) };
       case "topic.delete":
         return this.topics(request.op).delete(request.name);
+      case "topic.seal":
+        return { topic: await this.topics(request.op).seal(request.name) };
+      case "topic.alter":
+        return { topic: await this.topics(request.op).alter(request.name, request.change) };
+      case "partition.alter":
+        return { partitions: await partitions.alter(request.topic, request.partitions) };
       case "partition.create":
         return { partitions: await partitions.create(request.topic, request.partitions) };
       case "partition.remove":

@@ -5,7 +5,7 @@ import type { JobHandle, NativeBinding, ServerHandle } from "../native/binding.j
 import type { Completions } from "../native/completions.js";
 import type { PartitionRecords } from "./partition-records.js";
 import type { HostFacts, OpenedPartition, ServerHost } from "./server-host.js";
-import { type TopicDescription, topicNumbers, uuidBytes } from "./topic-description.js";
+import { type TopicDescription, rulesOf, topicNumbers, uuidBytes } from "./topic-description.js";
 
 export interface NativeHostParts {
   binding: NativeBinding;
@@ -74,11 +74,19 @@ export class NativeHost implements ServerHost {
           segmentBytes: topic.segmentBytes,
           memoryDataBytes: topic.memoryDataBytes,
           memoryMetadataBytes: topic.memoryMetadataBytes,
+          ...rulesOf(topic),
         },
         tag,
       );
     });
     return { firstOffset: values[0], nextOffset: values[1], epoch: values[2], recovery: text };
+  }
+
+  async partitionAlter(topic: TopicDescription, partition: number): Promise<void> {
+    const { binding, server, completions } = this.parts;
+    await completions.request(`altering partition ${topic.name}/${partition}`, (tag) => {
+      binding.serverPartitionAlterAsync(server, uuidBytes(topic.uuid), partition, rulesOf(topic), tag);
+    });
   }
 
   async partitionClose(topic: TopicDescription, partition: number, remove: boolean): Promise<void> {

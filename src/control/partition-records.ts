@@ -85,7 +85,6 @@ export class PartitionRecords {
   async write(topic: TopicDescription, partition: number): Promise<void> {
     if (this.data === undefined) return;
     const directory = this.directory(this.data, topic.name, partition);
-    const path = join(directory, FILE);
     const strays = (await this.files.list(directory)).filter((name) => name !== `${FILE}.new`);
     if (strays.length > 0) {
       throw new WeftError(
@@ -95,6 +94,16 @@ export class PartitionRecords {
       );
     }
     await this.files.makeDirectory(directory);
+    await this.put(this.data, topic, partition);
+  }
+
+  /** Puts a description in the place of the one that a partition has. Durable when it returns. */
+  async replace(topic: TopicDescription, partition: number): Promise<void> {
+    if (this.data !== undefined) await this.put(this.data, topic, partition);
+  }
+
+  private async put(data: string, topic: TopicDescription, partition: number): Promise<void> {
+    const path = join(this.directory(data, topic.name, partition), FILE);
     const body = JSON.stringify({ format: FORMAT, version: PARTITION_RECORD_VERSION, partition, topic });
     const text = `{"checksum":"${this.checksumText(body)}","record":${body}}\n`;
     await replaceFile(this.files, path, Buffer.from(text, "utf8"));

@@ -4,6 +4,7 @@ import { Ajv, type ValidateFunction } from "ajv";
 import { WeftError } from "../errors.js";
 import { formatPath, problemOfName, problemsOf, TOPIC_NAME_PATTERN, type TopicConfig } from "../config/topic-config.js";
 import { nearest } from "../config/units.js";
+import type { TopicChange } from "./topic-change.js";
 import type { TopicDescription } from "./topic-description.js";
 
 export const CONTROL_BYTES_MAX = 48 * 1024;
@@ -19,7 +20,10 @@ export type ControlRequest =
   | { op: "topic.list"; after?: string; limit?: number }
   | { op: "topic.describe"; name: string }
   | { op: "topic.delete"; name: string }
+  | { op: "topic.seal"; name: string }
+  | { op: "topic.alter"; name: string; change: TopicChange }
   | { op: "partition.create"; topic: TopicDescription; partitions: number[] }
+  | { op: "partition.alter"; topic: TopicDescription; partitions: number[] }
   | { op: "partition.remove"; name: string; uuid: string; partitions: number[] }
   | { op: "partition.state"; uuid: string; partitions: number[] }
   | { op: "partition.list"; after?: string };
@@ -33,6 +37,12 @@ const PARTITIONS = {
   maxItems: PARTITIONS_PER_REQUEST_MAX,
 };
 
+const TOPIC = {
+  type: "object",
+  required: ["name", "uuid", "createdAt", "partitions", "storage", "durability", "serializer", "slots"],
+  properties: { name: NAME, uuid: UUID },
+};
+
 function shape(properties: object, required: string[] = []): object {
   return {
     type: "object",
@@ -42,7 +52,7 @@ function shape(properties: object, required: string[] = []): object {
   };
 }
 
-// The config of topic.create is checked when it is normalised, with errors of its own.
+// The config of topic.create and the change of topic.alter are checked where they are used, with errors of their own.
 const SHAPES: Readonly<Record<ControlRequest["op"], object>> = {
   ping: shape({}),
   status: shape({}),
@@ -60,17 +70,10 @@ const SHAPES: Readonly<Record<ControlRequest["op"], object>> = {
   "topic.list": shape({ after: { type: "string" }, limit: { type: "integer", minimum: 1, maximum: 200 } }),
   "topic.describe": shape({ name: { type: "string" } }, ["name"]),
   "topic.delete": shape({ name: { type: "string" } }, ["name"]),
-  "partition.create": shape(
-    {
-      topic: {
-        type: "object",
-        required: ["name", "uuid", "createdAt", "partitions", "storage", "durability", "serializer", "slots"],
-        properties: { name: NAME, uuid: UUID },
-      },
-      partitions: PARTITIONS,
-    },
-    ["topic", "partitions"],
-  ),
+  "topic.seal": shape({ name: { type: "string" } }, ["name"]),
+  "topic.alter": shape({ name: { type: "string" }, change: { type: "object" } }, ["name", "change"]),
+  "partition.create": shape({ topic: TOPIC, partitions: PARTITIONS }, ["topic", "partitions"]),
+  "partition.alter": shape({ topic: TOPIC, partitions: PARTITIONS }, ["topic", "partitions"]),
   "partition.remove": shape({ name: NAME, uuid: UUID, partitions: PARTITIONS }, ["name", "uuid", "partitions"]),
   "partition.state": shape({ uuid: UUID, partitions: PARTITIONS }, ["uuid", "partitions"]),
   "partition.list": shape({ after: { type: "string", maxLength: 256 } }),

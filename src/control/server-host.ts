@@ -28,6 +28,8 @@ export interface ServerHost {
   topicRemove(name: string): void;
   /** Opens, creating what is not there, and recovers. */
   partitionOpen(topic: TopicDescription, partition: number): Promise<OpenedPartition>;
+  /** Gives it the rules of the description; sealed, once what it accepted before is stored. */
+  partitionAlter(topic: TopicDescription, partition: number): Promise<void>;
   /** Closes; with `remove` deletes the files. */
   partitionClose(topic: TopicDescription, partition: number, remove: boolean): Promise<void>;
   /** The native core's own description. */

@@ -19,7 +19,7 @@ export interface PartitionStateReport {
 }
 
 interface Hosted {
-  readonly topic: TopicDescription;
+  topic: TopicDescription;
   readonly partition: number;
   state: "open" | "opening" | "failed";
   error?: WeftError;
@@ -121,6 +121,27 @@ export class SlotPartitions {
       `slot ${this.host.facts().slot} holds partition ${topic.name}/${partition} of another topic of that name (${there.topic.uuid})`,
       { next: "choose another name, or remove that partition's directory while the server is stopped" },
     );
+  }
+
+  /** Gives those that are here the description, on record first. WEFT_PARTITION_UNAVAILABLE if one cannot be opened. */
+  alter(topic: TopicDescription, partitions: readonly number[]): Promise<PartitionStateReport[]> {
+    return this.inTurn(async () => {
+      for (const partition of partitions) this.refuseForeign(topic, partition);
+      await this.eachAtOnce(partitions, async (partition) => {
+        const there = this.hosted.get(`${topic.name}/${partition}`);
+        if (there === undefined) throw this.unavailable(topic, partition, "it is not there");
+        await this.records.replace(topic, partition);
+        there.topic = topic;
+        if (there.state === "failed") throw this.unavailable(topic, partition, errorText(there.error));
+        await this.host.partitionAlter(topic, partition);
+      });
+      return partitions.map((partition) => this.report(topic.uuid, topic.name, partition));
+    });
+  }
+
+  private unavailable({ name }: TopicDescription, partition: number, why: string): WeftError {
+    const { slot } = this.host.facts();
+    return new WeftError("WEFT_PARTITION_UNAVAILABLE", `slot ${slot}: partition ${name}/${partition}: ${why}`);
   }
 
   remove(name: string, uuid: string, partitions: readonly number[]): Promise<number[]> {

@@ -9,6 +9,7 @@ import {
   serializerNumber,
   STORAGES,
 } from "../config/topic-config.js";
+import type { NativePartitionRules } from "../native/binding.js";
 import { typeText } from "../packed/layout.js";
 import type { PackedField } from "../packed/schema.js";
 
@@ -21,6 +22,8 @@ export interface TopicDescription extends NormalizedTopicConfig {
   demandsJavaScript: boolean;
   /** The slot of each partition. */
   slots: number[];
+  /** It takes no more events. */
+  sealed?: boolean;
 }
 
 export interface TopicSummary {
@@ -73,6 +76,18 @@ export function topicNumbers(topic: TopicDescription): {
     flags: (topic.demandsJavaScript ? 1 : 0) | (topic.allowUnvalidated ? 2 : 0),
     // An event in a file may be as large as the device; one in memory has to fit its partition.
     eventDataBytesMax: topic.storage === "memory" ? topic.memoryDataBytes : Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** What each of its partitions is told of its end and its retention. */
+export function rulesOf({ sealed, producers, producerTimeoutMs, retention }: TopicDescription): NativePartitionRules {
+  return {
+    sealed: sealed === true ? 1 : 0,
+    producers: producers ?? 0,
+    producerTimeoutMs: producerTimeoutMs ?? 0,
+    retentionBytes: retention?.bytes ?? 0,
+    retentionMs: retention?.ageMs ?? 0,
+    retentionConsumedBy: retention?.consumedBy?.join(","),
   };
 }
 

@@ -19,11 +19,13 @@ import { errorText, errorWords } from "./error-text.js";
 import { PARTITIONS_PER_REQUEST_MAX } from "./requests.js";
 import type { Log, ServerHost } from "./server-host.js";
 import type { SlotPartitions } from "./slot-partitions.js";
+import { type TopicChange, changedTopic } from "./topic-change.js";
 import {
   describeTopic,
   firstDifference,
   partitionsOnSlot,
   placePartitions,
+  stableJson,
   type TopicDescription,
 } from "./topic-description.js";
 
@@ -54,6 +56,7 @@ export interface TopicDeleted {
 export class Topics {
   private readonly underWay = new Map<string, { requestId: string; done: Promise<TopicCreated> }>();
   private readonly deleting = new Map<string, Promise<unknown>>(); // by name
+  private readonly altering = new Map<string, Promise<unknown>>(); // by name; the last of those that wait for each other
 
   constructor(
     private readonly host: ServerHost,
@@ -65,12 +68,12 @@ export class Topics {
 
   /** Offers all created topics to clients; before the data plane lets anybody in. */
   offerAll(): void {
-    for (const { topic, state } of this.catalogue.entries()) if (state === "created") this.host.topicPut(topic);
+    for (const { topic } of this.created()) this.host.topicPut(topic);
   }
 
   describe(name: string): TopicDescription {
     const entry = this.catalogue.get(name);
-    if (entry?.state === "created") return entry.topic;
+    if (entry !== undefined && isThere(entry)) return entry.topic;
     const names = this.created().map(({ topic }) => topic.name);
     const guess = nearest(name, names);
     const known = names.length === 0 ? "there are none yet" : `there are: ${names.slice(0, 10).join(", ")}`;
@@ -81,7 +84,7 @@ export class Topics {
   }
 
   created(): CatalogueEntry[] {
-    return this.catalogue.entries().filter(({ state }) => state === "created");
+    return this.catalogue.entries().filter(isThere);
   }
 
   /** A topic that is new, or, by request id or `ifExists`, the one that is there. */
@@ -114,7 +117,7 @@ export class Topics {
       return this.create({ ...creation, requestId });
     }
     const there = this.catalogue.get(creation.name);
-    if (there?.state === "created") return this.answerExisting(there, creation, requestId);
+    if (there !== undefined && isThere(there)) return this.answerExisting(there, creation, requestId);
     const done = this.createNew(creation.name, normalized.config, requestId, there);
     this.underWay.set(creation.name, { requestId, done });
     try {
@@ -122,6 +125,64 @@ export class Topics {
     } finally {
       this.underWay.delete(creation.name);
     }
+  }
+
+  /** No more events: resolves when all that was accepted is stored. A topic that is sealed already stays so. */
+  async seal(name: string): Promise<TopicDescription> {
+    return await this.inTurn(name, (topic) => ({ ...topic, sealed: true }));
+  }
+
+  /** Changes what may be changed; a repetition changes nothing. WEFT_CONFIG_INVALID. */
+  async alter(name: string, change: TopicChange): Promise<TopicDescription> {
+    const { slotCount } = this.host.facts();
+    const topicsBefore = this.catalogue.begunCount;
+    return await this.inTurn(name, (topic) => changedTopic(topic, change, { slotCount, topicsBefore }));
+  }
+
+  /** One change of a topic after another. */
+  private async inTurn(name: string, change: (topic: TopicDescription) => TopicDescription): Promise<TopicDescription> {
+    const done = (this.altering.get(name) ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(async () => await this.change(name, change));
+    this.altering.set(name, done);
+    try {
+      return await done;
+    } finally {
+      if (this.altering.get(name) === done) this.altering.delete(name);
+    }
+  }
+
+  private async change(name: string, change: (topic: TopicDescription) => TopicDescription): Promise<TopicDescription> {
+    await this.underWay.get(name)?.done.catch(() => undefined);
+    const topic = this.describe(name);
+    const next = change(topic);
+    const isWhole = this.catalogue.get(name)?.state === "created";
+    if (isWhole && stableJson(next) === stableJson(topic)) return topic;
+    await this.requireSlots(next, "changed");
+    // On record before any slot has it: were this server to end now, the next start goes on with it.
+    await this.catalogue.alter(next);
+    const failed = await this.alterEverywhere(next);
+    if (failed) throw failed;
+    await this.finishAltering(next);
+    return next;
+  }
+
+  /** Every slot has the description. New partitions first, so that nobody hears of one that is not there. */
+  private async alterEverywhere(topic: TopicDescription): Promise<WeftError | undefined> {
+    const failed = await this.createEverywhere(topic);
+    if (failed) return failed;
+    const [first] = await this.eachSlot(topic, (slot, partitions) =>
+      slot === this.host.facts().slot
+        ? this.partitions.alter(topic, partitions)
+        : this.host.control(slot, { op: "partition.alter", topic, partitions }, SLOT_REQUEST_TIMEOUT_MS),
+    );
+    return first && notDone(topic, first, "changed on all its slots");
+  }
+
+  private async finishAltering(topic: TopicDescription): Promise<void> {
+    await this.catalogue.setState(topic.uuid, "created");
+    this.host.topicPut(topic);
+    this.log("info", `topic ${topic.name} is changed${topic.sealed === true ? ": it is sealed" : ""}`);
   }
 
   /**
@@ -199,7 +260,7 @@ export class Topics {
     }
     const slots = config.slots ?? placePartitions(config.partitions, slotCount, this.catalogue.begunCount);
     const topic = describeTopic(name, randomUUID(), this.now().toISOString(), config, slots);
-    await this.requireSlots(topic);
+    await this.requireSlots(topic, "created");
     await this.catalogue.begin(topic, requestId);
     const failed = await this.createEverywhere(topic);
     if (failed) {
@@ -212,9 +273,9 @@ export class Topics {
   }
 
   /** Before anything is recorded: a slot that is away costs its asker a moment and leaves nothing. */
-  private async requireSlots(topic: TopicDescription): Promise<void> {
+  private async requireSlots(topic: TopicDescription, what: string): Promise<void> {
     const [away] = await this.eachSlot(topic, (slot) => this.ping(slot));
-    if (away) throw notCreated(topic, away);
+    if (away) throw notDone(topic, away, what);
   }
 
   private async ping(slot: number): Promise<void> {
@@ -237,7 +298,7 @@ export class Topics {
         ? this.partitions.create(topic, partitions)
         : this.host.control(slot, { op: "partition.create", topic, partitions }, SLOT_REQUEST_TIMEOUT_MS),
     );
-    return errors[0] ? notCreated(topic, errors[0]) : undefined;
+    return errors[0] && notDone(topic, errors[0], "created");
   }
 
   /** Removes what the slots have of it, and records how far that went. The first slot that could not be asked. */
@@ -283,6 +344,7 @@ export class Topics {
   async reconcile(): Promise<void> {
     for (const { topic, state } of this.catalogue.entries()) {
       if (state === "creating") await this.settleHalfCreated(topic);
+      else if (state === "altering") await this.settleAltering(topic);
       else if (state === "removing") await this.settleRemoving(topic);
     }
     for (const topic of this.partitions.topics()) {
@@ -309,6 +371,12 @@ export class Topics {
     );
   }
 
+  private async settleAltering(topic: TopicDescription): Promise<void> {
+    const failed = await this.alterEverywhere(topic);
+    if (!failed) return await this.finishAltering(topic);
+    this.log("warning", `the last change of topic ${topic.name} is not on all its slots: ${errorWords(failed)}`);
+  }
+
   private async settleRemoving(topic: TopicDescription): Promise<void> {
     const away = await this.removeEverywhere(topic);
     this.log(
@@ -320,14 +388,25 @@ export class Topics {
   }
 }
 
-function notCreated(topic: TopicDescription, { slot, error }: { slot: number; error: WeftError }): WeftError {
+/** Offered to clients. */
+function isThere({ state }: CatalogueEntry): boolean {
+  return state === "created" || state === "altering";
+}
+
+function notDone(
+  topic: TopicDescription,
+  { slot, error }: { slot: number; error: WeftError },
+  what: string,
+): WeftError {
   const away = isAway(error);
   return new WeftError(
     away ? "WEFT_PARTITION_UNAVAILABLE" : error.code,
-    `topic '${topic.name}' was not created: slot ${slot}: ${errorWords(error)}`,
+    `topic '${topic.name}' was not ${what}: slot ${slot}: ${errorWords(error)}`,
     {
       cause: error,
-      next: away ? `start slot ${slot} again, or name other slots in the topic's config` : error.next,
+      next: away
+        ? `start slot ${slot} again${what === "created" ? ", or name other slots in the topic's config" : ", and ask again"}`
+        : error.next,
     },
   );
 }

@@ -19,6 +19,7 @@ import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, NativeJobFacts, TopicHandle } from "../native/binding.js";
 import { type Completion, Completions } from "../native/completions.js";
+import type { TopicChange } from "../control/topic-change.js";
 import type { TopicDescription, TopicSummary } from "../control/topic-description.js";
 import { tryModules, withHashedModules } from "../topic/modules.js";
 import { Topic } from "../topic/topic.js";
@@ -229,6 +230,31 @@ export class Job implements JobContext {
    */
   async deleteTopic(name: string, options: RequestOptions = {}): Promise<void> {
     await this.control(0, { op: "topic.delete", name }, options);
+  }
+
+  /**
+   * Changes what of a topic may be changed: its retention, the number of its producers, more partitions. Members that are not
+   * given stay as they are. Processes that have it open see new partitions when they open it again. WEFT_TOPIC_UNKNOWN,
+   * WEFT_CONFIG_INVALID, WEFT_PARTITION_UNAVAILABLE if a slot of it is away: then ask again. Local; asks slot 0.
+   *
+   * @example
+   * ```ts
+   * await job.alterTopic("quakes", { retention: { ageMs: "7d" } });
+   * ```
+   */
+  async alterTopic(name: string, change: TopicChange, options: RequestOptions = {}): Promise<TopicDescription> {
+    const reply = await this.control(0, { op: "topic.alter", name, change }, options);
+    return reply["topic"] as TopicDescription;
+  }
+
+  /**
+   * Seals a topic, for good: it takes no more events (WEFT_TOPIC_SEALED), and consumers end behind the last one. Resolves when all that
+   * servers had accepted before is stored; events that producers still held fail. WEFT_TOPIC_UNKNOWN,
+   * WEFT_PARTITION_UNAVAILABLE if a slot of it is away: then ask again. Local; asks slot 0.
+   */
+  async sealTopic(name: string, options: RequestOptions = {}): Promise<TopicDescription> {
+    const reply = await this.control(0, { op: "topic.seal", name }, options);
+    return reply["topic"] as TopicDescription;
   }
 
   /** A request to the control plane of a server slot (docs/formats/control.md); rejects with the error it answers. Local. */

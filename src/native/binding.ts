@@ -147,7 +147,18 @@ export interface NativeServerTopic {
 }
 
 /** `weft_server_partition`. */
-export interface NativeServerPartition {
+/** weft_partition_rules of weftline_server.h. */
+export interface NativePartitionRules {
+  readonly sealed: number;
+  readonly producers: number;
+  readonly producerTimeoutMs: number;
+  readonly retentionBytes: number;
+  readonly retentionMs: number;
+  /** Names joined by commas. */
+  readonly retentionConsumedBy?: string | undefined;
+}
+
+export interface NativeServerPartition extends NativePartitionRules {
   readonly topic: string;
   readonly uuid: Uint8Array;
   readonly partition: number;
@@ -309,6 +320,14 @@ export interface NativeBinding {
   serverTopicRemove(server: ServerHandle, name: string): void;
   /** Completion SERVER: value 0 first offset, 1 next offset, 2 epoch; text: what recovery cut off. */
   serverPartitionOpenAsync(server: ServerHandle, partition: NativeServerPartition, tag: number): void;
+  /** Completion SERVER. */
+  serverPartitionAlterAsync(
+    server: ServerHandle,
+    uuid: Uint8Array,
+    partition: number,
+    rules: NativePartitionRules,
+    tag: number,
+  ): void;
   /** Completion SERVER. */
   serverPartitionCloseAsync(
     server: ServerHandle,

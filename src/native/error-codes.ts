@@ -32,6 +32,8 @@ export type ErrorCode =
   | "WEFT_MODULE"
   | "WEFT_HANDLER"
   | "WEFT_DROPPED"
+  | "WEFT_TOPIC_SEALED"
+  | "WEFT_PRODUCER_LOST"
   | "WEFT_CORRUPT"
   | "WEFT_NO_SPACE"
   | "WEFT_IO"
@@ -244,6 +246,18 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     meaning: "the event was dropped, since the producer's queue was full",
     next: "push more slowly, raise queueEvents, or choose another whenFull",
   },
+  WEFT_TOPIC_SEALED: {
+    number: 64,
+    canRetry: false,
+    meaning: "the topic takes no more events",
+    next: "create another topic for them",
+  },
+  WEFT_PRODUCER_LOST: {
+    number: 65,
+    canRetry: false,
+    meaning: "a producer that the topic ends with died before it was closed",
+    next: "what it stored is there; start it again under its name to go on",
+  },
   WEFT_CORRUPT: {
     number: 40,
     canRetry: false,
@@ -397,6 +411,8 @@ const codesByNumber: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [37, "WEFT_MODULE"],
   [38, "WEFT_HANDLER"],
   [39, "WEFT_DROPPED"],
+  [64, "WEFT_TOPIC_SEALED"],
+  [65, "WEFT_PRODUCER_LOST"],
   [40, "WEFT_CORRUPT"],
   [41, "WEFT_NO_SPACE"],
   [42, "WEFT_IO"],

@@ -77,3 +77,36 @@ describe("a topic that is deleted", () => {
     if ((await names()).includes("contested")) await place.job.deleteTopic("contested");
   });
 });
+
+describe("a topic that is changed", () => {
+  it("has more partitions for who opens it from then on, with all that it had, also after a restart", async () => {
+    const topic = await place.job.createTopic<{ n: number }>("growing", { partitions: 2 });
+    const out = await topic.producer({ name: "writer" });
+    for (let n = 0; n < 10; n++) out.push({ n });
+    await out.flush();
+    await place.job.alterTopic("growing", { partitions: 5 });
+    out.push({ n: 10 }); // one that has it open goes on in the partitions that it knows
+    await out.close();
+    await errorOf("WEFT_PARTITION_RANGE", () => topic.consumer({ partitions: [4] }));
+    await place.restart();
+    const grown = await place.job.topic<{ n: number }>("growing");
+    expect(grown.partitionCount).toBe(5);
+    await using writer = await grown.producer({ name: "writer" });
+    for (let partition = 0; partition < 5; partition++) writer.push({ n: 11 + partition }, undefined, { partition });
+    await writer.flush();
+    const read: number[] = [];
+    for await (const event of grown.consumer({ from: "earliest", until: "end" })) read.push(event.metadata.n);
+    expect(read.sort((left, right) => left - right)).toEqual(Array.from({ length: 16 }, (_, n) => n));
+    expect(readdirSync(directoryOf("growing"))).toHaveLength(5);
+  });
+
+  it("keeps what cannot be changed, with an error that names it", async () => {
+    await place.job.createTopic("fixed", { partitions: 2 });
+    const bad = { serializer: "raw" } as object;
+    const { message } = await errorOf("WEFT_CONFIG_INVALID", () => place.job.alterTopic("fixed", bad));
+    expect(message).toContain("'serializer' cannot be changed");
+    await errorOf("WEFT_CONFIG_INVALID", () => place.job.alterTopic("fixed", { partitions: 1 }));
+    await errorOf("WEFT_TOPIC_UNKNOWN", () => place.job.alterTopic("nothing", {}));
+    await errorOf("WEFT_TOPIC_UNKNOWN", () => place.job.sealTopic("nothing"));
+  });
+});

@@ -37,6 +37,8 @@
   X(MODULE,                37, 0, "a module of the topic cannot be used", "put the file there that the topic was created with, or create the topic anew") \
   X(HANDLER,               38, 0, "a function of the program that handles events failed", "see its cause; the event was not acknowledged") \
   X(DROPPED,               39, 0, "the event was dropped, since the producer's queue was full", "push more slowly, raise queueEvents, or choose another whenFull") \
+  X(TOPIC_SEALED,          64, 0, "the topic takes no more events", "create another topic for them") \
+  X(PRODUCER_LOST,         65, 0, "a producer that the topic ends with died before it was closed", "what it stored is there; start it again under its name to go on") \
   X(CORRUPT,               40, 0, "stored bytes do not match their checksum", "run weftline log verify") \
   X(NO_SPACE,              41, 1, "the device or the memory of the partition is full", "make room; the partition goes on by itself") \
   X(IO,                    42, 0, "a system call on a file failed", "look at the device named in the message") \

@@ -70,6 +70,21 @@ WEFT_API int weft_server_topic_put(weft_server* server, const weft_server_topic*
 /* Clients no longer find it; its partitions stay until they are closed. */
 WEFT_API int weft_server_topic_remove(weft_server* server, const char* name);
 
+/* What may change while a partition is open. */
+typedef struct weft_partition_rules {
+  uint32_t size;
+  uint32_t sealed;    /* 1: takes no more batches; consumers end behind the last event */
+  uint32_t producers; /* it ends when so many named producers were opened and all of them closed; 0: no rule */
+  uint32_t producer_timeout_ms; /* one that is lost for so long counts as closed, and consumers get WEFT_PRODUCER_LOST;
+                                   0: 60 s */
+  /* Retention, each by itself; 0 and NULL: no rule. Whole segments go on disk, whole batches in memory. */
+  uint64_t retention_bytes;          /* of metadata and data; the oldest beyond it go */
+  uint64_t retention_ms;             /* those appended longer ago go */
+  const char* retention_consumed_by; /* names joined by commas: what all of these consumers have committed goes */
+} weft_partition_rules;
+#define WEFT_PARTITION_RULES_DEFAULT \
+  { sizeof(weft_partition_rules), 0, 0, 0, 0, 0, NULL }
+
 /* A partition of this slot. */
 typedef struct weft_server_partition {
   uint32_t size;
@@ -82,11 +97,16 @@ typedef struct weft_server_partition {
   uint64_t segment_bytes;         /* 0: 256 MiB */
   uint64_t memory_data_bytes;     /* memory storage: limits; 0: 256 MiB and 64 MiB */
   uint64_t memory_metadata_bytes;
+  const weft_partition_rules* rules; /* NULL: none */
 } weft_server_partition;
 /* Opens (creating what is not there), recovers; completion SERVER: value[0] first offset, [1] next offset, [2] epoch;
  * text: what recovery cut off, if anything. Runs on its own thread: recovery may take long. */
 WEFT_API int weft_server_partition_open_async(weft_server* server, const weft_server_partition* partition,
                                               uint64_t tag);
+/* Gives an open partition other rules. When it is sealed, the completion SERVER follows once what was accepted before
+ * is stored. */
+WEFT_API int weft_server_partition_alter_async(weft_server* server, const uint8_t uuid[16], uint32_t partition,
+                                               const weft_partition_rules* rules, uint64_t tag);
 /* Closes it and, with `remove`, deletes its files. */
 WEFT_API int weft_server_partition_close_async(weft_server* server, const uint8_t uuid[16], uint32_t partition,
                                                int remove, uint64_t tag);

@@ -14,7 +14,7 @@ import {
   STORAGES,
   type TopicConfig,
 } from "../../config/topic-config.js";
-import { formatSize } from "../../config/units.js";
+import { formatSize, formatTime } from "../../config/units.js";
 import type { TopicDescription, TopicSummary } from "../../control/index.js";
 import type { Job } from "../../job/job.js";
 import { cHeader } from "../../packed/c-header.js";
@@ -25,6 +25,7 @@ import { EXIT } from "../exit-codes.js";
 import { parsePackedFields } from "../packed-fields.js";
 import { columns, grouped, type Terminal } from "../terminal.js";
 import { addClientOptions } from "./client-options.js";
+import { addTopicChanges, describeRetention, retentionOfFlags } from "./topic-change.js";
 
 interface CreateFlags extends ClientOptions {
   partitions?: string;
@@ -43,6 +44,11 @@ interface CreateFlags extends ClientOptions {
   metadataDirectory?: string;
   dataDirectory?: string;
   slots?: string;
+  retentionBytes?: string;
+  retentionAge?: string;
+  retentionConsumedBy?: string;
+  producers?: string;
+  producerTimeout?: string;
   ifNotExists?: boolean;
 }
 
@@ -89,6 +95,12 @@ function describeValidator(validator: TopicDescription["validator"]): string {
   return "pattern" in validator ? `pattern ${JSON.stringify(validator.pattern)}` : describeFunction(validator);
 }
 
+function describeEnd({ sealed, producers, producerTimeoutMs }: TopicDescription): string {
+  if (sealed === true) return "sealed";
+  if (producers === undefined) return "when it is sealed";
+  return `with its ${count(producers, "producer")}, those that died ${formatTime(producerTimeoutMs ?? 0)} later`;
+}
+
 /** The config that the flags describe; checked here, so that a slip is found without a server. */
 export function configOfFlags(flags: CreateFlags): TopicConfig {
   const numbers = (text: string): unknown[] =>
@@ -108,6 +120,9 @@ export function configOfFlags(flags: CreateFlags): TopicConfig {
     metadataDirectory: flags.metadataDirectory,
     dataDirectory: flags.dataDirectory,
     slots: flags.slots === undefined ? undefined : numbers(flags.slots),
+    retention: retentionOfFlags(flags),
+    producers: flags.producers === undefined ? undefined : numbers(flags.producers)[0],
+    producerTimeoutMs: flags.producerTimeout,
   };
   for (const [name, value] of Object.entries(given)) if (value === undefined) delete given[name];
   const checked = normalizeTopicConfig(given);
@@ -228,6 +243,8 @@ async function describe(terminal: Terminal, name: string, flags: ClientOptions):
     ["partition selector", describeFunction(topic.partitionSelector)],
     ["validator", describeValidator(topic.validator)],
     ["allows unvalidated", topic.allowUnvalidated ? "yes" : "no"],
+    ["retention", describeRetention(topic.retention)],
+    ["ends", describeEnd(topic)],
     ...(topic.storage === "memory"
       ? [
           [
@@ -305,7 +322,7 @@ async function header(terminal: Terminal, name: string, flags: HeaderFlags): Pro
 export function addTopic(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {
   const topic = program
     .command("topic")
-    .summary("create, list, describe and delete topics, write C headers")
+    .summary("create, list, describe, alter, seal and delete topics, write C headers")
     .description("Topics of a job.");
   addClientOptions(
     topic
@@ -326,6 +343,11 @@ export function addTopic(program: Command, terminal: Terminal, done: (exitCode: 
       .option("--memory-metadata-bytes <size>", "limit of a partition's metadata, storage memory (default: 64 MiB)")
       .option("--metadata-directory <path>", "where the servers keep the metadata files")
       .option("--data-directory <path>", "where the servers keep the data files")
+      .option("--retention-bytes <size>", "the oldest events beyond so many bytes of a partition go")
+      .option("--retention-age <time>", "events that were appended longer ago go, such as 7d")
+      .option("--retention-consumed-by <names>", "what all of these consumers have committed goes")
+      .option("--producers <number>", "it ends when so many producers with names were opened and closed")
+      .option("--producer-timeout <time>", "one of them that died counts as closed after it (default: 60s)")
       .option("--slots <list>", "slot of each partition, such as 0,1,0,1 (default: in turn)")
       .option("--if-not-exists", "a topic that is there with this config is fine"),
   )
@@ -360,6 +382,7 @@ Examples:
     .action(async (name: string, _options: unknown, command: Command) => {
       done(await remove(terminal, name, command.optsWithGlobals<ClientOptions>()));
     });
+  addTopicChanges(topic, terminal, done);
   addClientOptions(
     topic
       .command("header <name>")

@@ -1,5 +1,5 @@
 // A native core in memory for serve(): notes the order of calls, opens partitions at once, stops when told.
-import type { NativeBinding } from "../../../src/native/binding.js";
+import type { NativeBinding, NativePartitionRules } from "../../../src/native/binding.js";
 import { completionKind } from "../../../src/native/completions.js";
 import { errorTable } from "../../../src/native/error-codes.js";
 import type { WeftError } from "../../../src/errors.js";
@@ -107,6 +107,16 @@ export class FakeCore {
     serverPartitionOpenAsync: (_server: unknown, spec: { topic: string; partition: number }, tag: number) => {
       this.#call("partitionOpen", `${spec.topic}/${spec.partition}`);
       this.complete(completionKind.server, tag, [0, 5, 1], "");
+    },
+    serverPartitionAlterAsync: (
+      _server: unknown,
+      _uuid: unknown,
+      partition: number,
+      rules: NativePartitionRules,
+      tag: number,
+    ) => {
+      this.#call("partitionAlter", `${partition} ${JSON.stringify(rules)}`);
+      this.complete(completionKind.server, tag);
     },
     serverPartitionCloseAsync: (_server: unknown, _uuid: unknown, partition: number, remove: boolean, tag: number) => {
       this.#call("partitionClose", `${partition} ${remove}`);

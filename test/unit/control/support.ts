@@ -143,6 +143,8 @@ export class TestSlot {
   readonly data: string;
   readonly offered = new Map<string, TopicDescription>();
   readonly open = new Set<string>();
+  /** What each open partition was told last. */
+  readonly told = new Map<string, TopicDescription>();
   readonly logged: { level: string; text: string }[] = [];
   away = false;
   /** It goes away once it has answered a ping. */
@@ -166,6 +168,7 @@ export class TestSlot {
   async start(options: { reconcile?: boolean } = {}): Promise<void> {
     this.offered.clear();
     this.open.clear();
+    this.told.clear();
     this.logged.length = 0;
     const log = (level: string, text: string): void => void this.logged.push({ level, text });
     const data = this.hasData ? this.data : undefined;
@@ -247,7 +250,12 @@ class TestHost implements ServerHost {
       await file.close();
     }
     this.slot.open.add(key);
+    this.slot.told.set(key, topic);
     return { firstOffset: 0, nextOffset: 0, epoch: 1, recovery: "" };
+  }
+  partitionAlter(topic: TopicDescription, partition: number): Promise<void> {
+    this.slot.told.set(`${topic.name}/${partition}`, topic);
+    return Promise.resolve();
   }
   async partitionClose(topic: TopicDescription, partition: number, remove: boolean): Promise<void> {
     const key = `${topic.name}/${partition}`;
