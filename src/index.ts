@@ -5,10 +5,12 @@ export type {
   ConsumeFrom,
   ConsumerOptions,
   ConsumeUntil,
+  FrameFacts,
   PullOptions,
   RunOptions,
   Select,
   SelectFacts,
+  SelectFrame,
 } from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";

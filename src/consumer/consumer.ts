@@ -17,6 +17,7 @@ import type { ConsumerHandle } from "../native/binding.js";
 import { type Completions, completionKind } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import { Cursors } from "./cursors.js";
+import { DataSelector } from "./data-selector.js";
 import type { Destination, Event, EventOwner } from "./event.js";
 import { DataRequests, type EventGroup } from "./event-group.js";
 import { FrameSource } from "./frame-source.js";
@@ -26,7 +27,6 @@ import {
   type PullOptions,
   type ResolvedConsumerOptions,
   type RunOptions,
-  type Select,
   resolveConsumerOptions,
   resolvePullOptions,
   resolveRunOptions,
@@ -88,7 +88,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   readonly topic: TopicContext;
   readonly #completions: Completions;
   readonly #options: ResolvedConsumerOptions;
-  readonly #select: Select<unknown> | Selection | undefined;
   readonly #signal: AbortSignal | undefined;
   #opening: Promise<Opened> | undefined;
   #opened: Opened | undefined;
@@ -108,7 +107,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.topic = topic;
     this.#completions = topic.job.completions;
     this.#options = resolveConsumerOptions(topic, options);
-    this.#select = options.select as Select<unknown> | Selection | undefined;
     this.#signal = options.signal;
   }
 
@@ -316,7 +314,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const problem = selection.problemFor(event.dataLength, event.name);
     if (problem !== undefined) throw problem;
     const bytes = selection.kind === "all" || selection.kind === "runs" ? selection.bytesFor(event.dataLength) : 0;
-    if (bytes > this.#options.eventBytesMax) {
+    if (bytes > this.#options.selector.eventBytesMax) {
       throw new WeftError("WEFT_BUFFER_TOO_LARGE", `${bytes} bytes of ${event.name} do not fit one buffer`, {
         next: "fetch ranges of it",
       });
@@ -516,7 +514,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
     const completions = this.#completions;
     const { binding } = completions;
-    const { native, partitions, until, slabBytes, slabs, ackEvery, eventBytesMax } = this.#options;
+    const { native, partitions, until, slabBytes, slabs, ackEvery, selector } = this.#options;
     let tag = 0;
     const { handle } = await completions.request(
       `opening a consumer of topic '${this.topic.name}'`,
@@ -541,7 +539,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const source = new FrameSource(completions, consumer, this.topic, partitions, until);
     const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
     const requests = new DataRequests(completions, consumer, pool);
-    const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);
+    const builder = new GroupBuilder(source, requests, pool, this, new DataSelector(this, selector));
     const cursors = new Cursors(completions, consumer, partitions, ackEvery);
     const forgetJob = completions.onClosed((error) => {
       this.#closedBy = error;

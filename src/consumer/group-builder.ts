@@ -3,20 +3,14 @@
  * request, as much as one slab holds. JavaScript thread.
  */
 import { WeftError } from "../errors.js";
-import { Event, type EventOwner } from "./event.js";
+import type { Chosen, DataSelector } from "./data-selector.js";
+import type { Event, EventOwner } from "./event.js";
 import { type DataRequests, EventGroup, type WantedEvent, alignUp, selectionsMax } from "./event-group.js";
 import type { FrameSource, WantedFrame } from "./frame-source.js";
-import type { Select } from "./options.js";
-import { Selection } from "./selection.js";
 import type { SlabPool } from "./slab-pool.js";
 
 /** Frames looked at in one go without an event to hand out, before the event loop gets its turn. */
 const framesAtOnceMax = 64;
-
-interface Chosen {
-  readonly event: Event;
-  readonly selection: Selection;
-}
 
 /** What a try to make a group gave: "dry": wait for frames; "full": wait for a slab; "later": more is there. */
 export type Built = EventGroup | WeftError | "dry" | "full" | "later";
@@ -26,27 +20,20 @@ export class GroupBuilder {
   readonly #requests: DataRequests;
   readonly #pool: SlabPool;
   readonly #owner: EventOwner;
-  readonly #select: Select<unknown> | Selection | undefined;
-  readonly #eventBytesMax: number;
+  readonly #selector: DataSelector;
   #frame: WantedFrame | undefined;
+  /** Of the frame's events from `skip`, if they were chosen all at once. */
+  #chosen: readonly Chosen[] | undefined;
   #at = 0;
   /** An event that did not fit the group before: its selection is made, and is not asked for twice. */
   #kept: Chosen | undefined;
 
-  constructor(
-    source: FrameSource,
-    requests: DataRequests,
-    pool: SlabPool,
-    owner: EventOwner,
-    select: Select<unknown> | Selection | undefined,
-    eventBytesMax: number,
-  ) {
+  constructor(source: FrameSource, requests: DataRequests, pool: SlabPool, owner: EventOwner, selector: DataSelector) {
     this.#source = source;
     this.#requests = requests;
     this.#pool = pool;
     this.#owner = owner;
-    this.#select = select;
-    this.#eventBytesMax = eventBytesMax;
+    this.#selector = selector;
   }
 
   build(): Built {
@@ -57,6 +44,7 @@ export class GroupBuilder {
         if (next instanceof WeftError) return next;
         this.#frame = next;
         this.#at = next.frame.skip;
+        this.#chosen = this.#selector.chooseFrame(next);
       }
       const built = this.#buildFrom(this.#frame);
       if (built !== undefined) return built;
@@ -70,7 +58,7 @@ export class GroupBuilder {
     const requested: WantedEvent[] = [];
     let slabEnd = 0;
     while (this.#kept !== undefined || this.#at < wanted.end) {
-      const chosen = this.#kept ?? this.#choose(new Event(this.#owner, wanted.frame, this.#at++));
+      const chosen = this.#kept ?? this.#choose(wanted, this.#at++);
       this.#kept = undefined;
       const { event, selection } = chosen;
       if (selection.kind === "skip") {
@@ -101,42 +89,7 @@ export class GroupBuilder {
     return group;
   }
 
-  /** What is wanted of an event; whatever is wrong with that becomes the event's own failure. */
-  #choose(event: Event): Chosen {
-    let selection: Selection = metadataOnlySelection;
-    try {
-      if (this.#select instanceof Selection) selection = this.#select;
-      else if (this.#select !== undefined) selection = this.#select(event.metadata, event);
-      if (!(selection instanceof Selection)) {
-        throw new WeftError("WEFT_INVALID_ARGUMENT", `select returned no selection for ${event.name}`, {
-          next: "return nothing, metadataOnly, all, range(…), ranges(…), strided(…) or box(…)",
-        });
-      }
-      if (selection.kind === "all" || selection.kind === "runs") this.#check(event, selection);
-      return { event, selection };
-    } catch (error) {
-      event.failure =
-        error instanceof WeftError
-          ? error
-          : new WeftError("WEFT_INVALID_ARGUMENT", `select failed for ${event.name}: ${String(error)}`, {
-              cause: error,
-              next: "correct the select function of the consumer's options",
-            });
-      return { event, selection: metadataOnlySelection };
-    }
-  }
-
-  #check(event: Event, selection: Selection): void {
-    const problem = selection.problemFor(event.dataLength, event.name);
-    if (problem !== undefined) throw problem;
-    const bytes = selection.bytesFor(event.dataLength);
-    if (bytes <= this.#eventBytesMax) return;
-    throw new WeftError(
-      "WEFT_BUFFER_TOO_LARGE",
-      `${bytes} bytes of ${event.name} were selected; one buffer of this consumer takes ${this.#eventBytesMax}`,
-      { next: "fetch it by ranges: event.fetch(range(start, end))" },
-    );
+  #choose(wanted: WantedFrame, index: number): Chosen {
+    return this.#chosen?.[index - wanted.frame.skip] ?? this.#selector.choose(wanted, index);
   }
 }
-
-const metadataOnlySelection = new Selection("none", []);

@@ -40,6 +40,12 @@ export interface SelectFacts {
 }
 export type Select<Metadata> = (metadata: Metadata, event: SelectFacts) => Selection;
 
+/** An event of a frame, for `selectFrame`. Its metadata is decoded at its first use, as `event.metadata` is. */
+export interface FrameFacts<Metadata> extends SelectFacts {
+  readonly metadata: Metadata;
+}
+export type SelectFrame<Metadata> = (events: readonly FrameFacts<Metadata>[]) => readonly Selection[];
+
 export interface ConsumerOptions<Metadata> {
   /** Whose cursor; without one nothing can be committed. */
   readonly name?: string | undefined;
@@ -54,6 +60,14 @@ export interface ConsumerOptions<Metadata> {
    * throws belongs to that event alone: reading its data throws it.
    */
   readonly select?: Select<Metadata> | Selection | undefined;
+  /**
+   * Instead of `select`: called once for a frame, the events of one partition that came together (at most 65,536), it
+   * returns a selection for each of them, in their order. Reading the data of an event throws why none came: what the
+   * function threw and WEFT_INVALID_ARGUMENT for another number of selections belong to all events of the frame;
+   * WEFT_INVALID_ARGUMENT for what is no selection and WEFT_SELECTION_OUTSIDE to that event alone. WEFT_INVALID_ARGUMENT
+   * together with `select`.
+   */
+  readonly selectFrame?: SelectFrame<Metadata> | undefined;
   /**
    * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
    * 0: only by `commit()`. Default 1,000; needs a name.
@@ -109,6 +123,13 @@ export interface ResolvedUntil {
   readonly timeNs?: bigint;
 }
 
+/** How data is chosen: at most one of the two. */
+export interface SelectorOptions {
+  readonly select: Select<unknown> | Selection | undefined;
+  readonly selectFrame: SelectFrame<unknown> | undefined;
+  readonly eventBytesMax: number;
+}
+
 export interface ResolvedConsumerOptions {
   readonly native: NativeConsumerOptions;
   readonly partitions: readonly number[];
@@ -116,11 +137,22 @@ export interface ResolvedConsumerOptions {
   readonly ackEvery: number;
   readonly slabBytes: number;
   readonly slabs: number;
-  readonly eventBytesMax: number;
+  readonly selector: SelectorOptions;
 }
 
 const members = [
-  ...["name", "partitions", "from", "until", "select", "ackEvery", "prefetchBytes", "slabBytes", "slabs"],
+  ...[
+    "name",
+    "partitions",
+    "from",
+    "until",
+    "select",
+    "selectFrame",
+    "ackEvery",
+    "prefetchBytes",
+    "slabBytes",
+    "slabs",
+  ],
   ...["eventBytesMax", "signal"],
 ];
 
@@ -130,7 +162,6 @@ export function resolveConsumerOptions<Metadata>(
 ): ResolvedConsumerOptions {
   checkMembers("consumer", options, members);
   checkSignal("signal of consumer", options.signal);
-  if (!(options.select instanceof Selection)) checkFunction("select of consumer", options.select);
   const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
@@ -147,7 +178,23 @@ export function resolveConsumerOptions<Metadata>(
     ackEvery: name === undefined ? 0 : whole("ackEvery", 0, Number.MAX_SAFE_INTEGER),
     slabBytes: whole("slabBytes", 4096, gibibyte),
     slabs: whole("slabs", 1, 64),
-    eventBytesMax: whole("eventBytesMax", 1, 2 ** 32),
+    selector: resolveSelector(options, whole("eventBytesMax", 1, 2 ** 32)),
+  };
+}
+
+function resolveSelector<Metadata>(options: ConsumerOptions<Metadata>, eventBytesMax: number): SelectorOptions {
+  const { select, selectFrame } = options;
+  if (!(select instanceof Selection)) checkFunction("select of consumer", select);
+  checkFunction("selectFrame of consumer", selectFrame);
+  if (select !== undefined && selectFrame !== undefined) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer takes select or selectFrame, not both", {
+      next: "leave one of them out",
+    });
+  }
+  return {
+    select: select as Select<unknown> | Selection | undefined,
+    selectFrame: selectFrame as SelectFrame<unknown> | undefined,
+    eventBytesMax,
   };
 }
 
