@@ -2,6 +2,8 @@
 export { Consumer, type PartitionLag } from "./consumer/consumer.js";
 export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
 export type {
+  Allocate,
+  AllocateFacts,
   ConsumeFrom,
   ConsumerOptions,
   ConsumeUntil,

@@ -12,11 +12,11 @@ import { Readable } from "node:stream";
 import { invalid } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
-import { ownedBytes } from "../job/region.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import { type Completions, completionKind } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import { Cursors } from "./cursors.js";
+import { DataAllocator } from "./data-allocator.js";
 import { DataSelector } from "./data-selector.js";
 import type { Destination, Event, EventOwner } from "./event.js";
 import { DataRequests, type EventGroup } from "./event-group.js";
@@ -31,7 +31,7 @@ import {
   resolvePullOptions,
   resolveRunOptions,
 } from "./options.js";
-import { Selection } from "./selection.js";
+import { Selection, destinationOf } from "./selection.js";
 import { SlabPool } from "./slab-pool.js";
 
 /** Groups whose data is on its way while another one is read. */
@@ -56,6 +56,7 @@ interface Opened {
   readonly pool: SlabPool;
   readonly requests: DataRequests;
   readonly builder: GroupBuilder;
+  readonly allocator: DataAllocator | undefined;
   readonly cursors: Cursors;
   readonly forgetJob: () => void;
 }
@@ -322,7 +323,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const destination =
       into === undefined
         ? (selection.destination ?? { bytes: new Uint8Array(bytes), region: undefined })
-        : { bytes: ownedBytes("the destination", into), region: undefined };
+        : destinationOf(into, "the destination", this.#completions);
     if (destination.bytes.byteLength < bytes) {
       throw invalid("the destination's length", destination.bytes.byteLength, `at least ${bytes}`);
     }
@@ -376,6 +377,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
         if (group.next >= group.events.length) {
           this.#current = undefined;
           this.#lent.push(group);
+          if (group.lent !== undefined) this.#opened?.allocator?.giveBack(group.lent);
         }
         if (event === undefined) continue;
         this.#opened?.cursors.handOut(event.partition, event.offset);
@@ -514,7 +516,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
     const completions = this.#completions;
     const { binding } = completions;
-    const { native, partitions, until, slabBytes, slabs, ackEvery, selector } = this.#options;
+    const { native, partitions, until, slabBytes, slabs, ackEvery, selector, allocate } = this.#options;
     let tag = 0;
     const { handle } = await completions.request(
       `opening a consumer of topic '${this.topic.name}'`,
@@ -539,7 +541,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const source = new FrameSource(completions, consumer, this.topic, partitions, until);
     const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
     const requests = new DataRequests(completions, consumer, pool);
-    const builder = new GroupBuilder(source, requests, pool, this, new DataSelector(this, selector));
+    const allocator = allocate === undefined ? undefined : new DataAllocator(completions, allocate);
+    const builder = new GroupBuilder(source, requests, pool, this, new DataSelector(this, selector), allocator);
     const cursors = new Cursors(completions, consumer, partitions, ackEvery);
     const forgetJob = completions.onClosed((error) => {
       this.#closedBy = error;
@@ -547,7 +550,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     });
     this.topic.job.opened.add(this);
     if (until.timeNs !== undefined && !until.isNow) this.#endAt(until.timeNs);
-    return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, cursors, forgetJob });
+    return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, allocator, cursors, forgetJob });
   }
 
   #onFrames(): void {

@@ -3,6 +3,7 @@
  * request, as much as one slab holds. JavaScript thread.
  */
 import { WeftError } from "../errors.js";
+import type { DataAllocator, Placed } from "./data-allocator.js";
 import type { Chosen, DataSelector } from "./data-selector.js";
 import type { Event, EventOwner } from "./event.js";
 import { type DataRequests, EventGroup, type WantedEvent, alignUp, selectionsMax } from "./event-group.js";
@@ -21,6 +22,7 @@ export class GroupBuilder {
   readonly #pool: SlabPool;
   readonly #owner: EventOwner;
   readonly #selector: DataSelector;
+  readonly #allocator: DataAllocator | undefined;
   #frame: WantedFrame | undefined;
   /** Of the frame's events from `skip`, if they were chosen all at once. */
   #chosen: readonly Chosen[] | undefined;
@@ -28,12 +30,20 @@ export class GroupBuilder {
   /** An event that did not fit the group before: its selection is made, and is not asked for twice. */
   #kept: Chosen | undefined;
 
-  constructor(source: FrameSource, requests: DataRequests, pool: SlabPool, owner: EventOwner, selector: DataSelector) {
+  constructor(
+    source: FrameSource,
+    requests: DataRequests,
+    pool: SlabPool,
+    owner: EventOwner,
+    selector: DataSelector,
+    allocator: DataAllocator | undefined,
+  ) {
     this.#source = source;
     this.#requests = requests;
     this.#pool = pool;
     this.#owner = owner;
     this.#selector = selector;
+    this.#allocator = allocator;
   }
 
   build(): Built {
@@ -57,6 +67,7 @@ export class GroupBuilder {
     const events: Event[] = [];
     const requested: WantedEvent[] = [];
     let slabEnd = 0;
+    let placedBytes = 0;
     while (this.#kept !== undefined || this.#at < wanted.end) {
       const chosen = this.#kept ?? this.#choose(wanted, this.#at++);
       this.#kept = undefined;
@@ -67,26 +78,45 @@ export class GroupBuilder {
       }
       const bytes = selection.kind === "none" ? 0 : selection.bytesFor(event.dataLength);
       if (bytes > 0) {
-        const inSlab = selection.destination === undefined;
-        const at = alignUp(slabEnd);
-        const fits =
-          requested.length < selectionsMax &&
-          (!inSlab || (slabEnd === 0 ? this.#pool.available : at + bytes <= this.#pool.slabBytes));
+        const isOwn = selection.destination !== undefined;
+        const isPlaced = !isOwn && this.#allocator !== undefined;
+        const at = isOwn || isPlaced ? 0 : alignUp(slabEnd);
+        let fits = requested.length < selectionsMax;
+        // As much of the caller's memory is lent ahead as slabs would be.
+        if (isPlaced) fits &&= placedBytes === 0 || placedBytes + bytes <= this.#pool.slabBytes;
+        else if (!isOwn) fits &&= slabEnd === 0 ? this.#pool.available : at + bytes <= this.#pool.slabBytes;
         if (!fits) {
           this.#kept = chosen;
           if (events.length === 0) return "full";
           break;
         }
-        if (inSlab) slabEnd = at + bytes;
-        requested.push({ event, selection, at: inSlab ? at : 0 });
+        if (isPlaced) {
+          const placed = this.#place(event, bytes);
+          if (placed !== undefined) requested.push({ event, selection, at: placed.at, placed });
+          placedBytes += bytes;
+        } else {
+          if (!isOwn) slabEnd = at + bytes;
+          requested.push({ event, selection, at });
+        }
       }
       events.push(event);
     }
     if (this.#kept === undefined && this.#at >= wanted.end) this.#frame = undefined;
     if (events.length === 0) return undefined;
     const group = new EventGroup(events);
+    if (placedBytes > 0) group.lent = requested.flatMap(({ placed }) => (placed === undefined ? [] : [placed.lent]));
     if (requested.length > 0) this.#requests.start(group, requested, slabEnd);
     return group;
+  }
+
+  /** Memory of the allocator's for an event; undefined with the event's failure. */
+  #place(event: Event, bytes: number): Placed | undefined {
+    try {
+      return this.#allocator?.place(event, bytes);
+    } catch (error) {
+      event.failure = error as WeftError;
+      return undefined;
+    }
   }
 
   #choose(wanted: WantedFrame, index: number): Chosen {

@@ -9,6 +9,7 @@ import {
   invalid,
 } from "../check.js";
 import { WeftError } from "../errors.js";
+import type { Region, RegionSlice } from "../job/region.js";
 import type { NativeConsumerOptions } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
 import { Selection } from "./selection.js";
@@ -46,6 +47,16 @@ export interface FrameFacts<Metadata> extends SelectFacts {
 }
 export type SelectFrame<Metadata> = (events: readonly FrameFacts<Metadata>[]) => readonly Selection[];
 
+/** What an event's memory is chosen by. */
+export interface AllocateFacts extends SelectFacts {
+  /** Selected bytes of its data: at least so many are needed. */
+  readonly bytes: number;
+}
+export type Allocate<Metadata> = (
+  metadata: Metadata,
+  event: AllocateFacts,
+) => Region | RegionSlice | ArrayBufferView | ArrayBuffer;
+
 export interface ConsumerOptions<Metadata> {
   /** Whose cursor; without one nothing can be committed. */
   readonly name?: string | undefined;
@@ -68,6 +79,19 @@ export interface ConsumerOptions<Metadata> {
    * together with `select`.
    */
   readonly selectFrame?: SelectFrame<Metadata> | undefined;
+  /**
+   * Where the selected data of an event goes instead of memory of the library: called once for each event of which bytes
+   * were selected (and whose selection names no memory itself, `into`), ahead of its being handed out, by up to three
+   * groups of `slabBytes` or 1,024 events. A region, or a slice of one, is written by the server without a copy; any other
+   * memory by one copy, when all is there. Events in one region, or one buffer, come with one request.
+   *
+   * The memory is lent until the event was handed out; of a region `busy` says whether data is still on its way. Reading the data of the
+   * event concerned, and of no other, throws what the function threw; WEFT_INVALID_ARGUMENT for what is no memory, too
+   * little, or a region of another job; WEFT_CLOSED for a region that was released; WEFT_BUSY for bytes that are lent to an
+   * event that was not handed out yet. When a server is lost and nobody knows whether it still writes, its region
+   * stays busy.
+   */
+  readonly allocate?: Allocate<Metadata> | undefined;
   /**
    * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
    * 0: only by `commit()`. Default 1,000; needs a name.
@@ -138,6 +162,7 @@ export interface ResolvedConsumerOptions {
   readonly slabBytes: number;
   readonly slabs: number;
   readonly selector: SelectorOptions;
+  readonly allocate: Allocate<unknown> | undefined;
 }
 
 const members = [
@@ -148,6 +173,7 @@ const members = [
     "until",
     "select",
     "selectFrame",
+    "allocate",
     "ackEvery",
     "prefetchBytes",
     "slabBytes",
@@ -162,6 +188,7 @@ export function resolveConsumerOptions<Metadata>(
 ): ResolvedConsumerOptions {
   checkMembers("consumer", options, members);
   checkSignal("signal of consumer", options.signal);
+  checkFunction("allocate of consumer", options.allocate);
   const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
@@ -179,6 +206,7 @@ export function resolveConsumerOptions<Metadata>(
     slabBytes: whole("slabBytes", 4096, gibibyte),
     slabs: whole("slabs", 1, 64),
     selector: resolveSelector(options, whole("eventBytesMax", 1, 2 ** 32)),
+    allocate: options.allocate as Allocate<unknown> | undefined,
   };
 }
 

@@ -86,7 +86,7 @@ export class Region {
   float64(): Float64Array {
     return new Float64Array(this.bytes.buffer, this.bytes.byteOffset, Math.floor(this.bytes.byteLength / 8));
   }
-  /** Whether events that reference it are under way. */
+  /** Whether events that reference it, or data that comes into it, are under way. */
   get busy(): boolean {
     return this.#busyCount > 0;
   }
@@ -100,8 +100,8 @@ export class Region {
   }
 
   /**
-   * Resolves when no event pushed from it is under way: then it may be written again. Sends open batches that reference
-   * it first. Whether those events were stored is said by their receipts and by `flush()`. Local.
+   * Resolves when no event pushed from it is under way, nor data into it: then it may be written again. Sends open batches
+   * that reference it first. Whether those events were stored is said by their receipts and by `flush()`. Local.
    */
   async idle(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("region.idle", options.signal);
@@ -118,11 +118,14 @@ export class Region {
     });
   }
 
-  /** Gives the memory back. WEFT_BUSY while events are under way; a second call does nothing. */
+  /**
+   * Gives the memory back. WEFT_BUSY while events or data are under way, and for good once a server was lost that may still
+   * write into it; a second call does nothing.
+   */
   release(): void {
     if (this.#released) return;
     if (this.busy) {
-      throw new WeftError("WEFT_BUSY", `the region is referenced by ${this.#busyCount} events under way`, {
+      throw new WeftError("WEFT_BUSY", `the region is referenced by ${this.#busyCount} events or fetches under way`, {
         next: "await region.idle() first",
       });
     }
@@ -138,6 +141,14 @@ export class Region {
   get handle(): RegionHandle {
     if (this.#released) throw new WeftError("WEFT_CLOSED", "the region was released");
     return this.#handle;
+  }
+  /** @internal */
+  get released(): boolean {
+    return this.#released;
+  }
+  /** @internal Whether it was registered in this job: no other can use it. */
+  isOf(completions: Completions): boolean {
+    return this.#completions === completions;
   }
   /** @internal An event references it: `send` sends what its producer holds back. */
   hold(send: () => void): void {
