@@ -2,6 +2,7 @@
 export { Consumer, type PartitionLag } from "./consumer/consumer.js";
 export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
 export type {
+  AckEvery,
   Allocate,
   AllocateFacts,
   ConsumeFrom,

@@ -30,6 +30,7 @@ import {
   resolveConsumerOptions,
   resolvePullOptions,
   resolveRunOptions,
+  timerMsMax,
 } from "./options.js";
 import { Selection, destinationOf } from "./selection.js";
 import { SlabPool } from "./slab-pool.js";
@@ -69,7 +70,6 @@ interface Prepared {
 
 /** Events that a stream reads ahead. */
 const streamEvents = 16;
-const timerMsMax = 2_147_483_647;
 /** Between two questions about where the partitions end. */
 const endAgainMs = 1000;
 
@@ -299,7 +299,16 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /** @internal */
   acknowledge(partition: number, offset: number): void {
+    if (this.#closedBy !== undefined) throw this.#notAcknowledged(partition, offset, this.#closedBy);
     this.#opened?.cursors.acknowledge(partition, offset);
+  }
+
+  #notAcknowledged(partition: number, offset: number, cause: WeftError): WeftError {
+    return new WeftError(
+      "WEFT_CLOSED",
+      `event ${partition}:${offset} of topic '${this.topic.name}' was not acknowledged: its consumer was closed`,
+      { cause, next: "acknowledge events before the consumer is closed; whoever opens its name next gets it again" },
+    );
   }
 
   /** @internal */
@@ -462,8 +471,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     try {
       await abortable(what, signal, (resolve) => {
         this.#waiters.push(resolve);
-        // Timers of Node end at 2^31 ms; a longer wait is taken up again by the caller.
-        if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), 2_147_483_647));
+        // A longer wait is taken up again by the caller.
+        if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), timerMsMax));
         return () => {
           this.#waiters = this.#waiters.filter((one) => one !== resolve);
         };
@@ -489,7 +498,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   /** At a time that is still to come: what is visible then ends it, where no event says so before. */
   #endAt(timeNs: bigint): void {
     const leftMs = Number(timeNs / 1_000_000n) + 1 - Date.now();
-    // Timers of Node end at 2^31 ms.
     this.#endTimer = setTimeout(
       () => {
         if (leftMs > timerMsMax) this.#endAt(timeNs);
@@ -567,6 +575,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     clearTimeout(this.#endTimer);
     this.#wakeWaiters();
     const failures: WeftError[] = [];
+    opened.cursors.close();
     await opened.cursors.commitAcknowledged().catch((error: unknown) => {
       failures.push(error as WeftError);
     });

@@ -172,7 +172,11 @@ export class Event<Metadata = unknown> {
     return await this.owner.fetch(this, selection, options.into, options.signal);
   }
 
-  /** The event is done. Local: `consumer.commit()` makes the position durable. Twice is as once. */
+  /**
+   * The event is done. Local: `consumer.commit()`, or `ackEvery`, makes the position durable. In any order; twice is as
+   * once. WEFT_CLOSED once the consumer was closed: the event will come again. WEFT_LIMIT when a million were acknowledged
+   * behind one that was not.
+   */
   ack(): void {
     this.owner.acknowledge(this.partition, this.offset);
   }

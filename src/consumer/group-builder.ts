@@ -63,7 +63,7 @@ export class GroupBuilder {
   }
 
   /** A group out of the rest of a frame; undefined if none of it is to be handed out. */
-  #buildFrom(wanted: WantedFrame): EventGroup | "full" | undefined {
+  #buildFrom(wanted: WantedFrame): EventGroup | WeftError | "full" | undefined {
     const events: Event[] = [];
     const requested: WantedEvent[] = [];
     let slabEnd = 0;
@@ -73,8 +73,11 @@ export class GroupBuilder {
       this.#kept = undefined;
       const { event, selection } = chosen;
       if (selection.kind === "skip") {
-        this.#owner.acknowledge(event.partition, event.offset);
-        continue;
+        const problem = this.#skip(event);
+        if (problem === undefined) continue;
+        this.#kept = chosen;
+        if (events.length === 0) return problem;
+        break;
       }
       const bytes = selection.kind === "none" ? 0 : selection.bytesFor(event.dataLength);
       if (bytes > 0) {
@@ -107,6 +110,16 @@ export class GroupBuilder {
     if (placedBytes > 0) group.lent = requested.flatMap(({ placed }) => (placed === undefined ? [] : [placed.lent]));
     if (requested.length > 0) this.#requests.start(group, requested, slabEnd);
     return group;
+  }
+
+  /** The event counts as acknowledged; WEFT_LIMIT while too many are behind one that was not: then it comes again. */
+  #skip(event: Event): WeftError | undefined {
+    try {
+      this.#owner.acknowledge(event.partition, event.offset);
+      return undefined;
+    } catch (error) {
+      return error as WeftError;
+    }
   }
 
   /** Memory of the allocator's for an event; undefined with the event's failure. */

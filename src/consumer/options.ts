@@ -47,6 +47,12 @@ export interface FrameFacts<Metadata> extends SelectFacts {
 }
 export type SelectFrame<Metadata> = (events: readonly FrameFacts<Metadata>[]) => readonly Selection[];
 
+/** When acknowledged events are committed by themselves. */
+export interface AckEvery {
+  readonly events?: number | undefined;
+  readonly ms?: number | undefined;
+}
+
 /** What an event's memory is chosen by. */
 export interface AllocateFacts extends SelectFacts {
   /** Selected bytes of its data: at least so many are needed. */
@@ -93,10 +99,13 @@ export interface ConsumerOptions<Metadata> {
    */
   readonly allocate?: Allocate<Metadata> | undefined;
   /**
-   * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
-   * 0: only by `commit()`. Default 1,000; needs a name.
+   * The position is committed by itself after so many acknowledged events, or so many milliseconds after the first one that
+   * is not committed, whichever comes first, and at the end of an iteration and at close. A number is `events`. `events`:
+   * default 1,000; 0: not by their number. `ms`: 1 to 2,147,483,647; default: not by time. Both not, as with 0: only by
+   * `commit()`. Needs a name. A commit that fails is tried again with the next; what is no matter of time is told by
+   * `close` and at the end of an iteration. The timer keeps no process alive.
    */
-  readonly ackEvery?: number | undefined;
+  readonly ackEvery?: number | AckEvery | undefined;
   /** Metadata that servers may send ahead, in bytes per partition; at least 2,162,688, default 4 MiB. */
   readonly prefetchBytes?: number | undefined;
   /** Memory for selected data, in bytes per slab; a larger event gets a slab of its own. Default 8 MiB. */
@@ -135,6 +144,8 @@ export const consumerDefaults = {
   eventBytesMax: 2 ** 32,
 } as const;
 export const pullEventsDefault = 1024;
+/** Timers of Node end there. */
+export const timerMsMax = 2 ** 31 - 1;
 const prefetchBytesMin = 2 * 1024 * 1024 + 64 * 1024;
 const gibibyte = 1024 ** 3;
 /** Time stamps are 64 bits without a sign. */
@@ -145,6 +156,12 @@ export interface ResolvedUntil {
   readonly isNow: boolean;
   readonly offset?: number;
   readonly timeNs?: bigint;
+}
+
+/** 0: not so. */
+export interface ResolvedAckEvery {
+  readonly events: number;
+  readonly ms: number;
 }
 
 /** How data is chosen: at most one of the two. */
@@ -158,7 +175,7 @@ export interface ResolvedConsumerOptions {
   readonly native: NativeConsumerOptions;
   readonly partitions: readonly number[];
   readonly until: ResolvedUntil;
-  readonly ackEvery: number;
+  readonly ackEvery: ResolvedAckEvery;
   readonly slabBytes: number;
   readonly slabs: number;
   readonly selector: SelectorOptions;
@@ -189,7 +206,7 @@ export function resolveConsumerOptions<Metadata>(
   checkMembers("consumer", options, members);
   checkSignal("signal of consumer", options.signal);
   checkFunction("allocate of consumer", options.allocate);
-  const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
+  const whole = (name: Exclude<keyof typeof consumerDefaults, "ackEvery">, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
   const name = checkName("name of consumer", options.name);
@@ -202,12 +219,24 @@ export function resolveConsumerOptions<Metadata>(
     },
     partitions,
     until: resolveUntil(options.until),
-    ackEvery: name === undefined ? 0 : whole("ackEvery", 0, Number.MAX_SAFE_INTEGER),
+    ackEvery: resolveAckEvery(options.ackEvery, name !== undefined),
     slabBytes: whole("slabBytes", 4096, gibibyte),
     slabs: whole("slabs", 1, 64),
     selector: resolveSelector(options, whole("eventBytesMax", 1, 2 ** 32)),
     allocate: options.allocate as Allocate<unknown> | undefined,
   };
+}
+
+function resolveAckEvery(given: number | AckEvery | undefined, hasName: boolean): ResolvedAckEvery {
+  const isParts = typeof given === "object" && (given as unknown) !== null;
+  if (isParts) checkMembers("ackEvery of consumer", given, ["events", "ms"]);
+  const { events, ms } = isParts ? given : { events: given, ms: undefined };
+  const what = isParts ? "events of ackEvery" : "ackEvery of consumer";
+  const resolved = {
+    events: checkInteger(what, events, 0, Number.MAX_SAFE_INTEGER, consumerDefaults.ackEvery),
+    ms: checkInteger("ms of ackEvery", ms, 1, timerMsMax, 0),
+  };
+  return hasName ? resolved : { events: 0, ms: 0 };
 }
 
 function resolveSelector<Metadata>(options: ConsumerOptions<Metadata>, eventBytesMax: number): SelectorOptions {
