@@ -16,6 +16,7 @@ export type {
   SelectFrame,
 } from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
+export type { Share } from "./consumer/static-group.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";
 export type { TopicDescription, TopicSummary } from "./control/topic-description.js";
 export type { ModuleConfig } from "./config/module-config.js";

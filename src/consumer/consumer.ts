@@ -12,16 +12,11 @@ import { Readable } from "node:stream";
 import { invalid } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
-import type { ConsumerHandle } from "../native/binding.js";
-import { type Completions, completionKind } from "../native/completions.js";
+import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
-import { Cursors } from "./cursors.js";
-import { DataAllocator } from "./data-allocator.js";
-import { DataSelector } from "./data-selector.js";
 import type { Destination, Event, EventOwner } from "./event.js";
-import { DataRequests, type EventGroup } from "./event-group.js";
-import { FrameSource } from "./frame-source.js";
-import { GroupBuilder } from "./group-builder.js";
+import type { EventGroup } from "./event-group.js";
+import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
   type ConsumerOptions,
   type PullOptions,
@@ -33,7 +28,7 @@ import {
   timerMsMax,
 } from "./options.js";
 import { Selection, destinationOf } from "./selection.js";
-import { SlabPool } from "./slab-pool.js";
+import { partitionsOfMember } from "./static-group.js";
 
 /** Groups whose data is on its way while another one is read. */
 const preparedMax = 2;
@@ -47,19 +42,6 @@ export interface PartitionLag {
   readonly visibleEnd: number;
   /** Events between them. */
   readonly events: number;
-}
-
-/** What exists while the consumer is open. */
-interface Opened {
-  readonly handle: ConsumerHandle;
-  readonly tag: number;
-  readonly source: FrameSource;
-  readonly pool: SlabPool;
-  readonly requests: DataRequests;
-  readonly builder: GroupBuilder;
-  readonly allocator: DataAllocator | undefined;
-  readonly cursors: Cursors;
-  readonly forgetJob: () => void;
 }
 
 interface Prepared {
@@ -90,8 +72,10 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   readonly #completions: Completions;
   readonly #options: ResolvedConsumerOptions;
   readonly #signal: AbortSignal | undefined;
-  #opening: Promise<Opened> | undefined;
-  #opened: Opened | undefined;
+  #opening: Promise<OpenedConsumer> | undefined;
+  #sharing: Promise<readonly number[]> | undefined;
+  #forgetJob: (() => void) | undefined;
+  #opened: OpenedConsumer | undefined;
   #closing: Promise<void> | undefined;
   #prepared: Prepared[] = [];
   #current: EventGroup | undefined;
@@ -111,7 +95,10 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#signal = options.signal;
   }
 
-  /** Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. Local. */
+  /**
+   * Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. Local; with `share`
+   * a Communicator collective over it.
+   */
   async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
     await this.#open(options.signal);
     return this;
@@ -268,9 +255,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /** How many events are visible and not acknowledged; asks the servers. WEFT_PARTITION_UNAVAILABLE. Local. */
   async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
-    const { cursors } = await this.#open(options.signal);
+    const { cursors, partitions } = await this.#open(options.signal);
     return await Promise.all(
-      this.#options.partitions.map(async (partition) => {
+      partitions.map(async (partition) => {
         const { values } = await this.#completions.request(
           `asking for partition ${partition} of topic '${this.topic.name}'`,
           (tag) => {
@@ -484,12 +471,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#throwIfClosed();
   }
 
-  async #open(signal: AbortSignal | undefined): Promise<Opened> {
+  async #open(signal: AbortSignal | undefined): Promise<OpenedConsumer> {
     if (this.#closing !== undefined || this.#closedBy !== undefined) {
       throw this.#closedBy ?? new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
     }
     if (this.#opened !== undefined) return this.#opened;
-    this.#opening ??= this.#openNative(this.#eitherSignal(signal)).finally(() => {
+    this.#opening ??= this.#openAll(this.#eitherSignal(signal)).finally(() => {
       this.#opening = undefined;
     });
     return await this.#opening;
@@ -511,6 +498,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     try {
       const states = await this.lag();
       for (const { partition, visibleEnd } of states) this.#opened?.source.limit(partition, visibleEnd);
+      this.#opened?.source.endWithoutPartitions();
     } catch {
       // A server is away, or this was closed: again, until it says.
       if (this.#closing === undefined && this.#closedBy === undefined) {
@@ -521,44 +509,29 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#onFrames();
   }
 
-  async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
-    const completions = this.#completions;
-    const { binding } = completions;
-    const { native, partitions, until, slabBytes, slabs, ackEvery, selector, allocate } = this.#options;
-    let tag = 0;
-    const { handle } = await completions.request(
-      `opening a consumer of topic '${this.topic.name}'`,
-      (fresh) => {
-        tag = fresh;
-        binding.consumerOpenAsync(this.topic.handle, native, fresh);
-      },
-      {
-        signal,
-        late: (completion) => {
-          const closing = completions.watch(() => {
-            completions.unwatch(closing);
-          });
-          binding.consumerCloseAsync(completion.handle as ConsumerHandle, closing);
-        },
-        keep: (record) => {
-          if (record.kind === completionKind.frames) this.#onFrames();
-        },
-      },
-    );
-    const consumer = handle as ConsumerHandle;
-    const source = new FrameSource(completions, consumer, this.topic, partitions, until);
-    const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
-    const requests = new DataRequests(completions, consumer, pool);
-    const allocator = allocate === undefined ? undefined : new DataAllocator(completions, allocate);
-    const builder = new GroupBuilder(source, requests, pool, this, new DataSelector(this, selector), allocator);
-    const cursors = new Cursors(completions, consumer, partitions, ackEvery);
-    const forgetJob = completions.onClosed((error) => {
+  async #openAll(signal: AbortSignal | undefined): Promise<OpenedConsumer> {
+    const { until } = this.#options;
+    const onFrames = (): void => {
+      this.#onFrames();
+    };
+    const partitions = await this.#partitions(signal);
+    const opened = await openConsumer(this.topic, this.#options, partitions, this, onFrames, signal);
+    this.#forgetJob = this.#completions.onClosed((error) => {
       this.#closedBy = error;
       this.#wakeWaiters();
     });
     this.topic.job.opened.add(this);
     if (until.timeNs !== undefined && !until.isNow) this.#endAt(until.timeNs);
-    return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, allocator, cursors, forgetJob });
+    return (this.#opened = opened);
+  }
+
+  /** Settled once: an opening that failed behind it is tried again without the other members. */
+  async #partitions(signal: AbortSignal | undefined): Promise<readonly number[]> {
+    const { share, partitions } = this.#options;
+    if (share === undefined) return partitions;
+    this.#sharing ??= partitionsOfMember(this.topic, share);
+    const what = `sharing the partitions of topic '${this.topic.name}'`;
+    return await waitUnlessAborted(what, this.#sharing, signal);
   }
 
   #onFrames(): void {
@@ -586,12 +559,15 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#lent = [];
     this.#prepared = [];
     this.#current = undefined;
-    opened.forgetJob();
+    this.#forgetJob?.();
     this.topic.job.opened.delete(this);
     this.#completions.unwatch(opened.tag);
-    await this.#completions.request(`closing a consumer of topic '${this.topic.name}'`, (tag) => {
-      this.#completions.binding.consumerCloseAsync(opened.handle, tag);
-    });
+    const { handle } = opened;
+    if (handle !== undefined) {
+      await this.#completions.request(`closing a consumer of topic '${this.topic.name}'`, (tag) => {
+        this.#completions.binding.consumerCloseAsync(handle, tag);
+      });
+    }
     opened.pool.close();
     const [failure] = failures;
     if (failure !== undefined) throw failure;

@@ -13,6 +13,7 @@ import type { Region, RegionSlice } from "../job/region.js";
 import type { NativeConsumerOptions } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
 import { Selection } from "./selection.js";
+import { type Share, checkShare } from "./static-group.js";
 
 /**
  * Where to begin: after the last committed event of the consumer's name ("cursor", without one "earliest"); at an offset
@@ -68,6 +69,16 @@ export interface ConsumerOptions<Metadata> {
   readonly name?: string | undefined;
   /** Default: all. */
   readonly partitions?: readonly number[] | undefined;
+  /**
+   * Instead of `partitions`: members that read the topic among themselves, each partition exactly one of them, none more than one partition more
+   * than another. Of `{ rank, size }` member `rank` reads the partitions p with p % size = rank. Of a Communicator all ranks
+   * open a consumer of the topic, in the same order as its other collective calls (the opening is collective; with a
+   * signal none waits for ever for one that does not); partitions go to members on the host of their server first. A
+   * member that is left without one gets no events: its iteration ends where `until` says, else with its signal or
+   * `close`. WEFT_INVALID_ARGUMENT together with `partitions`, for a rank that is not below the size, and, when it is
+   * opened, if ranks opened different topics; WEFT_MPI.
+   */
+  readonly share?: Share | undefined;
   /** Default "cursor". */
   readonly from?: ConsumeFrom | undefined;
   /** Where iteration ends. Default "never". */
@@ -173,7 +184,9 @@ export interface SelectorOptions {
 
 export interface ResolvedConsumerOptions {
   readonly native: NativeConsumerOptions;
+  /** Without `share`. */
   readonly partitions: readonly number[];
+  readonly share: Share | undefined;
   readonly until: ResolvedUntil;
   readonly ackEvery: ResolvedAckEvery;
   readonly slabBytes: number;
@@ -186,6 +199,7 @@ const members = [
   ...[
     "name",
     "partitions",
+    "share",
     "from",
     "until",
     "select",
@@ -209,6 +223,14 @@ export function resolveConsumerOptions<Metadata>(
   const whole = (name: Exclude<keyof typeof consumerDefaults, "ackEvery">, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
+  if (options.share !== undefined) {
+    checkShare(options.share);
+    if (options.partitions !== undefined) {
+      throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer takes share or partitions, not both", {
+        next: "leave one of them out",
+      });
+    }
+  }
   const name = checkName("name of consumer", options.name);
   return {
     native: {
@@ -218,6 +240,7 @@ export function resolveConsumerOptions<Metadata>(
       prefetchBytes: whole("prefetchBytes", prefetchBytesMin, gibibyte),
     },
     partitions,
+    share: options.share,
     until: resolveUntil(options.until),
     ackEvery: resolveAckEvery(options.ackEvery, name !== undefined),
     slabBytes: whole("slabBytes", 4096, gibibyte),
