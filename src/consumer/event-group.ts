@@ -225,8 +225,8 @@ export class DataRequests {
         late: () => void bytes,
         failed: options.failed,
         settled: (record) => {
-          // Else a server may still write: then it stays busy, as it does for the native library.
           if (record.code === 0 || record.value(3) === 1) region?.unhold();
+          else region?.quarantine();
         },
       },
     );

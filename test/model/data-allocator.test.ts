@@ -330,7 +330,7 @@ describe("a server that is lost while data is on its way", () => {
     server = await work.serve(["--data", "./weft"]);
   });
   afterEach(async () => {
-    process.kill(server.facts.pid, "SIGCONT");
+    if (!server.ended) process.kill(server.facts.pid, "SIGCONT");
     await work.close();
   });
 
@@ -360,6 +360,29 @@ describe("a server that is lost while data is on its way", () => {
     region.release();
   });
 
+  it("and stays away: the data fails, and the region is busy until it is released, since nobody writes any more", async () => {
+    await using job = await attach(server.facts.group, { deliveryTimeoutMs: 1500 });
+    const gone = await job.createTopic<Numbered>("gone");
+    await using out = await gone.producer();
+    out.push({ n: 3 }, dataOf(3));
+    await out.flush();
+    const region = job.alloc(eventBytes);
+    await using consumer = gone.consumer({
+      from: "earliest",
+      select: all,
+      allocate: () => {
+        process.kill(server.facts.pid, "SIGKILL");
+        return region;
+      },
+    });
+    const [event] = await consumer.pull();
+    expect(event && codeOf(event)).not.toBe(undefined);
+    expect(region.busy).toBe(true);
+    await errorOf("WEFT_BUSY", () => region.idle());
+    region.release();
+    expect(region.busy).toBe(false);
+  });
+
   it("and does not answer: the data fails, and its region stays busy", async () => {
     await using job = await attach(server.facts.group, { deliveryTimeoutMs: 1500 });
     const stopped = await job.createTopic<Numbered>("stopped");
@@ -381,9 +404,11 @@ describe("a server that is lost while data is on its way", () => {
     while (events.length < 2) events.push(...(await consumer.pull({ timeoutMs: 60_000 })));
     for (const event of events) expect(codeOf(event)).not.toBe(undefined);
     expect(region.busy).toBe(true);
-    await errorOf("WEFT_BUSY", () => {
+    const error = await errorOf("WEFT_BUSY", () => {
       region.release();
     });
+    expect(error.message).toContain("a server that was lost may still write");
+    await errorOf("WEFT_BUSY", () => region.idle());
     // Of plain memory nothing is shown to a server.
     expect(plain.every((byte) => byte === 0)).toBe(true);
   });
