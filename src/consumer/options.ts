@@ -119,6 +119,12 @@ export interface ConsumerOptions<Metadata> {
   readonly ackEvery?: number | AckEvery | undefined;
   /** Metadata that servers may send ahead, in bytes per partition; at least 2,162,688, default 4 MiB. */
   readonly prefetchBytes?: number | undefined;
+  /**
+   * Events that servers may send ahead, per partition, beside those of the frames that are read from or whose data is on
+   * its way, of which there are at most three: 1 to 2,147,483,647; default: as many as `prefetchBytes` takes. A batch of more
+   * events goes alone.
+   */
+  readonly prefetchEvents?: number | undefined;
   /** Memory for selected data, in bytes per slab; a larger event gets a slab of its own. Default 8 MiB. */
   readonly slabBytes?: number | undefined;
   /** Slabs: one is read while others are filled; 1 to 64, default 3. */
@@ -207,6 +213,7 @@ const members = [
     "allocate",
     "ackEvery",
     "prefetchBytes",
+    "prefetchEvents",
     "slabBytes",
     "slabs",
   ],
@@ -238,6 +245,7 @@ export function resolveConsumerOptions<Metadata>(
       name,
       partitions: options.partitions === undefined ? undefined : partitions,
       prefetchBytes: whole("prefetchBytes", prefetchBytesMin, gibibyte),
+      prefetchEvents: checkInteger("prefetchEvents of consumer", options.prefetchEvents, 1, 2 ** 31 - 1, undefined),
     },
     partitions,
     share: options.share,
