@@ -2,15 +2,21 @@
 export { Consumer, type PartitionLag } from "./consumer/consumer.js";
 export { Event, type FetchOptions, type Destination } from "./consumer/event.js";
 export type {
+  AckEvery,
+  Allocate,
+  AllocateFacts,
   ConsumeFrom,
   ConsumerOptions,
   ConsumeUntil,
+  FrameFacts,
   PullOptions,
   RunOptions,
   Select,
   SelectFacts,
+  SelectFrame,
 } from "./consumer/options.js";
 export { all, box, metadataOnly, nothing, range, ranges, Selection, strided } from "./consumer/selection.js";
+export type { Share } from "./consumer/static-group.js";
 export { Server, serve, type ServeOptions } from "./control/serve.js";
 export type { TopicChange } from "./control/topic-change.js";
 export type { TopicDescription, TopicSummary } from "./control/topic-description.js";

@@ -42,6 +42,7 @@ Napi::Value consumer_open_async(const Napi::CallbackInfo& info) {
   call.member(object, "name", name, options.name);
   call.member(object, "partitions", partitions);
   call.member(object, "prefetchBytes", options.prefetch_bytes);
+  call.member(object, "prefetchEvents", options.prefetch_events);
   uint64_t tag = call.whole(2);
   if (!call.ok()) return info.Env().Undefined();
   if (!partitions.empty()) {

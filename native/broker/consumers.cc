@@ -172,6 +172,7 @@ void BrokerImpl::add_consumer(const OpenConsumer& opening) {
   consumer->handle = static_cast<uint32_t>(slot - session->consumers.begin()) + 1;
   consumer->name = opening.name;
   consumer->ring = opening.message.ring;
+  consumer->events_max = opening.message.events_max;
   consumer->next_offset = opening.start;
   *slot = consumer;
   partition->consumers.push_back(consumer);
@@ -202,6 +203,13 @@ void BrokerImpl::on_credit(Session* session, wire::MessageReader& reader) {
   if (credit->ring_end > consumer->ring_told || credit->ring_end < consumer->ring_returned) {
     return malformed(session, join_text("CREDIT returns the ring up to ", credit->ring_end, "; given out are ",
                                         consumer->ring_told, ", returned ", consumer->ring_returned));
+  }
+  if (consumer->events_max != 0) {
+    if (credit->events_end - consumer->events_returned > consumer->events_told - consumer->events_returned) {
+      return malformed(session, join_text("CREDIT returns events up to ", credit->events_end, "; given out are ",
+                                          consumer->events_told, ", returned ", consumer->events_returned));
+    }
+    consumer->events_returned = credit->events_end;
   }
   consumer->ring_returned = credit->ring_end;
   feed(consumer);

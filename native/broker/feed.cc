@@ -12,6 +12,19 @@ uint64_t ring_room(const Consumer* consumer) {
   const uint64_t used = consumer->ring_given - consumer->ring_returned;
   return consumer->ring.length - std::min(consumer->ring.length, used);
 }
+
+uint32_t events_room(const Consumer* consumer) {
+  if (consumer->events_max == 0) return UINT32_MAX;
+  const uint32_t used = consumer->events_given - consumer->events_returned;
+  return consumer->events_max - std::min(consumer->events_max, used);
+}
+
+uint32_t events_of(const FrameOp* frame) { return frame->stored.header.event_count - frame->skip; }
+
+// A consumer that has none takes any batch.
+bool events_fit(const Consumer* consumer, const FrameOp* frame) {
+  return consumer->events_given == consumer->events_returned || events_of(frame) <= events_room(consumer);
+}
 }  // namespace
 
 void BrokerImpl::want_feed(Partition* partition) {
@@ -38,7 +51,7 @@ void BrokerImpl::feed(Consumer* consumer) {
     }
     // Nothing is read for a ring without room, and no more than fits: what waits here for a consumer that stands still
     // is one frame.
-    if (ring_room(consumer) < wire::kDataAlignmentBytes) return;
+    if (ring_room(consumer) < wire::kDataAlignmentBytes || events_room(consumer) == 0) return;
     if (!read_frames(consumer)) return;
   }
 }
@@ -50,6 +63,7 @@ bool BrokerImpl::read_frames(Consumer* consumer) {
   consumer->read_from = consumer->next_offset;
   consumer->read_end = partition->visible_end;
   consumer->read_bytes_max = std::min(kFrameBytesPerReadMax, ring_room(consumer));
+  consumer->read_events_max = events_room(consumer);
   consumer->read_count = 0;
   consumer->read_status = Status();
   while (consumer->read_frames.size() < kFramesPerReadMax) consumer->read_frames.push_back(frames_.take());
@@ -71,15 +85,18 @@ bool BrokerImpl::run_read(Job* job) {
   const log::PartitionLog& log = *consumer->partition->log;
   uint64_t offset = consumer->read_from;
   uint64_t bytes = 0;
+  uint64_t events = 0;
   // Of this thread, for this job: everything below read_end is visible.
   thread_local log::ReadAhead ahead;
-  while (offset < consumer->read_end && consumer->read_count < kFramesPerReadMax && bytes < consumer->read_bytes_max) {
+  while (offset < consumer->read_end && consumer->read_count < kFramesPerReadMax && bytes < consumer->read_bytes_max &&
+         events < consumer->read_events_max) {
     FrameOp* frame = consumer->read_frames[consumer->read_count];
     consumer->read_status = log.read_batch(offset, frame->stored, &ahead);
     if (!consumer->read_status.ok()) break;
     frame->skip = static_cast<uint32_t>(offset - frame->stored.first_offset);
     offset = frame->stored.first_offset + frame->stored.header.event_count;
     bytes += frame->stored.body.size();
+    events += events_of(frame);
     ++consumer->read_count;
   }
   ahead.forget();
@@ -127,8 +144,9 @@ void BrokerImpl::frames_read(Consumer* consumer) {
   operation_done(partition);
 }
 
-// Gives the frame its place in the ring and begins to write it. False: no room, or no slab.
+// Gives the frame its place in the ring and begins to write it. False: no room, too many events, or no slab.
 bool BrokerImpl::place_frame(Consumer* consumer, FrameOp* frame) {
+  if (consumer->events_max != 0 && !events_fit(consumer, frame)) return false;
   const uint64_t length = frame->stored.body.size();
   const uint64_t whole = consumer->ring.length;
   if (length > whole) {
@@ -154,6 +172,7 @@ bool BrokerImpl::place_frame(Consumer* consumer, FrameOp* frame) {
   frame->is_inline = length <= kFrameInlineBytesMax;
   if (!frame->is_inline && !write_frame(consumer, frame)) return false;
   consumer->ring_given = end;
+  consumer->events_given += events_of(frame);
   return true;
 }
 
@@ -249,7 +268,8 @@ void BrokerImpl::tell_frames(Consumer* consumer) {
     writer_.put(message);
     consumer->ring_told = frame->ring_end;
     counters_.frames_sent += 1;
-    counters_.events_sent += frame->stored.header.event_count - frame->skip;
+    consumer->events_told += events_of(frame);
+    counters_.events_sent += events_of(frame);
     if (frame->is_inline) {
       counters_.frame_bytes_inline += body.size();
       reply(consumer->session, body.size(), body);

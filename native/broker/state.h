@@ -285,9 +285,14 @@ struct Consumer {
   uint64_t ring_given = 0;     // cumulative
   uint64_t ring_told = 0;      // cumulative: of frames that the consumer knows
   uint64_t ring_returned = 0;  // cumulative
-  uint64_t next_offset = 0;    // of the next batch to read
-  uint64_t empty_until = 0;    // the visible end when next_offset turned out to lie in a gap with nothing behind it
-  uint32_t operations = 0;     // jobs, transfers, data requests that name it
+  // Events in the same places, modulo 2^32; counted also where there is no limit.
+  uint32_t events_max = 0;  // 0: no limit
+  uint32_t events_given = 0;
+  uint32_t events_told = 0;
+  uint32_t events_returned = 0;
+  uint64_t next_offset = 0;  // of the next batch to read
+  uint64_t empty_until = 0;  // the visible end when next_offset turned out to lie in a gap with nothing behind it
+  uint32_t operations = 0;   // jobs, transfers, data requests that name it
   uint32_t data_requests = 0;
   bool reading = false;
   bool failed = false;  // its stream has ended
@@ -302,6 +307,7 @@ struct Consumer {
   uint64_t read_from = 0;             // reader
   uint64_t read_end = 0;              // reader
   uint64_t read_bytes_max = 0;        // reader
+  uint32_t read_events_max = 0;       // reader
   Status read_status;                 // reader
   size_t read_count = 0;              // reader
 };

@@ -85,7 +85,7 @@ void Consumer::add(ConsumerFrame frame, uint64_t ring_end) {
     if (options_.echo) echoed_.push_back(frame.ring);
     if (frame.ring) {
       frame.id = next_frame_id();
-      frame.ring->hold(frame.id, ring_end);
+      frame.ring->hold(frame.id, ring_end, frame.header.event_count - frame.skip);
     }
     ready_.push_back(std::move(frame));
     wake = std::exchange(polled_dry_, false);

@@ -24,7 +24,8 @@ struct ConsumerOptions {
   uint64_t from_value = 0;
   std::vector<uint32_t> partitions;  // empty: all
   uint64_t prefetch_bytes = 4 * 1024 * 1024;
-  bool echo = false;  // no stream is opened; frames come through add()
+  uint32_t prefetch_events = 0;  // 0: no limit
+  bool echo = false;             // no stream is opened; frames come through add()
 };
 // Two of the largest bodies must fit, or a frame could wait for ever for a contiguous place.
 constexpr uint64_t kPrefetchBytesMin = wire::kBatchBodyBytesMax + 64 * 1024;

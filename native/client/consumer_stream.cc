@@ -66,6 +66,7 @@ void ConsumerStream::open() {
                     open.from = ever_opened_ ? wire::From::kOffset : consumer_.options().from;
                     open.value = ever_opened_ ? next_offset_ : consumer_.options().from_value;
                     open.epoch = ever_opened_ ? partition_epoch_ : 0;
+                    open.events_max = consumer_.options().prefetch_events;
                     const fabric::RemoteMemory ring = ring_->region().describe(session().peer());
                     open.ring = {ring.address, ring.key, ring.length};
                     ring_shown_ = true;
@@ -203,9 +204,10 @@ void ConsumerStream::end(const Status& reason) {
 bool ConsumerStream::release(uint64_t frame, bool* credit_due) {
   *credit_due = false;
   if (ring_ && ring_->release(frame)) {
-    // Said in eighths of the ring, or when nothing is held: neither a message a frame, nor a server that waits.
+    // Said in eighths of the ring, or of the events, or when nothing is held: neither a message a frame, nor a server
+    // that waits.
     const uint64_t due = ring_->released_end() - ring_->credited_end;
-    *credit_due = !credit_posted_ && due > 0 && (due >= ring_->length() / 8 || !ring_->holds_any());
+    *credit_due = !credit_posted_ && due > 0 && (due >= ring_->length() / 8 || !ring_->holds_any() || are_events_due());
     credit_posted_ = credit_posted_ || *credit_due;
     return true;
   }
@@ -215,19 +217,27 @@ bool ConsumerStream::release(uint64_t frame, bool* credit_due) {
   return false;
 }
 
+bool ConsumerStream::are_events_due() const {
+  const uint32_t max = consumer_.options().prefetch_events;
+  return max != 0 && ring_->released_events() - ring_->credited_events > max / 8;
+}
+
 void ConsumerStream::post_credit() { consumer_.client().lane().post(&credit_task_); }
 
 void ConsumerStream::send_credit() {
   uint64_t ring_end = 0;
+  uint32_t events_end = 0;
   {
     const std::lock_guard lock(consumer_.mutex());
     credit_posted_ = false;
     if (!ring_ || state_ != State::kOpen) return;
     ring_end = ring_->released_end();
     ring_->credited_end = ring_end;
+    events_end = ring_->released_events();
+    ring_->credited_events = events_end;
   }
   writer_.begin(wire::MessageType::kCredit, session().token(), 0);
-  writer_.put(wire::Credit{handle_, 0, ring_end});
+  writer_.put(wire::Credit{handle_, events_end, ring_end});
   if (session().send(writer_).ok()) return;
   // The queue to the slot is full: said again with the next release or the timer.
   const std::lock_guard lock(consumer_.mutex());

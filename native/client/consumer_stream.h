@@ -71,6 +71,7 @@ class ConsumerStream : public SessionUser {
   void end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status);
   void end_fetches(const Status& reason);
   void send_credit();
+  bool are_events_due() const;
   void end_close();
   static void on_retry(fabric::Timer* timer);
 

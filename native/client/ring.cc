@@ -25,6 +25,8 @@ Status Ring::lend_again(fabric::Lane& lane) {
   region_ = region.take();
   released_end_ = 0;
   credited_end = 0;
+  released_events_ = 0;
+  credited_events = 0;
   return {};
 }
 
@@ -36,7 +38,9 @@ Ring::~Ring() {
   static_cast<void>(failed);  // then the memory stays: nothing better can be done with it
 }
 
-void Ring::hold(uint64_t frame, uint64_t ring_end) { held_.push_back({frame, ring_end, false}); }
+void Ring::hold(uint64_t frame, uint64_t ring_end, uint32_t events) {
+  held_.push_back({frame, ring_end, events, false});
+}
 
 bool Ring::release(uint64_t frame) {
   const auto found = std::lower_bound(held_.begin(), held_.end(), frame,
@@ -45,6 +49,7 @@ bool Ring::release(uint64_t frame) {
   found->released = true;
   while (!held_.empty() && held_.front().released) {
     released_end_ = held_.front().ring_end;
+    released_events_ += held_.front().events;
     held_.pop_front();
   }
   return true;

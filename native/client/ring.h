@@ -25,14 +25,17 @@ class Ring {
   std::byte* memory() { return memory_; }
   uint64_t length() const { return length_; }
 
-  // A frame that is now the caller's; ring_end as the server counted it.
-  void hold(uint64_t frame, uint64_t ring_end);
+  // A frame of so many wanted events that is now the caller's; ring_end as the server counted it.
+  void hold(uint64_t frame, uint64_t ring_end, uint32_t events);
   // True if the frame was held. Moves what may be granted.
   bool release(uint64_t frame);
   bool holds_any() const { return !held_.empty(); }
   // Cumulative bytes that the server may use again, and what it was told last.
   uint64_t released_end() const { return released_end_; }
   uint64_t credited_end = 0;
+  // The same of events, modulo 2^32.
+  uint32_t released_events() const { return released_events_; }
+  uint32_t credited_events = 0;
   // Ends the peer's access; the memory stays mapped.
   void close_access() { region_.reset(); }
   // Lends the same memory again under a new key. Only when no frame is held and no peer can write into it any more.
@@ -46,6 +49,7 @@ class Ring {
   struct Held {
     uint64_t frame;
     uint64_t ring_end;
+    uint32_t events;
     bool released;
   };
 
@@ -54,6 +58,7 @@ class Ring {
   std::unique_ptr<fabric::Region> region_;
   std::deque<Held> held_;  // in the order of the ring
   uint64_t released_end_ = 0;
+  uint32_t released_events_ = 0;
   bool keeps_mapped_ = false;
 };
 

@@ -24,6 +24,7 @@ Result<client::ConsumerOptions> read_consumer_options(const weft_consumer_option
   if (all.name != nullptr) options.name = all.name;
   if (all.partitions != nullptr) options.partitions.assign(all.partitions, all.partitions + all.partition_count);
   options.prefetch_bytes = all.prefetch_bytes;
+  options.prefetch_events = all.prefetch_events;
   return options;
 }
 

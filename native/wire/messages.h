@@ -239,10 +239,10 @@ struct ConsumerOpen {
   uint32_t partition;
   From from;  // kCursor: where the name's cursor is, else earliest
   uint8_t reserved0[3];
-  uint64_t value;  // offset or time_ns
-  uint32_t epoch;  // of the partition that `value` belongs to, 0 if unknown
-  uint32_t reserved1;
-  Memory ring;  // the consumer's memory that frames' bodies are written into; its length is the credit in bytes
+  uint64_t value;       // offset or time_ns
+  uint32_t epoch;       // of the partition that `value` belongs to, 0 if unknown
+  uint32_t events_max;  // given out and not returned, 0: no limit; a larger batch goes alone
+  Memory ring;          // the consumer's memory that frames' bodies are written into; its length is the credit in bytes
 };
 // tail: text if code != 0
 struct ConsumerOpened {
@@ -273,7 +273,7 @@ struct Frame {
 static_assert(sizeof(Frame) == 152);
 struct Credit {
   uint32_t handle;
-  uint32_t reserved0;
+  uint32_t events_end;  // of that place: events of all frames up to it that were not skipped, modulo 2^32
   uint64_t ring_end;
 };
 

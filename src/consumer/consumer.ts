@@ -12,27 +12,23 @@ import { Readable } from "node:stream";
 import { invalid } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
-import { ownedBytes } from "../job/region.js";
-import type { ConsumerHandle } from "../native/binding.js";
-import { type Completions, completionKind } from "../native/completions.js";
+import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
-import { Cursors } from "./cursors.js";
 import type { Destination, Event, EventOwner } from "./event.js";
-import { DataRequests, type EventGroup } from "./event-group.js";
-import { FrameSource } from "./frame-source.js";
-import { GroupBuilder } from "./group-builder.js";
+import type { EventGroup } from "./event-group.js";
+import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
   type ConsumerOptions,
   type PullOptions,
   type ResolvedConsumerOptions,
   type RunOptions,
-  type Select,
   resolveConsumerOptions,
   resolvePullOptions,
   resolveRunOptions,
+  timerMsMax,
 } from "./options.js";
-import { Selection } from "./selection.js";
-import { SlabPool } from "./slab-pool.js";
+import { Selection, destinationOf } from "./selection.js";
+import { partitionsOfMember } from "./static-group.js";
 
 /** Groups whose data is on its way while another one is read. */
 const preparedMax = 2;
@@ -48,18 +44,6 @@ export interface PartitionLag {
   readonly events: number;
 }
 
-/** What exists while the consumer is open. */
-interface Opened {
-  readonly handle: ConsumerHandle;
-  readonly tag: number;
-  readonly source: FrameSource;
-  readonly pool: SlabPool;
-  readonly requests: DataRequests;
-  readonly builder: GroupBuilder;
-  readonly cursors: Cursors;
-  readonly forgetJob: () => void;
-}
-
 interface Prepared {
   readonly group: EventGroup | undefined;
   readonly error: WeftError | undefined;
@@ -68,7 +52,6 @@ interface Prepared {
 
 /** Events that a stream reads ahead. */
 const streamEvents = 16;
-const timerMsMax = 2_147_483_647;
 /** Between two questions about where the partitions end. */
 const endAgainMs = 1000;
 
@@ -88,10 +71,11 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   readonly topic: TopicContext;
   readonly #completions: Completions;
   readonly #options: ResolvedConsumerOptions;
-  readonly #select: Select<unknown> | Selection | undefined;
   readonly #signal: AbortSignal | undefined;
-  #opening: Promise<Opened> | undefined;
-  #opened: Opened | undefined;
+  #opening: Promise<OpenedConsumer> | undefined;
+  #sharing: Promise<readonly number[]> | undefined;
+  #forgetJob: (() => void) | undefined;
+  #opened: OpenedConsumer | undefined;
   #closing: Promise<void> | undefined;
   #prepared: Prepared[] = [];
   #current: EventGroup | undefined;
@@ -108,11 +92,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.topic = topic;
     this.#completions = topic.job.completions;
     this.#options = resolveConsumerOptions(topic, options);
-    this.#select = options.select as Select<unknown> | Selection | undefined;
     this.#signal = options.signal;
   }
 
-  /** Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. Local. */
+  /**
+   * Opens it, which the first use does by itself. With `until: "end"` this is the moment that counts. Local; with `share`
+   * a Communicator collective over it.
+   */
   async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
     await this.#open(options.signal);
     return this;
@@ -269,9 +255,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /** How many events are visible and not acknowledged; asks the servers. WEFT_PARTITION_UNAVAILABLE. Local. */
   async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
-    const { cursors } = await this.#open(options.signal);
+    const { cursors, partitions } = await this.#open(options.signal);
     return await Promise.all(
-      this.#options.partitions.map(async (partition) => {
+      partitions.map(async (partition) => {
         const { values } = await this.#completions.request(
           `asking for partition ${partition} of topic '${this.topic.name}'`,
           (tag) => {
@@ -300,7 +286,16 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /** @internal */
   acknowledge(partition: number, offset: number): void {
+    if (this.#closedBy !== undefined) throw this.#notAcknowledged(partition, offset, this.#closedBy);
     this.#opened?.cursors.acknowledge(partition, offset);
+  }
+
+  #notAcknowledged(partition: number, offset: number, cause: WeftError): WeftError {
+    return new WeftError(
+      "WEFT_CLOSED",
+      `event ${partition}:${offset} of topic '${this.topic.name}' was not acknowledged: its consumer was closed`,
+      { cause, next: "acknowledge events before the consumer is closed; whoever opens its name next gets it again" },
+    );
   }
 
   /** @internal */
@@ -316,7 +311,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const problem = selection.problemFor(event.dataLength, event.name);
     if (problem !== undefined) throw problem;
     const bytes = selection.kind === "all" || selection.kind === "runs" ? selection.bytesFor(event.dataLength) : 0;
-    if (bytes > this.#options.eventBytesMax) {
+    if (bytes > this.#options.selector.eventBytesMax) {
       throw new WeftError("WEFT_BUFFER_TOO_LARGE", `${bytes} bytes of ${event.name} do not fit one buffer`, {
         next: "fetch ranges of it",
       });
@@ -324,7 +319,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     const destination =
       into === undefined
         ? (selection.destination ?? { bytes: new Uint8Array(bytes), region: undefined })
-        : { bytes: ownedBytes("the destination", into), region: undefined };
+        : destinationOf(into, "the destination", this.#completions);
     if (destination.bytes.byteLength < bytes) {
       throw invalid("the destination's length", destination.bytes.byteLength, `at least ${bytes}`);
     }
@@ -378,6 +373,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
         if (group.next >= group.events.length) {
           this.#current = undefined;
           this.#lent.push(group);
+          if (group.lent !== undefined) this.#opened?.allocator?.giveBack(group.lent);
         }
         if (event === undefined) continue;
         this.#opened?.cursors.handOut(event.partition, event.offset);
@@ -462,8 +458,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     try {
       await abortable(what, signal, (resolve) => {
         this.#waiters.push(resolve);
-        // Timers of Node end at 2^31 ms; a longer wait is taken up again by the caller.
-        if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), 2_147_483_647));
+        // A longer wait is taken up again by the caller.
+        if (timeoutMs !== Infinity) timer = setTimeout(resolve, Math.min(Math.ceil(timeoutMs), timerMsMax));
         return () => {
           this.#waiters = this.#waiters.filter((one) => one !== resolve);
         };
@@ -475,12 +471,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#throwIfClosed();
   }
 
-  async #open(signal: AbortSignal | undefined): Promise<Opened> {
+  async #open(signal: AbortSignal | undefined): Promise<OpenedConsumer> {
     if (this.#closing !== undefined || this.#closedBy !== undefined) {
       throw this.#closedBy ?? new WeftError("WEFT_CLOSED", `the consumer of topic '${this.topic.name}' was closed`);
     }
     if (this.#opened !== undefined) return this.#opened;
-    this.#opening ??= this.#openNative(this.#eitherSignal(signal)).finally(() => {
+    this.#opening ??= this.#openAll(this.#eitherSignal(signal)).finally(() => {
       this.#opening = undefined;
     });
     return await this.#opening;
@@ -489,7 +485,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   /** At a time that is still to come: what is visible then ends it, where no event says so before. */
   #endAt(timeNs: bigint): void {
     const leftMs = Number(timeNs / 1_000_000n) + 1 - Date.now();
-    // Timers of Node end at 2^31 ms.
     this.#endTimer = setTimeout(
       () => {
         if (leftMs > timerMsMax) this.#endAt(timeNs);
@@ -503,6 +498,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     try {
       const states = await this.lag();
       for (const { partition, visibleEnd } of states) this.#opened?.source.limit(partition, visibleEnd);
+      this.#opened?.source.endWithoutPartitions();
     } catch {
       // A server is away, or this was closed: again, until it says.
       if (this.#closing === undefined && this.#closedBy === undefined) {
@@ -513,43 +509,29 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#onFrames();
   }
 
-  async #openNative(signal: AbortSignal | undefined): Promise<Opened> {
-    const completions = this.#completions;
-    const { binding } = completions;
-    const { native, partitions, until, slabBytes, slabs, ackEvery, eventBytesMax } = this.#options;
-    let tag = 0;
-    const { handle } = await completions.request(
-      `opening a consumer of topic '${this.topic.name}'`,
-      (fresh) => {
-        tag = fresh;
-        binding.consumerOpenAsync(this.topic.handle, native, fresh);
-      },
-      {
-        signal,
-        late: (completion) => {
-          const closing = completions.watch(() => {
-            completions.unwatch(closing);
-          });
-          binding.consumerCloseAsync(completion.handle as ConsumerHandle, closing);
-        },
-        keep: (record) => {
-          if (record.kind === completionKind.frames) this.#onFrames();
-        },
-      },
-    );
-    const consumer = handle as ConsumerHandle;
-    const source = new FrameSource(completions, consumer, this.topic, partitions, until);
-    const pool = new SlabPool(completions, this.topic.job.slabs, slabBytes, slabs);
-    const requests = new DataRequests(completions, consumer, pool);
-    const builder = new GroupBuilder(source, requests, pool, this, this.#select, eventBytesMax);
-    const cursors = new Cursors(completions, consumer, partitions, ackEvery);
-    const forgetJob = completions.onClosed((error) => {
+  async #openAll(signal: AbortSignal | undefined): Promise<OpenedConsumer> {
+    const { until } = this.#options;
+    const onFrames = (): void => {
+      this.#onFrames();
+    };
+    const partitions = await this.#partitions(signal);
+    const opened = await openConsumer(this.topic, this.#options, partitions, this, onFrames, signal);
+    this.#forgetJob = this.#completions.onClosed((error) => {
       this.#closedBy = error;
       this.#wakeWaiters();
     });
     this.topic.job.opened.add(this);
     if (until.timeNs !== undefined && !until.isNow) this.#endAt(until.timeNs);
-    return (this.#opened = { handle: consumer, tag, source, pool, requests, builder, cursors, forgetJob });
+    return (this.#opened = opened);
+  }
+
+  /** Settled once: an opening that failed behind it is tried again without the other members. */
+  async #partitions(signal: AbortSignal | undefined): Promise<readonly number[]> {
+    const { share, partitions } = this.#options;
+    if (share === undefined) return partitions;
+    this.#sharing ??= partitionsOfMember(this.topic, share);
+    const what = `sharing the partitions of topic '${this.topic.name}'`;
+    return await waitUnlessAborted(what, this.#sharing, signal);
   }
 
   #onFrames(): void {
@@ -566,6 +548,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     clearTimeout(this.#endTimer);
     this.#wakeWaiters();
     const failures: WeftError[] = [];
+    opened.cursors.close();
     await opened.cursors.commitAcknowledged().catch((error: unknown) => {
       failures.push(error as WeftError);
     });
@@ -576,12 +559,15 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#lent = [];
     this.#prepared = [];
     this.#current = undefined;
-    opened.forgetJob();
+    this.#forgetJob?.();
     this.topic.job.opened.delete(this);
     this.#completions.unwatch(opened.tag);
-    await this.#completions.request(`closing a consumer of topic '${this.topic.name}'`, (tag) => {
-      this.#completions.binding.consumerCloseAsync(opened.handle, tag);
-    });
+    const { handle } = opened;
+    if (handle !== undefined) {
+      await this.#completions.request(`closing a consumer of topic '${this.topic.name}'`, (tag) => {
+        this.#completions.binding.consumerCloseAsync(handle, tag);
+      });
+    }
     opened.pool.close();
     const [failure] = failures;
     if (failure !== undefined) throw failure;

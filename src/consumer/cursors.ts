@@ -1,25 +1,35 @@
 /**
- * Acknowledgements and commits of a consumer: a tracker per partition, and the requests that make positions durable.
- * JavaScript thread.
+ * Acknowledgements and commits of a consumer: a tracker per partition, the requests that make positions durable, and, where
+ * time decides, one timer from the first acknowledgement that no commit has taken up. JavaScript thread.
  */
 import type { WeftError } from "../errors.js";
 import type { ConsumerHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
+import type { ResolvedAckEvery } from "./options.js";
 import { CursorTracker } from "./cursor-tracker.js";
 
 export class Cursors {
   readonly #completions: Completions;
   readonly #handle: ConsumerHandle;
   readonly #trackers = new Map<number, CursorTracker>();
-  readonly #ackEvery: number;
+  readonly #ackEvents: number;
+  readonly #ackMs: number;
   #acknowledged = 0;
+  #timer: NodeJS.Timeout | undefined;
   #committing: Promise<void> | undefined;
   #failure: WeftError | undefined;
+  #closed = false;
 
-  constructor(completions: Completions, handle: ConsumerHandle, partitions: readonly number[], ackEvery: number) {
+  constructor(
+    completions: Completions,
+    handle: ConsumerHandle,
+    partitions: readonly number[],
+    ackEvery: ResolvedAckEvery,
+  ) {
     this.#completions = completions;
     this.#handle = handle;
-    this.#ackEvery = ackEvery;
+    this.#ackEvents = ackEvery.events;
+    this.#ackMs = ackEvery.ms;
     for (const partition of partitions) {
       const { startOffset } = completions.binding.consumerPosition(handle, partition);
       this.#trackers.set(partition, new CursorTracker(partition, startOffset));
@@ -32,12 +42,33 @@ export class Cursors {
 
   acknowledge(partition: number, offset: number): void {
     this.#trackers.get(partition)?.acknowledge(offset);
-    if (this.#ackEvery === 0 || ++this.#acknowledged < this.#ackEvery || this.#committing !== undefined) return;
-    this.#acknowledged = 0;
-    // Nobody waits for it: the next commit tells its failure, and makes the same position durable.
+    if (this.#ackMs !== 0 && this.#timer === undefined) this.#startTimer();
+    if (this.#ackEvents === 0 || ++this.#acknowledged < this.#ackEvents || this.#committing !== undefined) return;
+    this.#commitByItself();
+  }
+
+  #startTimer(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      // One after the other: what this one does not take up waits for another turn of the timer.
+      if (this.#committing === undefined) this.#commitByItself();
+      else this.#startTimer();
+    }, this.#ackMs).unref();
+  }
+
+  /** Nobody waits for it: the next commit tells its failure, and makes the same position durable. */
+  #commitByItself(): void {
     this.commit(undefined).catch((error: unknown) => {
-      this.#failure ??= error as WeftError;
+      const failure = error as WeftError;
+      this.#failure ??= failure;
+      if (this.#ackMs !== 0 && this.#timer === undefined && failure.canRetry && !this.#closed) this.#startTimer();
     });
+  }
+
+  /** No more commits by themselves. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
   }
 
   /** The offset of the next event that is not done. */
@@ -63,7 +94,7 @@ export class Cursors {
 
   /** At the end of an iteration and at close: what was acknowledged becomes durable. */
   async commitAcknowledged(): Promise<void> {
-    if (this.#ackEvery === 0) return;
+    if (this.#ackEvents === 0 && this.#ackMs === 0) return;
     const failure = this.#failure;
     this.#failure = undefined;
     await this.commit(undefined);
@@ -71,6 +102,9 @@ export class Cursors {
   }
 
   async #commitAll(signal: AbortSignal | undefined): Promise<void> {
+    this.#acknowledged = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const moved = [...this.#trackers].filter(([, tracker]) => tracker.position > tracker.committed);
     const outcomes = await Promise.allSettled(
       moved.map(async ([partition, tracker]) => {

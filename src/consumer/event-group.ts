@@ -1,14 +1,17 @@
 /**
- * Events of one frame that are handed out together: their data comes with one request into one slab (a request of its
- * own for each event whose selection names a destination). Making a group starts the requests; `ready` says when all
+ * Events of one frame that are handed out together: their data comes with one request into one slab, or with one for each
+ * memory of the caller's (a request of its own for each event whose selection names a destination). Making a group starts the requests; `ready` says when all
  * were answered. A failed request fails the events concerned, not the group. JavaScript thread.
  */
 import type { WeftError } from "../errors.js";
-import type { ConsumerHandle } from "../native/binding.js";
+import type { Region } from "../job/region.js";
+import type { ConsumerHandle, RegionHandle } from "../native/binding.js";
 import type { Completion, CompletionHandler, Completions } from "../native/completions.js";
+import type { Placed } from "./data-allocator.js";
 import type { Event } from "./event.js";
+import type { LentRange } from "./lent-memory.js";
 import type { Selection } from "./selection.js";
-import { type Destination, packSelection } from "./selection.js";
+import { type Destination, checkJobOf, packSelection } from "./selection.js";
 import type { ConsumeMemory, SlabPool } from "./slab-pool.js";
 
 /** Selections of one request (the wire format's limit). */
@@ -20,9 +23,20 @@ export const alignUp = (value: number): number => Math.ceil(value / alignmentByt
 export interface WantedEvent {
   readonly event: Event;
   readonly selection: Selection;
-  /** In the slab. */
+  /** In the slab, or in the memory that `placed` names. */
   readonly at: number;
+  /** By the consumer's allocator. */
+  readonly placed?: Placed | undefined;
 }
+
+/** What one request writes into. */
+interface Target {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly handle: RegionHandle | null;
+  /** The caller's: busy meanwhile. */
+  readonly region?: Region | undefined;
+}
+const nothingToSend = (): void => undefined;
 
 interface FillOutcome {
   error: WeftError | undefined;
@@ -35,6 +49,8 @@ interface FillOutcome {
 export class EventGroup {
   readonly events: readonly Event[];
   memory: ConsumeMemory | undefined;
+  /** Of the caller's memory, until all were handed out. */
+  lent: readonly LentRange[] | undefined;
   /** Undefined: there is nothing to wait for. */
   ready: Promise<void> | undefined;
   /** The next event to hand out. */
@@ -59,14 +75,23 @@ export class DataRequests {
   /** Starts the requests of a group; `slabBytes` of memory are needed for those without a destination. */
   start(group: EventGroup, wanted: readonly WantedEvent[], slabBytes: number): void {
     const waits: Promise<void>[] = [];
-    const inSlab = wanted.filter(({ selection }) => selection.destination === undefined);
+    const inSlab: WantedEvent[] = [];
+    const byMemory = new Map<object, WantedEvent[]>();
+    for (const one of wanted) {
+      const { event, selection, placed } = one;
+      if (placed !== undefined) {
+        const memory = placed.region ?? placed.whole.buffer;
+        const others = byMemory.get(memory);
+        if (others === undefined) byMemory.set(memory, [one]);
+        else others.push(one);
+      } else if (selection.destination === undefined) inSlab.push(one);
+      else waits.push(this.#fillOwn(event, selection, selection.destination));
+    }
     if (inSlab.length > 0) {
       const wait = this.#startInSlab(group, inSlab, slabBytes);
       if (wait !== undefined) waits.push(wait);
     }
-    for (const { event, selection } of wanted) {
-      if (selection.destination !== undefined) waits.push(this.#fillOwn(event, selection, selection.destination));
-    }
+    for (const placed of byMemory.values()) waits.push(this.#fillPlaced(placed));
     if (waits.length > 0) group.ready = waits.length === 1 ? waits[0] : Promise.all(waits).then(() => undefined);
   }
 
@@ -84,22 +109,16 @@ export class DataRequests {
       event.memory = memory;
       event.selected = memory.bytes.subarray(at, at + selection.bytesFor(event.dataLength));
     }
-    return this.#fill(memory, wanted);
+    return this.#fillSlab(memory, wanted);
   }
 
   /** One request for one event into given memory. */
   async fetch(event: Event, selection: Selection, destination: Destination, signal?: AbortSignal): Promise<void> {
     const numbers: number[] = [];
     packSelection(numbers, event.offset, 0, selection, event.dataLength);
-    await this.#request(
-      event.partition,
-      numbers,
-      1,
-      destination.bytes,
-      destination.region?.handle ?? null,
-      undefined,
-      signal,
-    );
+    const { bytes, region } = destination;
+    if (region !== undefined) checkJobOf(region, `the destination of ${event.name}`, this.#completions);
+    await this.#request(event.partition, numbers, 1, { bytes, handle: region?.handle ?? null, region }, { signal });
   }
 
   async #fillOwn(event: Event, selection: Selection, destination: Destination): Promise<void> {
@@ -111,17 +130,36 @@ export class DataRequests {
     }
   }
 
-  /** One request for all; the event that a request failed for is left out of the next try, so the others get theirs. */
-  async #fill(memory: ConsumeMemory, wanted: readonly WantedEvent[]): Promise<void> {
+  async #fillSlab(memory: ConsumeMemory, wanted: readonly WantedEvent[]): Promise<void> {
     // Until each request has said otherwise.
     memory.spoiled = true;
+    const { spoiled } = await this.#fill(memory, wanted);
+    memory.spoiled = spoiled;
+  }
+
+  /** Into memory of the allocator's: one region, or one buffer. */
+  async #fillPlaced(wanted: readonly WantedEvent[]): Promise<void> {
+    const placed = wanted[0]?.placed;
+    if (placed === undefined) return;
+    const { whole, region } = placed;
+    for (const { event, placed: own } of wanted) event.selected = own?.bytes;
+    const { unsafe } = await this.#fill({ bytes: whole, handle: region?.handle ?? null, region }, wanted);
+    // Plain memory is written by this process alone.
+    if (region === undefined || !unsafe) return;
+    for (const { placed: own } of wanted) if (own !== undefined) own.lent.spoiled = true;
+  }
+
+  /** One request for all; the event that a request failed for is left out of the next try, so the others get theirs. */
+  async #fill(target: Target, wanted: readonly WantedEvent[]): Promise<{ spoiled: boolean; unsafe: boolean }> {
     let spoiled = false;
+    let unsafe = false;
     let rest = wanted;
     while (rest.length > 0) {
-      const outcome = await this.#fillOnce(memory, rest);
+      const outcome = await this.#fillOnce(target, rest);
       spoiled ||= outcome.spoiled;
       const { error } = outcome;
       if (error === undefined) break;
+      unsafe ||= outcome.spoiled;
       const failed = rest[outcome.at];
       const oneOnly = error.code === "WEFT_CORRUPT" || error.code === "WEFT_OFFSET_GONE";
       if (!oneOnly || failed === undefined) {
@@ -131,27 +169,25 @@ export class DataRequests {
       failed.event.failure = error;
       rest = rest.filter((one) => one !== failed);
     }
-    memory.spoiled = spoiled;
+    return { spoiled, unsafe };
   }
 
-  async #fillOnce(memory: ConsumeMemory, wanted: readonly WantedEvent[]): Promise<FillOutcome> {
+  async #fillOnce(target: Target, wanted: readonly WantedEvent[]): Promise<FillOutcome> {
     const numbers: number[] = [];
     for (const { event, selection, at } of wanted)
       packSelection(numbers, event.offset, at, selection, event.dataLength);
     const partition = wanted[0]?.event.partition ?? 0;
     const outcome: FillOutcome = { error: undefined, at: 0, spoiled: true };
     try {
-      const { values } = await this.#request(
-        partition,
-        numbers,
-        wanted.length,
-        memory.bytes,
-        memory.handle,
-        (record) => {
+      const { values } = await this.#request(partition, numbers, wanted.length, target, {
+        refused: () => {
+          outcome.spoiled = false;
+        },
+        failed: (record) => {
           outcome.at = record.value(2);
           outcome.spoiled = record.value(3) !== 1;
         },
-      );
+      });
       outcome.spoiled = values[3] !== 1;
     } catch (error) {
       outcome.error = error as WeftError;
@@ -159,26 +195,39 @@ export class DataRequests {
     return outcome;
   }
 
+  /** `refused`: it was not begun. `failed`: the completion of one that failed. */
   #request(
     partition: number,
     numbers: readonly number[],
     count: number,
-    destination: Uint8Array,
-    region: ConsumeMemory["handle"] | null,
-    failed?: CompletionHandler,
-    signal?: AbortSignal,
+    { bytes, handle, region }: Target,
+    options: {
+      readonly refused?: () => void;
+      readonly failed?: CompletionHandler;
+      readonly signal?: AbortSignal | undefined;
+    },
   ): Promise<Completion> {
     const packed = Float64Array.from(numbers);
     return this.#completions.request(
       `fetching data of partition ${partition}`,
       (tag) => {
-        this.#completions.binding.dataFetchAsync(this.#handle, partition, packed, count, destination, region, tag);
+        try {
+          this.#completions.binding.dataFetchAsync(this.#handle, partition, packed, count, bytes, handle, tag);
+        } catch (error) {
+          options.refused?.();
+          throw error;
+        }
+        region?.hold(nothingToSend);
       },
       {
-        signal,
+        signal: options.signal,
         // The destination must stay referenced until the completion: this closure holds it.
-        late: () => void destination,
-        failed,
+        late: () => void bytes,
+        failed: options.failed,
+        settled: (record) => {
+          if (record.code === 0 || record.value(3) === 1) region?.unhold();
+          else region?.quarantine();
+        },
       },
     );
   }

@@ -3,6 +3,7 @@
  * that is reused: it ends with the next iteration (`copy()` keeps it). JavaScript thread.
  */
 import { WeftError } from "../errors.js";
+import type { Region, RegionSlice } from "../job/region.js";
 import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import { readUtf8 } from "../packed/text.js";
 import type { Frame } from "./frame-layout.js";
@@ -14,7 +15,7 @@ export interface EventOwner {
   acknowledge(partition: number, offset: number): void;
   fetch(event: Event, selection: Selection, into: Destination | undefined, signal?: AbortSignal): Promise<Uint8Array>;
 }
-export type Destination = ArrayBufferView | ArrayBuffer;
+export type Destination = ArrayBufferView | ArrayBuffer | Region | RegionSlice;
 
 export interface FetchOptions {
   /** The caller's memory, at least as long as the selection; untouched until the promise settles. Default: new memory. */
@@ -108,7 +109,7 @@ export class Event<Metadata = unknown> {
 
   /**
    * The selected bytes; none if none were selected. A view until the next iteration, `pull` or `close`: afterwards
-   * WEFT_CLOSED, and views that were kept are detached (length 0). Throws why they could not be had:
+   * WEFT_CLOSED, and views that were kept are detached (length 0); in memory of the caller's (`allocate`, `into`) they stay. Throws why they could not be had:
    * WEFT_SELECTION_OUTSIDE, WEFT_BUFFER_TOO_LARGE, WEFT_CORRUPT, …; the event can then still `fetch`.
    */
   get data(): Uint8Array<ArrayBuffer> {
@@ -171,7 +172,11 @@ export class Event<Metadata = unknown> {
     return await this.owner.fetch(this, selection, options.into, options.signal);
   }
 
-  /** The event is done. Local: `consumer.commit()` makes the position durable. Twice is as once. */
+  /**
+   * The event is done. Local: `consumer.commit()`, or `ackEvery`, makes the position durable. In any order; twice is as
+   * once. WEFT_CLOSED once the consumer was closed: the event will come again. WEFT_LIMIT when a million were acknowledged
+   * behind one that was not.
+   */
   ack(): void {
     this.owner.acknowledge(this.partition, this.offset);
   }

@@ -32,6 +32,8 @@ export class FrameSource {
   readonly #open: Set<number>;
   /** Of the first partition that ended, but without a producer that died: told when all have ended. */
   #loss: WeftError | undefined;
+  /** There is no partition, and nothing that says yet when that is all. */
+  #waitsInVain: boolean;
   #dry = false;
 
   constructor(
@@ -47,6 +49,7 @@ export class FrameSource {
     this.#codec = codec;
     this.#decode = custom?.decode;
     this.#open = new Set(partitions);
+    this.#waitsInVain = partitions.length === 0 && !until.isNow && until.offset === undefined;
     this.#untilTimeNs = until.timeNs;
     for (const partition of partitions) {
       const { startOffset, visibleEnd } = completions.binding.consumerPosition(handle, partition);
@@ -65,7 +68,12 @@ export class FrameSource {
 
   /** Nothing more comes: every partition reached its end or failed. */
   get ended(): boolean {
-    return this.#open.size === 0;
+    return this.#open.size === 0 && !this.#waitsInVain;
+  }
+
+  /** The time has come that ends it: where there is no partition nothing else says so. */
+  endWithoutPartitions(): void {
+    this.#waitsInVain = false;
   }
 
   /** The native side says that there is something. */
@@ -78,7 +86,7 @@ export class FrameSource {
    * is none, but that a producer of it died.
    */
   next(): WantedFrame | WeftError | undefined {
-    while (!this.#dry && !this.ended) {
+    while (!this.#dry && this.#open.size > 0) {
       let metadata: string | Uint8Array<ArrayBuffer> | null;
       try {
         metadata = this.#completions.binding.consumerPoll(this.#handle, this.#scratch.memory, this.#json);

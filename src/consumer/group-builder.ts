@@ -3,20 +3,15 @@
  * request, as much as one slab holds. JavaScript thread.
  */
 import { WeftError } from "../errors.js";
-import { Event, type EventOwner } from "./event.js";
+import type { DataAllocator, Placed } from "./data-allocator.js";
+import type { Chosen, DataSelector } from "./data-selector.js";
+import type { Event, EventOwner } from "./event.js";
 import { type DataRequests, EventGroup, type WantedEvent, alignUp, selectionsMax } from "./event-group.js";
 import type { FrameSource, WantedFrame } from "./frame-source.js";
-import type { Select } from "./options.js";
-import { Selection } from "./selection.js";
 import type { SlabPool } from "./slab-pool.js";
 
 /** Frames looked at in one go without an event to hand out, before the event loop gets its turn. */
 const framesAtOnceMax = 64;
-
-interface Chosen {
-  readonly event: Event;
-  readonly selection: Selection;
-}
 
 /** What a try to make a group gave: "dry": wait for frames; "full": wait for a slab; "later": more is there. */
 export type Built = EventGroup | WeftError | "dry" | "full" | "later";
@@ -26,9 +21,11 @@ export class GroupBuilder {
   readonly #requests: DataRequests;
   readonly #pool: SlabPool;
   readonly #owner: EventOwner;
-  readonly #select: Select<unknown> | Selection | undefined;
-  readonly #eventBytesMax: number;
+  readonly #selector: DataSelector;
+  readonly #allocator: DataAllocator | undefined;
   #frame: WantedFrame | undefined;
+  /** Of the frame's events from `skip`, if they were chosen all at once. */
+  #chosen: readonly Chosen[] | undefined;
   #at = 0;
   /** An event that did not fit the group before: its selection is made, and is not asked for twice. */
   #kept: Chosen | undefined;
@@ -38,15 +35,15 @@ export class GroupBuilder {
     requests: DataRequests,
     pool: SlabPool,
     owner: EventOwner,
-    select: Select<unknown> | Selection | undefined,
-    eventBytesMax: number,
+    selector: DataSelector,
+    allocator: DataAllocator | undefined,
   ) {
     this.#source = source;
     this.#requests = requests;
     this.#pool = pool;
     this.#owner = owner;
-    this.#select = select;
-    this.#eventBytesMax = eventBytesMax;
+    this.#selector = selector;
+    this.#allocator = allocator;
   }
 
   build(): Built {
@@ -57,6 +54,7 @@ export class GroupBuilder {
         if (next instanceof WeftError) return next;
         this.#frame = next;
         this.#at = next.frame.skip;
+        this.#chosen = this.#selector.chooseFrame(next);
       }
       const built = this.#buildFrom(this.#frame);
       if (built !== undefined) return built;
@@ -65,78 +63,76 @@ export class GroupBuilder {
   }
 
   /** A group out of the rest of a frame; undefined if none of it is to be handed out. */
-  #buildFrom(wanted: WantedFrame): EventGroup | "full" | undefined {
+  #buildFrom(wanted: WantedFrame): EventGroup | WeftError | "full" | undefined {
     const events: Event[] = [];
     const requested: WantedEvent[] = [];
     let slabEnd = 0;
+    let placedBytes = 0;
     while (this.#kept !== undefined || this.#at < wanted.end) {
-      const chosen = this.#kept ?? this.#choose(new Event(this.#owner, wanted.frame, this.#at++));
+      const chosen = this.#kept ?? this.#choose(wanted, this.#at++);
       this.#kept = undefined;
       const { event, selection } = chosen;
       if (selection.kind === "skip") {
-        this.#owner.acknowledge(event.partition, event.offset);
-        continue;
+        const problem = this.#skip(event);
+        if (problem === undefined) continue;
+        this.#kept = chosen;
+        if (events.length === 0) return problem;
+        break;
       }
       const bytes = selection.kind === "none" ? 0 : selection.bytesFor(event.dataLength);
       if (bytes > 0) {
-        const inSlab = selection.destination === undefined;
-        const at = alignUp(slabEnd);
-        const fits =
-          requested.length < selectionsMax &&
-          (!inSlab || (slabEnd === 0 ? this.#pool.available : at + bytes <= this.#pool.slabBytes));
+        const isOwn = selection.destination !== undefined;
+        const isPlaced = !isOwn && this.#allocator !== undefined;
+        const at = isOwn || isPlaced ? 0 : alignUp(slabEnd);
+        let fits = requested.length < selectionsMax;
+        // As much of the caller's memory is lent ahead as slabs would be.
+        if (isPlaced) fits &&= placedBytes === 0 || placedBytes + bytes <= this.#pool.slabBytes;
+        else if (!isOwn) fits &&= slabEnd === 0 ? this.#pool.available : at + bytes <= this.#pool.slabBytes;
         if (!fits) {
           this.#kept = chosen;
           if (events.length === 0) return "full";
           break;
         }
-        if (inSlab) slabEnd = at + bytes;
-        requested.push({ event, selection, at: inSlab ? at : 0 });
+        if (isPlaced) {
+          const placed = this.#place(event, bytes);
+          if (placed !== undefined) requested.push({ event, selection, at: placed.at, placed });
+          placedBytes += bytes;
+        } else {
+          if (!isOwn) slabEnd = at + bytes;
+          requested.push({ event, selection, at });
+        }
       }
       events.push(event);
     }
     if (this.#kept === undefined && this.#at >= wanted.end) this.#frame = undefined;
     if (events.length === 0) return undefined;
     const group = new EventGroup(events);
+    if (placedBytes > 0) group.lent = requested.flatMap(({ placed }) => (placed === undefined ? [] : [placed.lent]));
     if (requested.length > 0) this.#requests.start(group, requested, slabEnd);
     return group;
   }
 
-  /** What is wanted of an event; whatever is wrong with that becomes the event's own failure. */
-  #choose(event: Event): Chosen {
-    let selection: Selection = metadataOnlySelection;
+  /** The event counts as acknowledged; WEFT_LIMIT while too many are behind one that was not: then it comes again. */
+  #skip(event: Event): WeftError | undefined {
     try {
-      if (this.#select instanceof Selection) selection = this.#select;
-      else if (this.#select !== undefined) selection = this.#select(event.metadata, event);
-      if (!(selection instanceof Selection)) {
-        throw new WeftError("WEFT_INVALID_ARGUMENT", `select returned no selection for ${event.name}`, {
-          next: "return nothing, metadataOnly, all, range(…), ranges(…), strided(…) or box(…)",
-        });
-      }
-      if (selection.kind === "all" || selection.kind === "runs") this.#check(event, selection);
-      return { event, selection };
+      this.#owner.acknowledge(event.partition, event.offset);
+      return undefined;
     } catch (error) {
-      event.failure =
-        error instanceof WeftError
-          ? error
-          : new WeftError("WEFT_INVALID_ARGUMENT", `select failed for ${event.name}: ${String(error)}`, {
-              cause: error,
-              next: "correct the select function of the consumer's options",
-            });
-      return { event, selection: metadataOnlySelection };
+      return error as WeftError;
     }
   }
 
-  #check(event: Event, selection: Selection): void {
-    const problem = selection.problemFor(event.dataLength, event.name);
-    if (problem !== undefined) throw problem;
-    const bytes = selection.bytesFor(event.dataLength);
-    if (bytes <= this.#eventBytesMax) return;
-    throw new WeftError(
-      "WEFT_BUFFER_TOO_LARGE",
-      `${bytes} bytes of ${event.name} were selected; one buffer of this consumer takes ${this.#eventBytesMax}`,
-      { next: "fetch it by ranges: event.fetch(range(start, end))" },
-    );
+  /** Memory of the allocator's for an event; undefined with the event's failure. */
+  #place(event: Event, bytes: number): Placed | undefined {
+    try {
+      return this.#allocator?.place(event, bytes);
+    } catch (error) {
+      event.failure = error as WeftError;
+      return undefined;
+    }
+  }
+
+  #choose(wanted: WantedFrame, index: number): Chosen {
+    return this.#chosen?.[index - wanted.frame.skip] ?? this.#selector.choose(wanted, index);
   }
 }
-
-const metadataOnlySelection = new Selection("none", []);

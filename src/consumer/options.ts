@@ -9,9 +9,11 @@ import {
   invalid,
 } from "../check.js";
 import { WeftError } from "../errors.js";
+import type { Region, RegionSlice } from "../job/region.js";
 import type { NativeConsumerOptions } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
 import { Selection } from "./selection.js";
+import { type Share, checkShare } from "./static-group.js";
 
 /**
  * Where to begin: after the last committed event of the consumer's name ("cursor", without one "earliest"); at an offset
@@ -40,11 +42,43 @@ export interface SelectFacts {
 }
 export type Select<Metadata> = (metadata: Metadata, event: SelectFacts) => Selection;
 
+/** An event of a frame, for `selectFrame`. Its metadata is decoded at its first use, as `event.metadata` is. */
+export interface FrameFacts<Metadata> extends SelectFacts {
+  readonly metadata: Metadata;
+}
+export type SelectFrame<Metadata> = (events: readonly FrameFacts<Metadata>[]) => readonly Selection[];
+
+/** When acknowledged events are committed by themselves. */
+export interface AckEvery {
+  readonly events?: number | undefined;
+  readonly ms?: number | undefined;
+}
+
+/** What an event's memory is chosen by. */
+export interface AllocateFacts extends SelectFacts {
+  /** Selected bytes of its data: at least so many are needed. */
+  readonly bytes: number;
+}
+export type Allocate<Metadata> = (
+  metadata: Metadata,
+  event: AllocateFacts,
+) => Region | RegionSlice | ArrayBufferView | ArrayBuffer;
+
 export interface ConsumerOptions<Metadata> {
   /** Whose cursor; without one nothing can be committed. */
   readonly name?: string | undefined;
   /** Default: all. */
   readonly partitions?: readonly number[] | undefined;
+  /**
+   * Instead of `partitions`: members that read the topic among themselves, each partition exactly one of them, none more than one partition more
+   * than another. Of `{ rank, size }` member `rank` reads the partitions p with p % size = rank. Of a Communicator all ranks
+   * open a consumer of the topic, in the same order as its other collective calls (the opening is collective; with a
+   * signal none waits for ever for one that does not); partitions go to members on the host of their server first. A
+   * member that is left without one gets no events: its iteration ends where `until` says, else with its signal or
+   * `close`. WEFT_INVALID_ARGUMENT together with `partitions`, for a rank that is not below the size, and, when it is
+   * opened, if ranks opened different topics; WEFT_MPI.
+   */
+  readonly share?: Share | undefined;
   /** Default "cursor". */
   readonly from?: ConsumeFrom | undefined;
   /** Where iteration ends. Default "never". */
@@ -55,12 +89,42 @@ export interface ConsumerOptions<Metadata> {
    */
   readonly select?: Select<Metadata> | Selection | undefined;
   /**
-   * The position is committed by itself after so many acknowledged events, and at the end of an iteration and at close.
-   * 0: only by `commit()`. Default 1,000; needs a name.
+   * Instead of `select`: called once for a frame, the events of one partition that came together (at most 65,536), it
+   * returns a selection for each of them, in their order. Reading the data of an event throws why none came: what the
+   * function threw and WEFT_INVALID_ARGUMENT for another number of selections belong to all events of the frame;
+   * WEFT_INVALID_ARGUMENT for what is no selection and WEFT_SELECTION_OUTSIDE to that event alone. WEFT_INVALID_ARGUMENT
+   * together with `select`.
    */
-  readonly ackEvery?: number | undefined;
+  readonly selectFrame?: SelectFrame<Metadata> | undefined;
+  /**
+   * Where the selected data of an event goes instead of memory of the library: called once for each event of which bytes
+   * were selected (and whose selection names no memory itself, `into`), ahead of its being handed out, by up to three
+   * groups of `slabBytes` or 1,024 events. A region, or a slice of one, is written by the server without a copy; any other
+   * memory by one copy, when all is there. Events in one region, or one buffer, come with one request.
+   *
+   * The memory is lent until the event was handed out; of a region `busy` says whether data is still on its way. Reading the data of the
+   * event concerned, and of no other, throws what the function threw; WEFT_INVALID_ARGUMENT for what is no memory, too
+   * little, or a region of another job; WEFT_CLOSED for a region that was released; WEFT_BUSY for bytes that are lent to an
+   * event that was not handed out yet. When a server is lost and nobody knows whether it still writes, its region
+   * stays busy.
+   */
+  readonly allocate?: Allocate<Metadata> | undefined;
+  /**
+   * The position is committed by itself after so many acknowledged events, or so many milliseconds after the first one that
+   * is not committed, whichever comes first, and at the end of an iteration and at close. A number is `events`. `events`:
+   * default 1,000; 0: not by their number. `ms`: 1 to 2,147,483,647; default: not by time. Both not, as with 0: only by
+   * `commit()`. Needs a name. A commit that fails is tried again with the next; what is no matter of time is told by
+   * `close` and at the end of an iteration. The timer keeps no process alive.
+   */
+  readonly ackEvery?: number | AckEvery | undefined;
   /** Metadata that servers may send ahead, in bytes per partition; at least 2,162,688, default 4 MiB. */
   readonly prefetchBytes?: number | undefined;
+  /**
+   * Events that servers may send ahead, per partition, beside those of the frames that are read from or whose data is on
+   * its way, of which there are at most three: 1 to 2,147,483,647; default: as many as `prefetchBytes` takes. A batch of more
+   * events goes alone.
+   */
+  readonly prefetchEvents?: number | undefined;
   /** Memory for selected data, in bytes per slab; a larger event gets a slab of its own. Default 8 MiB. */
   readonly slabBytes?: number | undefined;
   /** Slabs: one is read while others are filled; 1 to 64, default 3. */
@@ -97,6 +161,8 @@ export const consumerDefaults = {
   eventBytesMax: 2 ** 32,
 } as const;
 export const pullEventsDefault = 1024;
+/** Timers of Node end there. */
+export const timerMsMax = 2 ** 31 - 1;
 const prefetchBytesMin = 2 * 1024 * 1024 + 64 * 1024;
 const gibibyte = 1024 ** 3;
 /** Time stamps are 64 bits without a sign. */
@@ -109,18 +175,48 @@ export interface ResolvedUntil {
   readonly timeNs?: bigint;
 }
 
-export interface ResolvedConsumerOptions {
-  readonly native: NativeConsumerOptions;
-  readonly partitions: readonly number[];
-  readonly until: ResolvedUntil;
-  readonly ackEvery: number;
-  readonly slabBytes: number;
-  readonly slabs: number;
+/** 0: not so. */
+export interface ResolvedAckEvery {
+  readonly events: number;
+  readonly ms: number;
+}
+
+/** How data is chosen: at most one of the two. */
+export interface SelectorOptions {
+  readonly select: Select<unknown> | Selection | undefined;
+  readonly selectFrame: SelectFrame<unknown> | undefined;
   readonly eventBytesMax: number;
 }
 
+export interface ResolvedConsumerOptions {
+  readonly native: NativeConsumerOptions;
+  /** Without `share`. */
+  readonly partitions: readonly number[];
+  readonly share: Share | undefined;
+  readonly until: ResolvedUntil;
+  readonly ackEvery: ResolvedAckEvery;
+  readonly slabBytes: number;
+  readonly slabs: number;
+  readonly selector: SelectorOptions;
+  readonly allocate: Allocate<unknown> | undefined;
+}
+
 const members = [
-  ...["name", "partitions", "from", "until", "select", "ackEvery", "prefetchBytes", "slabBytes", "slabs"],
+  ...[
+    "name",
+    "partitions",
+    "share",
+    "from",
+    "until",
+    "select",
+    "selectFrame",
+    "allocate",
+    "ackEvery",
+    "prefetchBytes",
+    "prefetchEvents",
+    "slabBytes",
+    "slabs",
+  ],
   ...["eventBytesMax", "signal"],
 ];
 
@@ -130,10 +226,18 @@ export function resolveConsumerOptions<Metadata>(
 ): ResolvedConsumerOptions {
   checkMembers("consumer", options, members);
   checkSignal("signal of consumer", options.signal);
-  if (!(options.select instanceof Selection)) checkFunction("select of consumer", options.select);
-  const whole = (name: keyof typeof consumerDefaults, low: number, high: number): number =>
+  checkFunction("allocate of consumer", options.allocate);
+  const whole = (name: Exclude<keyof typeof consumerDefaults, "ackEvery">, low: number, high: number): number =>
     checkInteger(`${name} of consumer`, options[name], low, high, consumerDefaults[name]);
   const partitions = resolvePartitions(topic, options.partitions);
+  if (options.share !== undefined) {
+    checkShare(options.share);
+    if (options.partitions !== undefined) {
+      throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer takes share or partitions, not both", {
+        next: "leave one of them out",
+      });
+    }
+  }
   const name = checkName("name of consumer", options.name);
   return {
     native: {
@@ -141,13 +245,44 @@ export function resolveConsumerOptions<Metadata>(
       name,
       partitions: options.partitions === undefined ? undefined : partitions,
       prefetchBytes: whole("prefetchBytes", prefetchBytesMin, gibibyte),
+      prefetchEvents: checkInteger("prefetchEvents of consumer", options.prefetchEvents, 1, 2 ** 31 - 1, undefined),
     },
     partitions,
+    share: options.share,
     until: resolveUntil(options.until),
-    ackEvery: name === undefined ? 0 : whole("ackEvery", 0, Number.MAX_SAFE_INTEGER),
+    ackEvery: resolveAckEvery(options.ackEvery, name !== undefined),
     slabBytes: whole("slabBytes", 4096, gibibyte),
     slabs: whole("slabs", 1, 64),
-    eventBytesMax: whole("eventBytesMax", 1, 2 ** 32),
+    selector: resolveSelector(options, whole("eventBytesMax", 1, 2 ** 32)),
+    allocate: options.allocate as Allocate<unknown> | undefined,
+  };
+}
+
+function resolveAckEvery(given: number | AckEvery | undefined, hasName: boolean): ResolvedAckEvery {
+  const isParts = typeof given === "object" && (given as unknown) !== null;
+  if (isParts) checkMembers("ackEvery of consumer", given, ["events", "ms"]);
+  const { events, ms } = isParts ? given : { events: given, ms: undefined };
+  const what = isParts ? "events of ackEvery" : "ackEvery of consumer";
+  const resolved = {
+    events: checkInteger(what, events, 0, Number.MAX_SAFE_INTEGER, consumerDefaults.ackEvery),
+    ms: checkInteger("ms of ackEvery", ms, 1, timerMsMax, 0),
+  };
+  return hasName ? resolved : { events: 0, ms: 0 };
+}
+
+function resolveSelector<Metadata>(options: ConsumerOptions<Metadata>, eventBytesMax: number): SelectorOptions {
+  const { select, selectFrame } = options;
+  if (!(select instanceof Selection)) checkFunction("select of consumer", select);
+  checkFunction("selectFrame of consumer", selectFrame);
+  if (select !== undefined && selectFrame !== undefined) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", "a consumer takes select or selectFrame, not both", {
+      next: "leave one of them out",
+    });
+  }
+  return {
+    select: select as Select<unknown> | Selection | undefined,
+    selectFrame: selectFrame as SelectFrame<unknown> | undefined,
+    eventBytesMax,
   };
 }
 

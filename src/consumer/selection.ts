@@ -5,6 +5,7 @@
 import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Region, type RegionSlice, ownedBytes } from "../job/region.js";
+import type { Completions } from "../native/completions.js";
 import { type Run, type RunLevel, foldPieces, mapPieces, piecesOf } from "./selection-runs.js";
 
 /** Limits of the wire format. */
@@ -62,7 +63,7 @@ export class Selection {
 
   /** The same bytes, written into the caller's memory: it must be long enough, and untouched until they are there. */
   into(memory: ArrayBufferView | ArrayBuffer | Region | RegionSlice): Selection {
-    return new Selection(this.kind, this.runs, destinationOf(memory));
+    return new Selection(this.kind, this.runs, destinationOf(memory, "the destination"));
   }
 
   /**
@@ -241,13 +242,36 @@ export function box(options: {
   return new Selection("runs", [{ start, length, levels }]);
 }
 
-function destinationOf(memory: ArrayBufferView | ArrayBuffer | Region | RegionSlice): Destination {
-  if (memory instanceof Region) return { bytes: memory.bytes, region: memory };
-  if (!ArrayBuffer.isView(memory) && !(memory instanceof ArrayBuffer) && memory.region instanceof Region) {
-    const { region, start, end } = memory;
-    return { bytes: region.bytes.subarray(start, end), region };
+/**
+ * The bytes of memory for selected data. WEFT_INVALID_ARGUMENT for what is none, or a slice beyond its region; WEFT_CLOSED
+ * for a region that was released; with `completions` also WEFT_INVALID_ARGUMENT for a region of another job.
+ */
+export function destinationOf(memory: unknown, what: string, completions?: Completions): Destination {
+  const isSlice = typeof memory === "object" && memory !== null && "region" in memory;
+  const region = memory instanceof Region ? memory : isSlice ? memory.region : undefined;
+  if (!(region instanceof Region)) return { bytes: ownedBytes(what, memory), region: undefined };
+  if (region.released) throw new WeftError("WEFT_CLOSED", `${what} is a region that was released`);
+  if (completions !== undefined) checkJobOf(region, what, completions);
+  if (memory === region) return { bytes: region.bytes, region };
+  const { start, end } = memory as RegionSlice;
+  if (!(
+    Number.isSafeInteger(start) &&
+    Number.isSafeInteger(end) &&
+    start >= 0 &&
+    start <= end &&
+    end <= region.length
+  )) {
+    throw invalid(what, `${start} to ${end} of a region`, `a slice within its ${region.length} bytes`);
   }
-  return { bytes: ownedBytes("the destination", memory), region: undefined };
+  return { bytes: region.bytes.subarray(start, end), region };
+}
+
+/** WEFT_INVALID_ARGUMENT for a region of another job. */
+export function checkJobOf(region: Region, what: string, completions: Completions): void {
+  if (region.isOf(completions)) return;
+  throw new WeftError("WEFT_INVALID_ARGUMENT", `${what} is a region of another job`, {
+    next: "register the memory with the job that the consumer belongs to",
+  });
 }
 
 /** Numbers of one selection as dataFetchAsync takes them, appended to `numbers`. */

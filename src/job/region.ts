@@ -6,7 +6,7 @@
 import { markAsUntransferable } from "node:worker_threads";
 
 import { invalid } from "../check.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 import { abortable } from "./abortable.js";
@@ -45,6 +45,7 @@ export class Region {
   #busyCount = 0;
   #waiters: (() => void)[] = [];
   #released = false;
+  #quarantined = false;
 
   /** @internal Use `job.register`, `job.alloc`, or those of a producer. */
   constructor(completions: Completions, handle: RegionHandle, bytes: Uint8Array<ArrayBuffer>) {
@@ -86,9 +87,9 @@ export class Region {
   float64(): Float64Array {
     return new Float64Array(this.bytes.buffer, this.bytes.byteOffset, Math.floor(this.bytes.byteLength / 8));
   }
-  /** Whether events that reference it are under way. */
+  /** Whether events that reference it, or data that comes into it, are under way, or a lost server may still write into it. */
   get busy(): boolean {
-    return this.#busyCount > 0;
+    return this.#busyCount > 0 || this.#quarantined;
   }
 
   /** Part of it. `end` defaults to the region's end. */
@@ -100,33 +101,45 @@ export class Region {
   }
 
   /**
-   * Resolves when no event pushed from it is under way: then it may be written again. Sends open batches that reference
-   * it first. Whether those events were stored is said by their receipts and by `flush()`. Local.
+   * Resolves when no event pushed from it is under way, nor data into it: then it may be written again. Sends open batches
+   * that reference it first. Whether those events were stored is said by their receipts and by `flush()`. WEFT_BUSY where a
+   * server was lost that may still write into it. Local.
    */
   async idle(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("region.idle", options.signal);
     for (const send of [...this.#senders]) send();
-    if (this.#busyCount === 0) return;
-    await abortable("region.idle", options.signal, (resolve) => {
-      const waiter = (): void => {
-        resolve();
-      };
-      this.#waiters.push(waiter);
-      return () => {
-        this.#waiters = this.#waiters.filter((one) => one !== waiter);
-      };
-    });
+    if (this.#busyCount > 0) {
+      await abortable("region.idle", options.signal, (resolve) => {
+        const waiter = (): void => {
+          resolve();
+        };
+        this.#waiters.push(waiter);
+        return () => {
+          this.#waiters = this.#waiters.filter((one) => one !== waiter);
+        };
+      });
+    }
+    if (this.#quarantined) throw stillWritten();
   }
 
-  /** Gives the memory back. WEFT_BUSY while events are under way; a second call does nothing. */
+  /**
+   * Gives the memory back. WEFT_BUSY while events or data are under way, and as long as a server that was lost may still
+   * write into it; a second call does nothing.
+   */
   release(): void {
     if (this.#released) return;
-    if (this.busy) {
-      throw new WeftError("WEFT_BUSY", `the region is referenced by ${this.#busyCount} events under way`, {
+    if (this.#busyCount > 0) {
+      throw new WeftError("WEFT_BUSY", `the region is referenced by ${this.#busyCount} events or fetches under way`, {
         next: "await region.idle() first",
       });
     }
-    this.#completions.binding.regionRelease(this.#handle);
+    try {
+      this.#completions.binding.regionRelease(this.#handle);
+    } catch (error) {
+      // The native side knows whether that server is proven gone.
+      throw this.#quarantined && isWeftError(error, "WEFT_BUSY") ? stillWritten() : error;
+    }
+    this.#quarantined = false;
     this.#released = true;
   }
   /** As `release`. */
@@ -139,10 +152,23 @@ export class Region {
     if (this.#released) throw new WeftError("WEFT_CLOSED", "the region was released");
     return this.#handle;
   }
+  /** @internal */
+  get released(): boolean {
+    return this.#released;
+  }
+  /** @internal Whether it was registered in this job: no other can use it. */
+  isOf(completions: Completions): boolean {
+    return this.#completions === completions;
+  }
   /** @internal An event references it: `send` sends what its producer holds back. */
   hold(send: () => void): void {
     this.#busyCount++;
     this.#senders.add(send);
+  }
+  /** @internal What held it has failed, and a server may still write into it. */
+  quarantine(): void {
+    this.#quarantined = true;
+    this.unhold();
   }
   /** @internal That event is done. */
   unhold(): void {
@@ -152,6 +178,12 @@ export class Region {
     this.#waiters = [];
     for (const waiter of waiters) waiter();
   }
+}
+
+function stillWritten(): WeftError {
+  return new WeftError("WEFT_BUSY", "a server that was lost may still write into the region", {
+    next: "use other memory; release it when that server is known to be gone, or close the job",
+  });
 }
 
 /**

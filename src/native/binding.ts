@@ -110,6 +110,7 @@ export interface NativeConsumerOptions {
   readonly name?: string | undefined;
   readonly partitions?: readonly number[] | undefined;
   readonly prefetchBytes?: number | undefined;
+  readonly prefetchEvents?: number | undefined;
 }
 
 export interface NativeServerOptions {

@@ -120,6 +120,8 @@ export interface RequestHandling {
   readonly keep?: CompletionHandler | undefined;
   /** Sees a failed completion before the promise rejects. */
   readonly failed?: CompletionHandler | undefined;
+  /** Sees the completion whatever it says, also one that came after the signal. */
+  readonly settled?: CompletionHandler | undefined;
 }
 
 export class Completions {
@@ -154,7 +156,7 @@ export class Completions {
    * aborted signal rejects at once with WEFT_CANCELLED.
    */
   async request(what: string, start: (tag: number) => void, options: RequestHandling = {}): Promise<Completion> {
-    const { signal, late, keep, failed } = options;
+    const { signal, late, keep, failed, settled } = options;
     throwIfAborted(what, signal);
     if (this.#closed) throw new WeftError("WEFT_CLOSED", `${what}: the job was closed`);
     return await new Promise<Completion>((resolve, reject) => {
@@ -179,6 +181,7 @@ export class Completions {
           keep?.(record);
           return;
         }
+        settled?.(record);
         if (keep !== undefined && waiting && record.code === 0) this.rewatch(tag, keep);
         else this.unwatch(tag);
         if (!waiting) {

@@ -1,12 +1,11 @@
 /** Which partition an event goes to, as the topic's selector or the producer's options have it. */
-import { setImmediate as nextTurn } from "node:timers/promises";
-
 import { invalid } from "../check.js";
 import { isModuleConfig } from "../config/module-config.js";
 import type { PartitionSelector } from "../config/topic-config.js";
 import { WeftError } from "../errors.js";
 import type { NativeBinding } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
+import { localSlots } from "../topic/local-slots.js";
 import { loadSelector, typeOf } from "../topic/modules.js";
 import type { Segment } from "./batch-arena.js";
 import { valueOf } from "./metadata.js";
@@ -20,19 +19,11 @@ export type ChoosePartition<Metadata> = (
   segments: readonly Segment[],
 ) => number;
 
-/** Slots asked for in one turn: for each a file of the group directory may be read. */
-const slotsAtOnce = 16;
-
 /** Partitions whose server is on this host; all, if there is none. */
 async function localPartitions(topic: TopicContext): Promise<number[]> {
-  const { binding, job } = topic.job.completions;
   const { slots } = topic.description;
-  const isLocal = new Map<number, boolean>();
-  for (const slot of new Set(slots)) {
-    if (isLocal.size % slotsAtOnce === slotsAtOnce - 1) await nextTurn();
-    isLocal.set(slot, binding.slotLocal(job, slot));
-  }
-  const local = [...slots.keys()].filter((partition) => isLocal.get(slots[partition] ?? -1) === true);
+  const isLocal = await localSlots(topic, slots);
+  const local = [...slots.keys()].filter((partition) => isLocal.has(slots[partition] ?? -1));
   return local.length > 0 ? local : [...slots.keys()];
 }
 

@@ -356,8 +356,8 @@ typedef struct weft_consumer_options {
   uint64_t from_value; /* offset, or nanoseconds since 1970 */
   const uint32_t* partitions; /* NULL: all */
   uint32_t partition_count;
-  uint32_t reserved;
-  uint64_t prefetch_bytes; /* of metadata frames, per partition; default 4 MiB, at least 2 MiB + 64 KiB */
+  uint32_t prefetch_events; /* ... and events, per partition; 0 (default): no limit; a larger batch goes alone */
+  uint64_t prefetch_bytes;  /* of metadata frames, per partition; default 4 MiB, at least 2 MiB + 64 KiB */
 } weft_consumer_options;
 #define WEFT_CONSUMER_OPTIONS_DEFAULT \
   { sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304) }

@@ -97,6 +97,44 @@ TEST_P(Consume, FramesBeyondTheRingAreNotSent) {
   static_cast<void>(second);
 }
 
+TEST_P(Consume, EventCreditHoldsTheFeedBack) {
+  constexpr uint32_t kEventsMax = 8;
+  Bytes ring(uint64_t{1} << 20);
+  // Batches of 1 to 5 events, one of 20 among them, from the middle of the first.
+  std::vector<uint32_t> counts;
+  for (uint32_t i = 0; i < 40; ++i) counts.push_back(i == 17 ? 20 : 1 + i * 7 % 5);
+  counts[0] = 3;
+  for (const uint32_t count : counts) push(std::vector<TestEvent>(count, TestEvent{"x", {}}));
+  const auto opened = reader_->open_consumer(make_uuid(1), 0, ring, wire::From::kOffset, 2, "", nullptr, kEventsMax);
+  ASSERT_EQ(opened.code, 0);
+  // Whatever the others get says nothing about this one: one without a limit has all, and none beyond the limit came.
+  RawClient other(GetParam().transport);
+  other.join(*server_);
+  Bytes large(uint64_t{1} << 20);
+  ASSERT_EQ(other.open_consumer(make_uuid(1), 0, large).code, 0);
+  for (size_t i = 0; i < counts.size(); ++i) other.frame();
+  uint32_t given = 0;
+  uint32_t returned = 0;
+  std::deque<std::pair<uint64_t, uint32_t>> held;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const uint32_t wanted = counts[i] - (i == 0 ? 2 : 0);
+    // Back to the server goes only as much as this batch needs: else it does not come.
+    while (given != returned && given - returned + wanted > kEventsMax) {
+      EXPECT_EQ(reader_->count(wire::MessageType::kFrame), 0u) << "before batch " << i;
+      returned = held.front().second;
+      reader_->credit(opened.handle, held.front().first, returned);
+      held.pop_front();
+    }
+    const TestFrame frame = reader_->frame();
+    ASSERT_EQ(frame.frame.header.event_count - frame.frame.skip, wanted) << "batch " << i;
+    given += wanted;
+    held.emplace_back(frame.frame.ring_end, given);
+  }
+  EXPECT_EQ(reader_->count(wire::MessageType::kFrame), 0u);
+  reader_->credit(opened.handle, held.back().first, given + 1);
+  EXPECT_EQ(reader_->take<wire::Refuse>(wire::MessageType::kRefuse).code, static_cast<int>(Code::INVALID_ARGUMENT));
+}
+
 TEST_P(Consume, CreditThatWasNotGivenOutEndsTheSession) {
   Bytes ring(64 * 1024);
   const auto opened = reader_->open_consumer(make_uuid(1), 0, ring);

@@ -430,13 +430,15 @@ class RawClient final : public fabric::Handler {
   // ---- consumers
   wire::ConsumerOpened open_consumer(wire::Uuid topic, uint32_t partition, std::span<std::byte> ring,
                                      wire::From from = wire::From::kEarliest, uint64_t value = 0,
-                                     const std::string& name = "", std::string* text = nullptr) {
+                                     const std::string& name = "", std::string* text = nullptr,
+                                     uint32_t events_max = 0) {
     const uint64_t request = begin(wire::MessageType::kConsumerOpen);
     wire::ConsumerOpen open{};
     open.topic = topic;
     open.partition = partition;
     open.from = from;
     open.value = value;
+    open.events_max = events_max;
     open.ring = expose(ring, fabric::kRemoteWrite);
     ring_ = ring;
     writer_.put(open);
@@ -467,9 +469,9 @@ class RawClient final : public fabric::Handler {
     EXPECT_TRUE(view.ok()) << view.status().text();
     return out;
   }
-  void credit(uint32_t handle, uint64_t ring_end) {
+  void credit(uint32_t handle, uint64_t ring_end, uint32_t events_end = 0) {
     begin(wire::MessageType::kCredit);
-    writer_.put(wire::Credit{handle, 0, ring_end});
+    writer_.put(wire::Credit{handle, events_end, ring_end});
     send();
   }
   struct TestRun {
