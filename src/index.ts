@@ -27,6 +27,7 @@ export { EncodedJson } from "./producer/metadata.js";
 export type {
   EventData,
   EventSegment,
+  Ordering,
   ProducerOptions,
   PushOptions,
   SelectPartition,

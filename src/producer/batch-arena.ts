@@ -77,7 +77,8 @@ export interface SealedBatch {
 
 export class BatchArena {
   readonly arena: NativeBatch;
-  readonly partition: number;
+  /** Given when it is sent, where its events go to any partition. */
+  partition: number;
   /** Of its first event, in the producer's count. */
   readonly firstNumber: number;
   readonly outcome = new BatchOutcome();

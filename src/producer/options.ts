@@ -34,6 +34,13 @@ export interface ProducerOptions<Metadata> {
   readonly queueEvents?: number | undefined;
   /** … or bytes that were copied for them; default 16 MiB. */
   readonly queueBytes?: number | undefined;
+  /**
+   * "strict" (default): round robin event by event; an event that finds all batches of the producer under way waits, and all behind
+   * it too. "loose": events that name neither partition nor key go whole batches at a time to the partition whose line is free,
+   * so that batches are full and one slow or lost partition holds up no other. Only where the topic chooses by "round-robin" or
+   * "same-node"; else WEFT_INVALID_ARGUMENT.
+   */
+  readonly ordering?: Ordering | undefined;
   /** What `push` does when the queue is full; default "error". */
   readonly whenFull?: WhenFull | undefined;
   /**
@@ -46,6 +53,13 @@ export interface ProducerOptions<Metadata> {
   /** For the opening. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/**
+ * What a producer promises of the order of events that name no partition. Events that name one, or a key, keep their order
+ * among each other in it with both; so do events that name none and fell into the same partition.
+ */
+export type Ordering = (typeof orderingNames)[number];
+const orderingNames = ["strict", "loose"] as const;
 
 /**
  * "error": it throws WEFT_BUSY. "block": it waits for room, with this thread, and no other JavaScript runs meanwhile.
@@ -77,6 +91,7 @@ export interface ResolvedProducerOptions {
   readonly maxInFlight: number;
   readonly queueEvents: number;
   readonly queueBytes: number;
+  readonly ordering: Ordering;
   readonly whenFull: WhenFull;
 }
 
@@ -92,7 +107,7 @@ export const producerDefaults = {
 
 const members = [
   ...["name", "batchEvents", "batchBytes", "batchDataBytes", "lingerMs", "maxInFlight"],
-  ...["queueEvents", "queueBytes", "whenFull", "validate", "selectPartition", "signal"],
+  ...["queueEvents", "queueBytes", "ordering", "whenFull", "validate", "selectPartition", "signal"],
 ];
 
 export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metadata>): ResolvedProducerOptions {
@@ -100,7 +115,10 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
   checkSignal("signal of producer", options.signal);
   checkFunction("validate of producer", options.validate);
   checkFunction("selectPartition of producer", options.selectPartition);
-  const { whenFull } = options;
+  const { ordering, whenFull } = options;
+  if (ordering !== undefined && !orderingNames.includes(ordering)) {
+    throw invalid("ordering of producer", ordering, orderingNames.join(", "));
+  }
   if (whenFull !== undefined && !whenFullNames.includes(whenFull)) {
     throw invalid("whenFull of producer", whenFull, whenFullNames.join(", "));
   }
@@ -115,6 +133,7 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
     maxInFlight: whole("maxInFlight", 64),
     queueEvents: whole("queueEvents", 1_000_000),
     queueBytes: whole("queueBytes", 1024 ** 3),
-    whenFull: options.whenFull ?? "error",
+    ordering: ordering ?? "strict",
+    whenFull: whenFull ?? "error",
   };
 }

@@ -18,6 +18,7 @@ import type { TopicContext } from "../topic/context.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
+import { FreeLines } from "./free-lines.js";
 import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
 import {
   type EventData,
@@ -27,7 +28,7 @@ import {
   type StreamedEvent,
   resolveProducerOptions,
 } from "./options.js";
-import { type ChoosePartition, partitionChoice, topicSelection } from "./partition-choice.js";
+import { type ChoosePartition, anyPartition, partitionChoice, topicSelection } from "./partition-choice.js";
 import { BatchOutcome, Receipt } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
 import { type NamedValidator, loadValidators, validate } from "./validation.js";
@@ -64,9 +65,14 @@ export class Producer<Metadata = unknown> {
   readonly #validators: readonly NamedValidator<Metadata>[];
   readonly #clock = new Clock();
 
+  /** By partition; behind them the one of `anyPartition`. */
   readonly #open: (BatchArena | undefined)[];
   readonly #underWayOf: number[];
   readonly #underWay = new Set<BatchArena>();
+  /** With loose ordering: where the batches of `anyPartition` go. */
+  readonly #lines: FreeLines | undefined;
+  /** The batch of `anyPartition` should have been sent, and no line had room. */
+  #looseIsDue = false;
   /** A record is being written: a getter of it must not push into the same place. */
   #writing = false;
   #queue: QueuedEvent[] = [];
@@ -95,6 +101,7 @@ export class Producer<Metadata = unknown> {
     options: ProducerOptions<Metadata>,
     choose: ChoosePartition<Metadata>,
     validators: readonly NamedValidator<Metadata>[],
+    partitions: readonly number[] | undefined,
   ) {
     this.topic = topic;
     this.#completions = topic.job.completions;
@@ -106,7 +113,8 @@ export class Producer<Metadata = unknown> {
     this.#codec = topic.codec;
     this.#choose = choose;
     this.#validators = validators;
-    this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
+    this.#open = new Array<BatchArena | undefined>(topic.partitionCount + 1).fill(undefined);
+    if (this.#options.ordering === "loose") this.#lines = this.#freeLines(partitions);
     this.#underWayOf = new Array<number>(topic.partitionCount).fill(0);
     this.#forgetJob = this.#completions.onClosed((error) => {
       this.#abandon(error);
@@ -120,7 +128,8 @@ export class Producer<Metadata = unknown> {
     const { completions } = topic.job;
     const { binding } = completions;
     // What the topic demands and the options lack is said before the opening.
-    const choose = partitionChoice(topic, options, binding, await topicSelection(topic));
+    const selection = await topicSelection(topic);
+    const choose = partitionChoice(topic, options, binding, selection);
     const validators = await loadValidators(topic, options.validate);
     throwIfAborted(`opening a producer of topic '${topic.name}'`, options.signal);
     const { handle } = await completions.request(
@@ -141,7 +150,7 @@ export class Producer<Metadata = unknown> {
         },
       },
     );
-    return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators);
+    return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators, selection.partitions);
   }
 
   /** Events that wait in JavaScript for a free batch. */
@@ -467,7 +476,7 @@ export class Producer<Metadata = unknown> {
   ): boolean {
     let batch = this.#open[partition];
     if (batch !== undefined && !batch.fits(metadata, segments, this.topic.eventDataBytesMax)) {
-      this.#submit(batch);
+      if (!this.#submit(batch)) return false;
       batch = undefined;
     }
     if (batch === undefined) {
@@ -501,15 +510,17 @@ export class Producer<Metadata = unknown> {
   #sendOpen(all: boolean): void {
     for (let partition = 0; partition < this.#open.length; partition++) {
       const batch = this.#open[partition];
-      if (batch !== undefined && (all || (this.#underWayOf[partition] ?? 0) === 0)) this.#submit(batch);
+      if (batch !== undefined && (all || (this.#underWayOf[partition] ?? 0) === 0)) this.#submit(batch, !all);
     }
   }
 
-  #submit(batch: BatchArena): void {
-    const { partition } = batch;
-    this.#open[partition] = undefined;
-    this.#underWay.add(batch);
+  /** `free`: only if a line is. False: it stays open, since every line that it could take is busy. */
+  #submit(batch: BatchArena, free = false): boolean {
     batch.submittedMs = this.#clock.nowMs();
+    this.#open[batch.partition] = undefined;
+    if (this.#lines !== undefined && !this.#takeLine(this.#lines, batch, free)) return false;
+    const { partition } = batch;
+    this.#underWay.add(batch);
     this.#underWayOf[partition] = (this.#underWayOf[partition] ?? 0) + 1;
     this.#completions.holdBegin();
     const tag = this.#completions.watch((record) => {
@@ -527,6 +538,33 @@ export class Producer<Metadata = unknown> {
       this.#end(batch, error as WeftError);
       this.#advance();
     }
+    return true;
+  }
+
+  /** With loose ordering: the partition of a batch that may go to any. */
+  #takeLine(lines: FreeLines, batch: BatchArena, free: boolean): boolean {
+    const any = anyPartition(this.topic);
+    if (batch.partition === any) {
+      const partition = lines.choose(batch.submittedMs, { free });
+      if (partition === undefined) {
+        this.#open[any] = batch;
+        if (!free) this.#looseIsDue = true;
+        return false;
+      }
+      this.#looseIsDue = false;
+      batch.partition = partition;
+    }
+    lines.sent(batch.partition, batch.submittedMs);
+    return true;
+  }
+
+  #freeLines(partitions: readonly number[] = [...Array(this.topic.partitionCount).keys()]): FreeLines {
+    const ask = (partition: number): Promise<unknown> =>
+      this.#completions.request(`asking for partition ${partition} of topic '${this.topic.name}'`, (tag) => {
+        this.#binding.partitionQueryAsync(this.topic.handle, partition, tag);
+      });
+    const first = this.topic.job.rank + Math.floor(Math.random() * partitions.length);
+    return new FreeLines(partitions, this.#options.maxInFlight, ask, first);
   }
 
   #complete(batch: BatchArena, record: CompletionRecord): void {
@@ -543,6 +581,11 @@ export class Producer<Metadata = unknown> {
     if (!this.#underWay.delete(batch)) return;
     this.#underWayOf[batch.partition] = (this.#underWayOf[batch.partition] ?? 1) - 1;
     this.#completions.holdEnd();
+    if (this.#lines !== undefined) {
+      const nowMs = this.#clock.nowMs();
+      if (error === undefined) this.#lines.stored(batch.partition, nowMs);
+      else this.#lines.failed(batch.partition, nowMs, error.code === "WEFT_FENCED");
+    }
     if (error !== undefined) {
       batch.outcome.failed(error);
       this.#failure ??= error;
@@ -566,6 +609,8 @@ export class Producer<Metadata = unknown> {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
+    const due = this.#looseIsDue ? this.#open[anyPartition(this.topic)] : undefined;
+    if (due !== undefined) this.#submit(due);
     let taken = 0;
     for (const event of this.#queue) {
       const { partition, metadata, segments, receipt, nowMs, number } = event;
