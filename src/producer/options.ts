@@ -17,8 +17,12 @@ export type EventData = EventSegment | readonly EventSegment[];
 export interface ProducerOptions<Metadata> {
   /** A stable name: the newest producer of a name fences older ones. Default: a random identity. */
   readonly name?: string | undefined;
-  /** A batch is sent at so many events; 1 to 65,536, default 128. */
-  readonly batchEvents?: number | undefined;
+  /**
+   * A batch is sent at so many events; 1 to 65,536, default 128. "adaptive": at no number (but the format's, 65,536 less four), so
+   * that whatever gathered while the line was busy is one batch, within batchBytes and batchDataBytes. Each batch in use then
+   * takes 1 MiB more of memory.
+   */
+  readonly batchEvents?: number | "adaptive" | undefined;
   /** … or so many bytes of metadata; default 512 KiB, at most 1 MiB. */
   readonly batchBytes?: number | undefined;
   /** … or so many bytes of copied data; default 1 MiB, at most 1 GiB. */
@@ -105,6 +109,9 @@ export const producerDefaults = {
   queueBytes: 16 * 1024 * 1024,
 } as const;
 
+/** Of an adaptive batch: the format's limit, less what leaves room for the largest metadata of one event beside the columns. */
+export const adaptiveEventsMax = 65_532;
+
 const members = [
   ...["name", "batchEvents", "batchBytes", "batchDataBytes", "lingerMs", "maxInFlight"],
   ...["queueEvents", "queueBytes", "ordering", "whenFull", "validate", "selectPartition", "signal"],
@@ -122,11 +129,11 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
   if (whenFull !== undefined && !whenFullNames.includes(whenFull)) {
     throw invalid("whenFull of producer", whenFull, whenFullNames.join(", "));
   }
-  const whole = (name: keyof typeof producerDefaults, high: number): number =>
+  const whole = (name: Exclude<keyof typeof producerDefaults, "batchEvents">, high: number): number =>
     checkInteger(`${name} of producer`, options[name], 1, high, producerDefaults[name]);
   return {
     name: checkName("name of producer", options.name),
-    batchEvents: whole("batchEvents", 65_536),
+    batchEvents: batchEvents(options.batchEvents),
     batchBytes: whole("batchBytes", 1024 * 1024),
     batchDataBytes: whole("batchDataBytes", 1024 ** 3),
     lingerMs: checkInteger("lingerMs of producer", options.lingerMs, 0, 3_600_000, undefined),
@@ -136,4 +143,12 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
     ordering: ordering ?? "strict",
     whenFull: whenFull ?? "error",
   };
+}
+
+function batchEvents(given: unknown): number {
+  if (given === "adaptive") return adaptiveEventsMax;
+  if (typeof given === "string") {
+    throw invalid("batchEvents of producer", given, 'a whole number of 1 to 65536, or "adaptive"');
+  }
+  return checkInteger("batchEvents of producer", given, 1, 65_536, producerDefaults.batchEvents);
 }
