@@ -21,6 +21,7 @@ export class BatchOutcome {
   epoch = 0;
   error: WeftError | undefined;
   #waiters: (() => void)[] | undefined;
+  #settled: Promise<void> | undefined;
 
   stored(partition: number, firstOffset: number, epoch: number): void {
     this.partition = partition;
@@ -31,6 +32,10 @@ export class BatchOutcome {
   failed(error: WeftError): void {
     this.error = error;
     this.#settle("failed");
+  }
+  /** Resolves once settled: one promise for all who wait. */
+  get settled(): Promise<void> {
+    return (this.#settled ??= new Promise((resolve) => this.onSettled(resolve)));
   }
   /** Calls once settled; returns what takes it back. */
   onSettled(waiter: () => void): () => void {
@@ -95,7 +100,8 @@ export class Receipt {
   async wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<EventId> {
     const outcome = this.#outcome ?? (await this.#placed(options.signal));
     if (outcome.state === "open") {
-      await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
+      if (options.signal === undefined) await outcome.settled;
+      else await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
     }
     const id = this.id;
     if (id === undefined) throw outcome.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
