@@ -35,7 +35,7 @@ export type {
   WhenFull,
 } from "./producer/options.js";
 export { Producer } from "./producer/producer.js";
-export { type EventId, Receipt } from "./producer/receipt.js";
+export { type EventId, Receipt, type StoredEvent } from "./producer/receipt.js";
 export type { DecodeMetadata, EncodeWith, MetadataCodec } from "./topic/metadata-codec.js";
 export { type PartitionState, Topic } from "./topic/topic.js";
 export type { EventPattern, PatternMember } from "./validator/event-pattern.js";

@@ -29,7 +29,7 @@ import {
   resolveProducerOptions,
 } from "./options.js";
 import { type ChoosePartition, anyPartition, partitionChoice, topicSelection } from "./partition-choice.js";
-import { BatchOutcome, Receipt } from "./receipt.js";
+import { BatchOutcome, Receipt, type StoredEvent } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
 import { type NamedValidator, loadValidators, validate } from "./validation.js";
 
@@ -151,6 +151,32 @@ export class Producer<Metadata = unknown> {
       },
     );
     return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators, selection.partitions);
+  }
+
+  /**
+   * Where a program that was started again goes on: the last event that was stored in a partition (default 0) under this
+   * producer's name before it was opened, whatever became of the process that pushed it; undefined if there is none, as
+   * without a name. Older producers of the name are fenced and store nothing behind it. Local.
+   *
+   * WEFT_PARTITION_UNAVAILABLE: its server was away at the opening and has not answered yet, ask again. WEFT_PARTITION_RANGE,
+   * WEFT_CLOSED.
+   *
+   * @example
+   * ```ts
+   * const last = out.storedBefore();
+   * for (let step = last === undefined ? 0 : last.offset + 1; step < 10; step++) out.push({ step });
+   * ```
+   */
+  storedBefore(partition = 0): StoredEvent | undefined {
+    const { name, partitionCount } = this.topic;
+    if (!Number.isInteger(partition) || partition < 0 || partition >= partitionCount) {
+      throw new WeftError(
+        "WEFT_PARTITION_RANGE",
+        `topic '${name}' has no partition ${String(partition)}: they are 0 to ${partitionCount - 1}`,
+      );
+    }
+    const next = this.#binding.producerStoredBefore(this.#handle, partition);
+    return next === 0 ? undefined : { partition, offset: next - 1 };
   }
 
   /** Events that wait in JavaScript for a free batch. */

@@ -13,6 +13,9 @@ export interface EventId {
   readonly epoch: number;
 }
 
+/** Where an event lies. */
+export type StoredEvent = Pick<EventId, "partition" | "offset">;
+
 /** The outcome of one batch, shared by the receipts of its events. */
 export class BatchOutcome {
   state: "open" | "stored" | "failed" = "open";
