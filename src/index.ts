@@ -19,7 +19,9 @@ export { type ErrorCode, isWeftError, WeftError, type WeftErrorOptions } from ".
 export { type CollectiveOptions, Communicator } from "./job/communicator.js";
 export { attach, type CreateTopicOptions, Job, join, type RequestOptions } from "./job/job.js";
 export type { AttachOptions, JoinOptions } from "./job/options.js";
+export { PingPong } from "./job/ping-pong.js";
 export { Region, type RegionSlice } from "./job/region.js";
+export { SharedData, shared } from "./job/shared.js";
 export { packed } from "./packed/packed.js";
 export type { PackedMetadata } from "./packed/packed-metadata.js";
 export type { PackedField, PackedSchema, PackedType } from "./packed/schema.js";

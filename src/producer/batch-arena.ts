@@ -10,6 +10,7 @@ import type { NativeBatch, NativePieceSource } from "../native/binding.js";
 import type { Region } from "../job/region.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
+import type { Watched } from "./guard.js";
 import { BatchOutcome } from "./receipt.js";
 
 /** Data of an event begins at a multiple of it, so that typed views work. */
@@ -33,6 +34,8 @@ export interface Segment {
   readonly region: Region | undefined;
   /** Of `bytes` in the region. */
   readonly regionAt: number;
+  /** CRC32C at push, where a guard watches referenced memory. */
+  readonly checksum?: number;
 }
 
 /** Views of an arena's memory; kept with it. */
@@ -87,6 +90,8 @@ export class BatchArena {
   submittedMs = 0;
   /** The regions of its events, one entry per event and region. */
   readonly holds: Region[] = [];
+  /** For the guard, if there is one: events with data. */
+  readonly watched: Watched[] = [];
   count = 0;
 
   readonly #views: ArenaViews;

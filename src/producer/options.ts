@@ -1,6 +1,7 @@
 /** Options of producers and of `push`, their defaults and their check. */
 import { checkFunction, checkInteger, checkMembers, checkName, checkSignal, invalid } from "../check.js";
 import type { Region, RegionSlice } from "../job/region.js";
+import type { SharedData } from "../job/shared.js";
 import type { DataDescription, Validate } from "../validator/validator.js";
 
 /** The partition of an event, from 0 to `partitionCount` - 1. Must not be asynchronous. */
@@ -11,7 +12,7 @@ export type SelectPartition<Metadata = unknown> = (
 ) => number;
 
 /** Data of an event: bytes, or a list of segments that are joined in order. */
-export type EventSegment = ArrayBufferView | ArrayBuffer | Region | RegionSlice;
+export type EventSegment = ArrayBufferView | ArrayBuffer | Region | RegionSlice | SharedData;
 export type EventData = EventSegment | readonly EventSegment[];
 
 export interface ProducerOptions<Metadata> {
@@ -47,6 +48,12 @@ export interface ProducerOptions<Metadata> {
   readonly ordering?: Ordering | undefined;
   /** What `push` does when the queue is full; default "error". */
   readonly whenFull?: WhenFull | undefined;
+  /**
+   * Finds memory that is written too early: CRC32C of data that is referenced (not copied) at push and when its batch is
+   * acknowledged. If they differ, the receipt and the next flush reject with WEFT_BUFFER_CHANGED. It costs two passes over
+   * the data with this thread. Default: whether WEFTLINE_GUARD is 1.
+   */
+  readonly guard?: boolean | undefined;
   /**
    * Rejects metadata: false or a text (why) makes push throw WEFT_VALIDATOR_REJECTED. Beside the topic's validator; needed
    * where that is "custom", unless the topic allows unvalidated events.
@@ -97,6 +104,7 @@ export interface ResolvedProducerOptions {
   readonly queueBytes: number;
   readonly ordering: Ordering;
   readonly whenFull: WhenFull;
+  readonly guard: boolean;
 }
 
 /** Defaults, in one place. */
@@ -114,7 +122,7 @@ export const adaptiveEventsMax = 65_532;
 
 const members = [
   ...["name", "batchEvents", "batchBytes", "batchDataBytes", "lingerMs", "maxInFlight"],
-  ...["queueEvents", "queueBytes", "ordering", "whenFull", "validate", "selectPartition", "signal"],
+  ...["queueEvents", "queueBytes", "ordering", "whenFull", "guard", "validate", "selectPartition", "signal"],
 ];
 
 export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metadata>): ResolvedProducerOptions {
@@ -122,7 +130,8 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
   checkSignal("signal of producer", options.signal);
   checkFunction("validate of producer", options.validate);
   checkFunction("selectPartition of producer", options.selectPartition);
-  const { ordering, whenFull } = options;
+  const { guard, ordering, whenFull } = options;
+  if (guard !== undefined && typeof guard !== "boolean") throw invalid("guard of producer", guard, "true or false");
   if (ordering !== undefined && !orderingNames.includes(ordering)) {
     throw invalid("ordering of producer", ordering, orderingNames.join(", "));
   }
@@ -142,6 +151,7 @@ export function resolveProducerOptions<Metadata>(options: ProducerOptions<Metada
     queueBytes: whole("queueBytes", 1024 ** 3),
     ordering: ordering ?? "strict",
     whenFull: whenFull ?? "error",
+    guard: guard ?? process.env["WEFTLINE_GUARD"] === "1",
   };
 }
 

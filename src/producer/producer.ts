@@ -11,7 +11,9 @@ import { Writable } from "node:stream";
 import { checkInteger, invalid } from "../check.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
+import type { PingPong } from "../job/ping-pong.js";
 import { Region } from "../job/region.js";
+import type { SharedData } from "../job/shared.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
 import type { CompletionRecord, Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
@@ -19,6 +21,7 @@ import type { PackedCodec } from "../packed/codec.js";
 import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
 import { FreeLines } from "./free-lines.js";
+import { Guard } from "./guard.js";
 import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
 import {
   type EventData,
@@ -69,6 +72,7 @@ export class Producer<Metadata = unknown> {
   readonly #open: (BatchArena | undefined)[];
   readonly #underWayOf: number[];
   readonly #underWay = new Set<BatchArena>();
+  readonly #guard: Guard | undefined;
   /** With loose ordering: where the batches of `anyPartition` go. */
   readonly #lines: FreeLines | undefined;
   /** The batch of `anyPartition` should have been sent, and no line had room. */
@@ -114,6 +118,7 @@ export class Producer<Metadata = unknown> {
     this.#choose = choose;
     this.#validators = validators;
     this.#open = new Array<BatchArena | undefined>(topic.partitionCount + 1).fill(undefined);
+    if (this.#options.guard) this.#guard = new Guard(this.#binding, topic.name, this.#options.name);
     if (this.#options.ordering === "loose") this.#lines = this.#freeLines(partitions);
     this.#underWayOf = new Array<number>(topic.partitionCount).fill(0);
     this.#forgetJob = this.#completions.onClosed((error) => {
@@ -213,7 +218,7 @@ export class Producer<Metadata = unknown> {
     if (this.#closing !== undefined) {
       throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
     }
-    const segments = segmentsOf(data, this.#options.batchDataBytes);
+    let segments = segmentsOf(data, this.#options.batchDataBytes);
     if (segments.length > 0) this.#checkLength(segments);
     if (this.#validators.length > 0) validate(this.#validators, metadata, segments);
     const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
@@ -221,6 +226,7 @@ export class Producer<Metadata = unknown> {
     const encoded = text ?? this.#writeRecord(metadata, partition, segments);
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
+    if (this.#guard !== undefined) segments = this.#guard.sign(segments);
     if (segments.length > 0) for (const { region } of segments) region?.hold(this.#sendAll);
     try {
       if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
@@ -317,12 +323,20 @@ export class Producer<Metadata = unknown> {
   }
 
   /** Registers memory once, so that events may reference it without a copy. Local. */
-  register(memory: ArrayBufferView): Region {
+  register(memory: ArrayBufferView | SharedData): Region {
     return Region.register(this.#completions, memory);
   }
   /** Registered memory of the library; up to 4 GiB. Local. */
   alloc(bytes: number): Region {
     return Region.allocate(
+      this.#completions,
+      checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
+    );
+  }
+
+  /** Two regions of `alloc`, of which one is written while the other is sent. Local. */
+  pingPong(bytes: number): PingPong {
+    return Region.pingPong(
       this.#completions,
       checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
     );
@@ -511,7 +525,9 @@ export class Producer<Metadata = unknown> {
       batch = new BatchArena(arena, partition, number, this.#options.batchBytes, nowMs);
       this.#open[partition] = batch;
     }
-    receipt.place(batch.outcome, batch.add(metadata, segments, nowMs));
+    const index = batch.add(metadata, segments, nowMs);
+    receipt.place(batch.outcome, index);
+    if (this.#guard !== undefined && segments.length > 0) batch.watched.push({ receipt, index, segments });
     if (segments.length > 0) for (const { region } of segments) if (region !== undefined) batch.holds.push(region);
     if (batch.count >= this.#options.batchEvents || batch.referencedBytes >= batchReferencedBytesMax) {
       this.#submit(batch);
@@ -595,6 +611,8 @@ export class Producer<Metadata = unknown> {
 
   #complete(batch: BatchArena, record: CompletionRecord): void {
     if (record.code === 0) {
+      const changed = this.#guard?.check(batch.watched, batch.partition, record.value(0));
+      if (changed !== undefined) this.#failure ??= changed;
       batch.outcome.stored(batch.partition, record.value(0), record.value(2));
       this.#storedCount += batch.count;
       this.#end(batch, undefined);

@@ -81,6 +81,12 @@ export class Receipt {
     if (waiting !== undefined) for (const next of waiting) next();
   }
 
+  /** @internal The event's own end, whatever its batch's is. */
+  spoil(error: WeftError): void {
+    this.#outcome = new BatchOutcome();
+    this.#outcome.failed(error);
+  }
+
   /** Whether the event is stored at the topic's durability. */
   get completed(): boolean {
     return this.#outcome?.state === "stored";
@@ -107,7 +113,7 @@ export class Receipt {
       else await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
     }
     const id = this.id;
-    if (id === undefined) throw outcome.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
+    if (id === undefined) throw this.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
     return id;
   }
 
