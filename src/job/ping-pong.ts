@@ -1,5 +1,6 @@
 /** Two regions for a loop that computes: one is written while the other is sent. JavaScript thread. */
-import type { Region } from "./region.js";
+import type { Completions } from "../native/completions.js";
+import { Region } from "./region.js";
 
 /**
  * Two regions of one size, from `producer.pingPong`, of which one is written while the other is sent. All calls are local.
@@ -21,9 +22,15 @@ export class PingPong {
   readonly regions: readonly [Region, Region];
   #turn: 0 | 1 = 0;
 
-  /** @internal */
-  constructor(regions: readonly [Region, Region]) {
-    this.regions = regions;
+  /** @internal Use `producer.pingPong`. */
+  constructor(completions: Completions, length: number) {
+    const first = Region.allocate(completions, length);
+    try {
+      this.regions = [first, Region.allocate(completions, length)];
+    } catch (error) {
+      first.release();
+      throw error;
+    }
   }
 
   /**

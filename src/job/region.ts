@@ -10,7 +10,6 @@ import { WeftError, throwIfAborted } from "../errors.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 import { abortable } from "./abortable.js";
-import { PingPong } from "./ping-pong.js";
 import { SharedData, isSharedBuffer, notShared } from "./shared.js";
 
 /** Longest memory that one ArrayBuffer of Node 20 can show. */
@@ -79,17 +78,6 @@ export class Region {
     const memory = completions.binding.regionMemory(handle);
     markAsUntransferable(memory);
     return new Region(completions, handle, new Uint8Array(memory));
-  }
-
-  /** @internal Two of `allocate`. */
-  static pingPong(completions: Completions, length: number): PingPong {
-    const first = Region.allocate(completions, length);
-    try {
-      return new PingPong([first, Region.allocate(completions, length)]);
-    } catch (error) {
-      first.release();
-      throw error;
-    }
   }
 
   /** In bytes. */

@@ -10,8 +10,7 @@ import type { NativeBatch, NativePieceSource } from "../native/binding.js";
 import type { Region } from "../job/region.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
-import type { Watched } from "./guard.js";
-import { BatchOutcome } from "./receipt.js";
+import { BatchOutcome, type Receipt } from "./receipt.js";
 
 /** Data of an event begins at a multiple of it, so that typed views work. */
 export const dataAlignmentBytes = 64;
@@ -36,6 +35,13 @@ export interface Segment {
   readonly regionAt: number;
   /** CRC32C at push, where a guard watches referenced memory. */
   readonly checksum?: number;
+}
+
+/** Data of one event in a batch, for the guard. */
+export interface Watched {
+  readonly receipt: Receipt;
+  readonly index: number;
+  readonly segments: readonly Segment[];
 }
 
 /** Views of an arena's memory; kept with it. */

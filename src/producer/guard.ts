@@ -4,15 +4,7 @@
  */
 import { WeftError } from "../errors.js";
 import type { NativeBinding } from "../native/binding.js";
-import type { Segment } from "./batch-arena.js";
-import type { Receipt } from "./receipt.js";
-
-/** Data of one event in a batch. */
-export interface Watched {
-  readonly receipt: Receipt;
-  readonly index: number;
-  readonly segments: readonly Segment[];
-}
+import type { Segment, Watched } from "./batch-arena.js";
 
 export class Guard {
   readonly #binding: NativeBinding;

@@ -11,7 +11,7 @@ import { Writable } from "node:stream";
 import { checkInteger, invalid } from "../check.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
-import type { PingPong } from "../job/ping-pong.js";
+import { PingPong } from "../job/ping-pong.js";
 import { Region } from "../job/region.js";
 import type { SharedData } from "../job/shared.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
@@ -336,7 +336,7 @@ export class Producer<Metadata = unknown> {
 
   /** Two regions of `alloc`, of which one is written while the other is sent. Local. */
   pingPong(bytes: number): PingPong {
-    return Region.pingPong(
+    return new PingPong(
       this.#completions,
       checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
     );
