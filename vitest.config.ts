@@ -30,6 +30,8 @@ export default defineConfig({
         test: {
           name: "model",
           include: ["test/model/**/*.test.ts"],
+          // Memory that a test lends is not written before it is free.
+          env: { WEFTLINE_GUARD: "1" },
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: "forks",

@@ -26,7 +26,9 @@ export { type ErrorCode, isWeftError, WeftError, type WeftErrorOptions } from ".
 export { type CollectiveOptions, Communicator } from "./job/communicator.js";
 export { attach, type CreateTopicOptions, Job, join, type RequestOptions } from "./job/job.js";
 export type { AttachOptions, JoinOptions } from "./job/options.js";
+export { PingPong } from "./job/ping-pong.js";
 export { Region, type RegionSlice } from "./job/region.js";
+export { SharedData, shared } from "./job/shared.js";
 export { packed } from "./packed/packed.js";
 export type { PackedMetadata } from "./packed/packed-metadata.js";
 export type { PackedField, PackedSchema, PackedType } from "./packed/schema.js";
@@ -34,6 +36,7 @@ export { EncodedJson } from "./producer/metadata.js";
 export type {
   EventData,
   EventSegment,
+  Ordering,
   ProducerOptions,
   PushOptions,
   SelectPartition,
@@ -41,7 +44,7 @@ export type {
   WhenFull,
 } from "./producer/options.js";
 export { Producer } from "./producer/producer.js";
-export { type EventId, Receipt } from "./producer/receipt.js";
+export { type EventId, Receipt, type StoredEvent } from "./producer/receipt.js";
 export type { DecodeMetadata, EncodeWith, MetadataCodec } from "./topic/metadata-codec.js";
 export { type PartitionState, Topic } from "./topic/topic.js";
 export type { EventPattern, PatternMember } from "./validator/event-pattern.js";

@@ -98,14 +98,16 @@ std::string Call::text(size_t index) {
 std::span<uint8_t> Call::bytes_of(Napi::Value value, int index) {
   if (!ok_) return {};
   if (value.IsTypedArray()) {
+    // Not by its ArrayBuffer: that of shared memory is no ArrayBuffer to Node-API.
     auto array = value.As<Napi::TypedArray>();
-    auto* base = static_cast<uint8_t*>(array.ArrayBuffer().Data());
+    void* data = nullptr;
+    if (napi_get_typedarray_info(env_, value, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) data = nullptr;
     size_t length = array.ByteLength();
-    if (base == nullptr && length != 0) {
+    if (data == nullptr && length != 0) {
       bad(index, "memory that was not detached");
       return {};
     }
-    return {base == nullptr ? nullptr : base + array.ByteOffset(), length};
+    return {static_cast<uint8_t*>(data), length};
   }
   if (value.IsArrayBuffer()) {
     auto buffer = value.As<Napi::ArrayBuffer>();

@@ -23,6 +23,17 @@ Napi::Value producer_open_async(const Napi::CallbackInfo& info) {
   return call.done(weft_producer_open_async(topic, &options, tag));
 }
 
+Napi::Value producer_stored_before(const Napi::CallbackInfo& info) {
+  Call call(info, "producerStoredBefore");
+  auto producer = call.handle<Producer>(0, Kind::kProducer);
+  uint32_t partition = call.small(1);
+  if (!call.ok()) return info.Env().Undefined();
+  uint64_t next_offset = 0;
+  int code = weft_producer_stored_before(static_cast<weft_producer*>(producer->pointer), partition, &next_offset);
+  if (code != WEFT_OK) return call.fail(code);
+  return Napi::Number::New(info.Env(), static_cast<double>(next_offset));
+}
+
 Napi::Value producer_close_async(const Napi::CallbackInfo& info) {
   Call call(info, "producerCloseAsync");
   auto producer = call.handle<Producer>(0, Kind::kProducer);
@@ -169,6 +180,7 @@ Napi::Value batch_submit(const Napi::CallbackInfo& info) {
 
 void add_producer(Napi::Env env, Napi::Object exports) {
   add<producer_open_async>(env, exports, "producerOpenAsync");
+  add<producer_stored_before>(env, exports, "producerStoredBefore");
   add<producer_close_async>(env, exports, "producerCloseAsync");
   add<batch_open>(env, exports, "batchOpen");
   add<batch_cancel>(env, exports, "batchCancel");

@@ -105,7 +105,7 @@ void BrokerImpl::load_done(Job* job) {
     entry->next_sequence = state.next_sequence;
     entry->admit_sequence = state.next_sequence;
     for (const auto& recent : state.recent) {
-      entry->recent.push_back({recent.sequence, recent.first_offset});
+      if (recent.sequence != log::kEarlierEpoch) entry->recent.push_back({recent.sequence, recent.first_offset});
       entry->last_end = recent.first_offset + recent.event_count;
     }
   }

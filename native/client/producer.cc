@@ -291,7 +291,20 @@ void Producer::lose(Batch* batch) {
   if (room != nullptr) room(owner);
 }
 
-uint64_t Producer::last_offset(uint32_t partition) const { return partitions_[partition]->last_offset(); }
+Result<uint64_t> Producer::stored_before(uint32_t partition) const {
+  const size_t count = topic_->slots.size();
+  if (partition >= count) {
+    return batch_error(Code::PARTITION_RANGE,
+                       join_text("topic '", topic_->name, "' has ", count, " partitions and no partition ", partition));
+  }
+  if (options_.name.empty() || options_.echo) return uint64_t{0};
+  const uint64_t before = partitions_[partition]->stored_before();
+  if (before != ProducerPartition::kUnknown) return before;
+  return batch_error(
+      Code::PARTITION_UNAVAILABLE,
+      join_text("what producer '", options_.name, "' stored in partition ", partition, " of topic '", topic_->name,
+                "' is not known: slot ", topic_->slots[partition], " has not answered yet; ask again when it is back"));
+}
 
 void Producer::close(std::shared_ptr<Producer> producer, std::function<void()> done) {
   Client& client = producer->client_;

@@ -99,6 +99,9 @@ class Producer {
   // WEFT_BUSY when every batch that may exist is in flight.
   Result<Batch*> take();
   void give_back(Batch* batch);
+  // Behind the last event that was stored under its name before it was opened, 0 if none: without a name there is none.
+  // WEFT_PARTITION_UNAVAILABLE while the partition's slot has not answered.
+  Result<uint64_t> stored_before(uint32_t partition) const;
   // Checks what the caller wrote and sends it. On an error nothing was sent and the batch is still the caller's.
   Status submit(Batch* batch, uint32_t partition, uint32_t count, uint64_t metadata_bytes, uint64_t base_time_ns,
                 std::span<const BatchPiece> pieces);
@@ -113,7 +116,6 @@ class Producer {
   void give_up(Batch* batch, const Status& status);
   // One whose memory a peer may still read: kept away until the client ends.
   void lose(Batch* batch);
-  uint64_t last_offset(uint32_t partition) const;
   // Whether any partition was opened so far.
   void note_opened() { opened_any_ = true; }
   bool opened_any() const { return opened_any_; }

@@ -88,7 +88,8 @@ void ProducerPartition::on_opened(const Status& status, wire::MessageReader* ans
   handle_ = opened->handle;
   epoch_ = opened->epoch;
   window_ = std::max(1u, std::min(producer_.options().batches_in_flight, opened->batches_in_flight_max));
-  last_offset_ = opened->last_offset;
+  // Only by the first opening: what comes later is of this producer itself.
+  if (stored_before() == kUnknown) stored_before_.store(opened->last_offset, std::memory_order_release);
   expected_ = opened->next_sequence;
   session().bind(handle_, false, this);
   stalled_ = false;

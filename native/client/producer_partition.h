@@ -8,6 +8,7 @@
 // A batch keeps its number until the server has said that it does not have it.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 
@@ -25,7 +26,10 @@ class ProducerPartition : public SessionUser {
   void start(std::function<void(const Status&)> opened);
   void push(Batch* batch);
   void close();
-  uint64_t last_offset() const { return last_offset_; }
+  // Behind the last event that was stored by this producer's name before it was opened; 0: none, kUnknown: its slot did
+  // not answer yet. Any thread.
+  uint64_t stored_before() const { return stored_before_.load(std::memory_order_acquire); }
+  static constexpr uint64_t kUnknown = UINT64_MAX;
   bool tick(uint64_t now_ns);
 
   void on_session_ready() override;
@@ -63,7 +67,7 @@ class ProducerPartition : public SessionUser {
   uint32_t window_ = 1;         // batches in flight
   uint64_t next_sequence_ = 0;  // of the next batch to be sent for the first time
   uint64_t expected_ = 0;       // by the server, as far as it said
-  uint64_t last_offset_ = 0;
+  std::atomic<uint64_t> stored_before_{kUnknown};
   uint32_t unanswered_ = 0;
   uint64_t unanswered_bytes_ = 0;  // of their bodies
   bool stalled_ = false;           // nothing is sent until all is answered

@@ -156,6 +156,15 @@ int weft_producer_open_async(weft_topic* topic, const weft_producer_options* opt
 }
 WEFT_CATCH
 
+int weft_producer_stored_before(const weft_producer* producer, uint32_t partition, uint64_t* next_offset) try {
+  WEFT_CHECK_HANDLE(producer);
+  WEFT_CHECK_ARGUMENT(next_offset);
+  const Result<uint64_t> before = producer->producer->stored_before(partition);
+  if (before.ok()) *next_offset = before.value();
+  return report(before.status());
+}
+WEFT_CATCH
+
 int weft_producer_close(weft_producer* producer, int64_t timeout_ms) try {
   WEFT_CHECK_HANDLE(producer);
   return close_producer(producer, timeout_ms);

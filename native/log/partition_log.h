@@ -93,8 +93,12 @@ struct ProducerState {
     uint64_t first_offset;
     uint32_t event_count;
   };
-  std::vector<Recent> recent;  // oldest first, at most kRecentBatchesMax
+  // Oldest first, at most kRecentBatchesMax. While nothing was stored under this epoch it is the last batch of an
+  // earlier one alone, with kEarlierEpoch in the place of its sequence: that is where a producer that comes back goes
+  // on.
+  std::vector<Recent> recent;
 };
+constexpr uint64_t kEarlierEpoch = UINT64_MAX;
 constexpr size_t kRecentBatchesMax = 64;  // >= the batches a producer may have in flight
 constexpr size_t kProducersMax = 4096;    // per partition; first forgotten: with one batch, idle longest
 

@@ -36,7 +36,8 @@ ProducerState& ProducerTable::state_of(const wire::ProducerId& id) {
 
 void ProducerTable::note(const wire::BatchHeader& batch, uint64_t first_offset, uint64_t append_time_ns) {
   ProducerState& state = state_of(batch.producer_id);
-  if (state.epoch != batch.producer_epoch) {
+  const bool of_earlier_epoch = !state.recent.empty() && state.recent.front().sequence == kEarlierEpoch;
+  if (state.epoch != batch.producer_epoch || of_earlier_epoch) {
     state.recent.clear();
     state.epoch = batch.producer_epoch;
   }
@@ -48,7 +49,11 @@ void ProducerTable::note(const wire::BatchHeader& batch, uint64_t first_offset, 
 
 void ProducerTable::begin_epoch(const wire::ProducerId& id, uint32_t epoch, uint64_t now_ns) {
   ProducerState& state = state_of(id);
-  state.recent.clear();
+  if (!state.recent.empty()) {
+    state.recent.front() = state.recent.back();
+    state.recent.front().sequence = kEarlierEpoch;
+    state.recent.resize(1);
+  }
   state.epoch = epoch;
   state.next_sequence = 0;
   state.last_append_time_ns = std::max(state.last_append_time_ns, now_ns);

@@ -12,6 +12,7 @@ import { Communicator } from "./communicator.js";
 import type { Closable, JobContext } from "./context.js";
 import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./options.js";
 import { Region } from "./region.js";
+import type { SharedData } from "./shared.js";
 import { SlabStore } from "./slab-store.js";
 import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
 import type { MetadataOfConfig, TopicConfig } from "../config/topic-config.js";
@@ -115,7 +116,7 @@ export class Job implements JobContext {
   }
 
   /** Memory registered once, referenced by events without a copy. Leave it alone while `region.busy`. Local. */
-  register(memory: ArrayBufferView): Region {
+  register(memory: ArrayBufferView | SharedData): Region {
     return Region.register(this.completions, memory);
   }
   /** Registered, page-aligned memory of the library; up to 4 GiB. Local. */

@@ -10,6 +10,7 @@ import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
 import { abortable } from "./abortable.js";
+import { SharedData, isSharedBuffer, notShared } from "./shared.js";
 
 /** Longest memory that one ArrayBuffer of Node 20 can show. */
 export const bufferBytesMax = 2 ** 32;
@@ -55,11 +56,12 @@ export class Region {
   }
 
   /** @internal */
-  static register(completions: Completions, memory: ArrayBufferView): Region {
-    const bytes = ownedBytes("the memory to register", memory);
+  static register(completions: Completions, memory: ArrayBufferView | SharedData): Region {
+    const isShared = memory instanceof SharedData;
+    const bytes = isShared ? memory.bytes : ownedBytes("the memory to register", memory);
     if (bytes.byteLength === 0) throw invalid("the memory to register", memory, "of at least 1 byte");
     const handle = completions.binding.regionRegister(completions.job, bytes);
-    markAsUntransferable(bytes.buffer);
+    if (!isShared) markAsUntransferable(bytes.buffer);
     return new Region(completions, handle, bytes);
   }
 
@@ -107,7 +109,7 @@ export class Region {
    */
   async idle(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     throwIfAborted("region.idle", options.signal);
-    for (const send of [...this.#senders]) send();
+    this.send();
     if (this.#busyCount > 0) {
       await abortable("region.idle", options.signal, (resolve) => {
         const waiter = (): void => {
@@ -147,6 +149,10 @@ export class Region {
     this.release();
   }
 
+  /** @internal Sends open batches that reference it. */
+  send(): void {
+    for (const send of [...this.#senders]) send();
+  }
   /** @internal The handle; WEFT_CLOSED after the release. */
   get handle(): RegionHandle {
     if (this.#released) throw new WeftError("WEFT_CLOSED", "the region was released");
@@ -191,26 +197,25 @@ function stillWritten(): WeftError {
  */
 export function ownedBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
   const bytes = viewBytes(what, memory);
-  if (isShared(bytes) || isResizable(bytes.buffer)) {
-    const kind = isShared(bytes) ? "a SharedArrayBuffer" : "a resizable ArrayBuffer";
-    throw new WeftError("WEFT_INVALID_ARGUMENT", `${what} lies in ${kind}, which cannot be referenced without a copy`, {
-      next: "use memory of alloc(), or copy it into a plain ArrayBuffer",
-    });
+  if (isResizable(bytes.buffer)) {
+    throw new WeftError(
+      "WEFT_INVALID_ARGUMENT",
+      `${what} lies in a resizable ArrayBuffer, which cannot be referenced without a copy`,
+      { next: "use memory of alloc(), or copy it into a plain ArrayBuffer" },
+    );
   }
   return bytes;
 }
 
-/** Any view or ArrayBuffer as bytes. */
+/** Any view or ArrayBuffer as bytes; shared memory is refused. */
 export function viewBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
   if (ArrayBuffer.isView(memory)) {
-    return new Uint8Array(memory.buffer as ArrayBuffer, memory.byteOffset, memory.byteLength);
+    if (isSharedBuffer(memory.buffer)) throw notShared(what);
+    return new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
   }
   if (memory instanceof ArrayBuffer) return new Uint8Array(memory);
+  if (isSharedBuffer(memory)) throw notShared(what);
   throw invalid(what, memory, "a typed array, a Buffer, an ArrayBuffer, a Region, or a list of them");
-}
-
-export function isShared(bytes: Uint8Array): boolean {
-  return typeof SharedArrayBuffer !== "undefined" && (bytes.buffer as unknown) instanceof SharedArrayBuffer;
 }
 
 function isResizable(buffer: ArrayBuffer): boolean {

@@ -260,6 +260,8 @@ export interface NativeBinding {
   // ---- producer
   /** Completion PRODUCER with the handle. */
   producerOpenAsync(topic: TopicHandle, options: NativeProducerOptions, tag: number): void;
+  /** Behind the last event stored under its name before it was opened; 0: none. */
+  producerStoredBefore(producer: ProducerHandle, partition: number): number;
   /** The handle, its batches and their memory are closed at once; completion CLOSED when all is acknowledged. */
   producerCloseAsync(producer: ProducerHandle, tag: number): void;
   /** null: all batches are in flight. The same object comes again for the same arena. */

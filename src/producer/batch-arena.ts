@@ -10,7 +10,7 @@ import type { NativeBatch, NativePieceSource } from "../native/binding.js";
 import type { Region } from "../job/region.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
-import { BatchOutcome } from "./receipt.js";
+import { BatchOutcome, type Receipt } from "./receipt.js";
 
 /** Data of an event begins at a multiple of it, so that typed views work. */
 export const dataAlignmentBytes = 64;
@@ -33,6 +33,15 @@ export interface Segment {
   readonly region: Region | undefined;
   /** Of `bytes` in the region. */
   readonly regionAt: number;
+  /** CRC32C at push, where a guard watches referenced memory. */
+  readonly checksum?: number;
+}
+
+/** Data of one event in a batch, for the guard. */
+export interface Watched {
+  readonly receipt: Receipt;
+  readonly index: number;
+  readonly segments: readonly Segment[];
 }
 
 /** Views of an arena's memory; kept with it. */
@@ -77,7 +86,8 @@ export interface SealedBatch {
 
 export class BatchArena {
   readonly arena: NativeBatch;
-  readonly partition: number;
+  /** Given when it is sent, where its events go to any partition. */
+  partition: number;
   /** Of its first event, in the producer's count. */
   readonly firstNumber: number;
   readonly outcome = new BatchOutcome();
@@ -86,6 +96,8 @@ export class BatchArena {
   submittedMs = 0;
   /** The regions of its events, one entry per event and region. */
   readonly holds: Region[] = [];
+  /** For the guard, if there is one: events with data. */
+  readonly watched: Watched[] = [];
   count = 0;
 
   readonly #views: ArenaViews;

@@ -1,4 +1,8 @@
-/** Which partition an event goes to, as the topic's selector or the producer's options have it. */
+/**
+ * Which partition an event goes to, as the topic's selector or the producer's options have it. With loose ordering most
+ * events get none here: `anyPartition`, and their batch gets one when it is sent (`./free-lines.ts`).
+ */
+
 import { invalid } from "../check.js";
 import { isModuleConfig } from "../config/module-config.js";
 import type { PartitionSelector } from "../config/topic-config.js";
@@ -11,6 +15,9 @@ import type { Segment } from "./batch-arena.js";
 import { valueOf } from "./metadata.js";
 import type { ProducerOptions, PushOptions, SelectPartition } from "./options.js";
 import { describeData } from "./segments.js";
+
+/** In the place of a partition: their number. Such events wait for the partition that is free. */
+export const anyPartition = ({ partitionCount }: TopicContext): number => partitionCount;
 
 /** `segments` is the event's data. */
 export type ChoosePartition<Metadata> = (
@@ -58,17 +65,34 @@ export function partitionChoice<Metadata>(
   };
   const partitionOfKey = (key: string): number => binding.crc32c(Buffer.from(key), 0) % count;
   const select = options.selectPartition ?? selection.select;
+  if (options.ordering === "loose") checkLoose(topic, options.selectPartition !== undefined);
+  const any = anyPartition(topic);
   const byDefault: ChoosePartition<Metadata> =
-    select === undefined
-      ? topicChoice(topic, partitionOfKey, selection.partitions)
-      : (metadata, _given, segments) =>
-          check(selected(topic.name, () => select(valueOf(metadata), count, describeData(segments))));
+    options.ordering === "loose"
+      ? () => any
+      : select === undefined
+        ? topicChoice(topic, partitionOfKey, selection.partitions)
+        : (metadata, _given, segments) =>
+            check(selected(topic.name, () => select(valueOf(metadata), count, describeData(segments))));
   return (metadata, given, segments) => {
     if (given?.partition !== undefined) return check(given.partition);
     if (given?.key === undefined) return byDefault(metadata, given, segments);
     if (typeof given.key !== "string") throw invalid("the key", given.key, "a text");
     return partitionOfKey(given.key);
   };
+}
+
+/** Elsewhere the partition says something, and an event must not go to another one because that is free. */
+function checkLoose(topic: TopicContext, chosenByOption: boolean): void {
+  const { partitionSelector } = topic.description;
+  const byTurn = partitionSelector === "round-robin" || partitionSelector === "same-node";
+  if (byTurn && !chosenByOption) return;
+  const by = chosenByOption ? "the producer's selectPartition" : `its selector ${JSON.stringify(partitionSelector)}`;
+  throw new WeftError(
+    "WEFT_INVALID_ARGUMENT",
+    `ordering of a producer of topic '${topic.name}' is "loose", but ${by} chooses the partition of each event`,
+    { next: 'leave ordering out, or use the selector "round-robin" or "same-node"' },
+  );
 }
 
 function selected(topicName: string, select: () => number): number {

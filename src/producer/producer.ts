@@ -11,13 +11,17 @@ import { Writable } from "node:stream";
 import { checkInteger, invalid } from "../check.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
+import { PingPong } from "../job/ping-pong.js";
 import { Region } from "../job/region.js";
+import type { SharedData } from "../job/shared.js";
 import type { NativeBinding, ProducerHandle } from "../native/binding.js";
 import type { CompletionRecord, Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
+import { FreeLines } from "./free-lines.js";
+import { Guard } from "./guard.js";
 import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
 import {
   type EventData,
@@ -27,8 +31,8 @@ import {
   type StreamedEvent,
   resolveProducerOptions,
 } from "./options.js";
-import { type ChoosePartition, partitionChoice, topicSelection } from "./partition-choice.js";
-import { BatchOutcome, Receipt } from "./receipt.js";
+import { type ChoosePartition, anyPartition, partitionChoice, topicSelection } from "./partition-choice.js";
+import { BatchOutcome, Receipt, type StoredEvent } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
 import { type NamedValidator, loadValidators, validate } from "./validation.js";
 
@@ -64,9 +68,15 @@ export class Producer<Metadata = unknown> {
   readonly #validators: readonly NamedValidator<Metadata>[];
   readonly #clock = new Clock();
 
+  /** By partition; behind them the one of `anyPartition`. */
   readonly #open: (BatchArena | undefined)[];
   readonly #underWayOf: number[];
   readonly #underWay = new Set<BatchArena>();
+  readonly #guard: Guard | undefined;
+  /** With loose ordering: where the batches of `anyPartition` go. */
+  readonly #lines: FreeLines | undefined;
+  /** The batch of `anyPartition` should have been sent, and no line had room. */
+  #looseIsDue = false;
   /** A record is being written: a getter of it must not push into the same place. */
   #writing = false;
   #queue: QueuedEvent[] = [];
@@ -95,6 +105,7 @@ export class Producer<Metadata = unknown> {
     options: ProducerOptions<Metadata>,
     choose: ChoosePartition<Metadata>,
     validators: readonly NamedValidator<Metadata>[],
+    partitions: readonly number[] | undefined,
   ) {
     this.topic = topic;
     this.#completions = topic.job.completions;
@@ -106,7 +117,9 @@ export class Producer<Metadata = unknown> {
     this.#codec = topic.codec;
     this.#choose = choose;
     this.#validators = validators;
-    this.#open = new Array<BatchArena | undefined>(topic.partitionCount).fill(undefined);
+    this.#open = new Array<BatchArena | undefined>(topic.partitionCount + 1).fill(undefined);
+    if (this.#options.guard) this.#guard = new Guard(this.#binding, topic.name, this.#options.name);
+    if (this.#options.ordering === "loose") this.#lines = this.#freeLines(partitions);
     this.#underWayOf = new Array<number>(topic.partitionCount).fill(0);
     this.#forgetJob = this.#completions.onClosed((error) => {
       this.#abandon(error);
@@ -120,7 +133,8 @@ export class Producer<Metadata = unknown> {
     const { completions } = topic.job;
     const { binding } = completions;
     // What the topic demands and the options lack is said before the opening.
-    const choose = partitionChoice(topic, options, binding, await topicSelection(topic));
+    const selection = await topicSelection(topic);
+    const choose = partitionChoice(topic, options, binding, selection);
     const validators = await loadValidators(topic, options.validate);
     throwIfAborted(`opening a producer of topic '${topic.name}'`, options.signal);
     const { handle } = await completions.request(
@@ -141,7 +155,33 @@ export class Producer<Metadata = unknown> {
         },
       },
     );
-    return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators);
+    return new Producer<Metadata>(topic, handle as ProducerHandle, options, choose, validators, selection.partitions);
+  }
+
+  /**
+   * Where a program that was started again goes on: the last event that was stored in a partition (default 0) under this
+   * producer's name before it was opened, whatever became of the process that pushed it; undefined if there is none, as
+   * without a name. Older producers of the name are fenced and store nothing behind it. Local.
+   *
+   * WEFT_PARTITION_UNAVAILABLE: its server was away at the opening and has not answered yet, ask again. WEFT_PARTITION_RANGE,
+   * WEFT_CLOSED.
+   *
+   * @example
+   * ```ts
+   * const last = out.storedBefore();
+   * for (let step = last === undefined ? 0 : last.offset + 1; step < 10; step++) out.push({ step });
+   * ```
+   */
+  storedBefore(partition = 0): StoredEvent | undefined {
+    const { name, partitionCount } = this.topic;
+    if (!Number.isInteger(partition) || partition < 0 || partition >= partitionCount) {
+      throw new WeftError(
+        "WEFT_PARTITION_RANGE",
+        `topic '${name}' has no partition ${String(partition)}: they are 0 to ${partitionCount - 1}`,
+      );
+    }
+    const next = this.#binding.producerStoredBefore(this.#handle, partition);
+    return next === 0 ? undefined : { partition, offset: next - 1 };
   }
 
   /** Events that wait in JavaScript for a free batch. */
@@ -178,7 +218,7 @@ export class Producer<Metadata = unknown> {
     if (this.#closing !== undefined) {
       throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
     }
-    const segments = segmentsOf(data, this.#options.batchDataBytes);
+    let segments = segmentsOf(data, this.#options.batchDataBytes);
     if (segments.length > 0) this.#checkLength(segments);
     if (this.#validators.length > 0) validate(this.#validators, metadata, segments);
     const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
@@ -186,6 +226,7 @@ export class Producer<Metadata = unknown> {
     const encoded = text ?? this.#writeRecord(metadata, partition, segments);
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
+    if (this.#guard !== undefined) segments = this.#guard.sign(segments);
     if (segments.length > 0) for (const { region } of segments) region?.hold(this.#sendAll);
     try {
       if (this.#queue.length > 0 || !this.#place(partition, encoded, segments, receipt, nowMs)) {
@@ -282,12 +323,20 @@ export class Producer<Metadata = unknown> {
   }
 
   /** Registers memory once, so that events may reference it without a copy. Local. */
-  register(memory: ArrayBufferView): Region {
+  register(memory: ArrayBufferView | SharedData): Region {
     return Region.register(this.#completions, memory);
   }
   /** Registered memory of the library; up to 4 GiB. Local. */
   alloc(bytes: number): Region {
     return Region.allocate(
+      this.#completions,
+      checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
+    );
+  }
+
+  /** Two regions of `alloc`, of which one is written while the other is sent. Local. */
+  pingPong(bytes: number): PingPong {
+    return new PingPong(
       this.#completions,
       checkInteger("the length of a region", bytes, 1, Number.MAX_SAFE_INTEGER, 0),
     );
@@ -467,7 +516,7 @@ export class Producer<Metadata = unknown> {
   ): boolean {
     let batch = this.#open[partition];
     if (batch !== undefined && !batch.fits(metadata, segments, this.topic.eventDataBytesMax)) {
-      this.#submit(batch);
+      if (!this.#submit(batch)) return false;
       batch = undefined;
     }
     if (batch === undefined) {
@@ -476,7 +525,9 @@ export class Producer<Metadata = unknown> {
       batch = new BatchArena(arena, partition, number, this.#options.batchBytes, nowMs);
       this.#open[partition] = batch;
     }
-    receipt.place(batch.outcome, batch.add(metadata, segments, nowMs));
+    const index = batch.add(metadata, segments, nowMs);
+    receipt.place(batch.outcome, index);
+    if (this.#guard !== undefined && segments.length > 0) batch.watched.push({ receipt, index, segments });
     if (segments.length > 0) for (const { region } of segments) if (region !== undefined) batch.holds.push(region);
     if (batch.count >= this.#options.batchEvents || batch.referencedBytes >= batchReferencedBytesMax) {
       this.#submit(batch);
@@ -501,15 +552,17 @@ export class Producer<Metadata = unknown> {
   #sendOpen(all: boolean): void {
     for (let partition = 0; partition < this.#open.length; partition++) {
       const batch = this.#open[partition];
-      if (batch !== undefined && (all || (this.#underWayOf[partition] ?? 0) === 0)) this.#submit(batch);
+      if (batch !== undefined && (all || (this.#underWayOf[partition] ?? 0) === 0)) this.#submit(batch, !all);
     }
   }
 
-  #submit(batch: BatchArena): void {
-    const { partition } = batch;
-    this.#open[partition] = undefined;
-    this.#underWay.add(batch);
+  /** `free`: only if a line is. False: it stays open, since every line that it could take is busy. */
+  #submit(batch: BatchArena, free = false): boolean {
     batch.submittedMs = this.#clock.nowMs();
+    this.#open[batch.partition] = undefined;
+    if (this.#lines !== undefined && !this.#takeLine(this.#lines, batch, free)) return false;
+    const { partition } = batch;
+    this.#underWay.add(batch);
     this.#underWayOf[partition] = (this.#underWayOf[partition] ?? 0) + 1;
     this.#completions.holdBegin();
     const tag = this.#completions.watch((record) => {
@@ -527,10 +580,39 @@ export class Producer<Metadata = unknown> {
       this.#end(batch, error as WeftError);
       this.#advance();
     }
+    return true;
+  }
+
+  /** With loose ordering: the partition of a batch that may go to any. */
+  #takeLine(lines: FreeLines, batch: BatchArena, free: boolean): boolean {
+    const any = anyPartition(this.topic);
+    if (batch.partition === any) {
+      const partition = lines.choose(batch.submittedMs, { free });
+      if (partition === undefined) {
+        this.#open[any] = batch;
+        if (!free) this.#looseIsDue = true;
+        return false;
+      }
+      this.#looseIsDue = false;
+      batch.partition = partition;
+    }
+    lines.sent(batch.partition, batch.submittedMs);
+    return true;
+  }
+
+  #freeLines(partitions: readonly number[] = [...Array(this.topic.partitionCount).keys()]): FreeLines {
+    const ask = (partition: number): Promise<unknown> =>
+      this.#completions.request(`asking for partition ${partition} of topic '${this.topic.name}'`, (tag) => {
+        this.#binding.partitionQueryAsync(this.topic.handle, partition, tag);
+      });
+    const first = this.topic.job.rank + Math.floor(Math.random() * partitions.length);
+    return new FreeLines(partitions, this.#options.maxInFlight, ask, first);
   }
 
   #complete(batch: BatchArena, record: CompletionRecord): void {
     if (record.code === 0) {
+      const changed = this.#guard?.check(batch.watched, batch.partition, record.value(0));
+      if (changed !== undefined) this.#failure ??= changed;
       batch.outcome.stored(batch.partition, record.value(0), record.value(2));
       this.#storedCount += batch.count;
       this.#end(batch, undefined);
@@ -543,6 +625,11 @@ export class Producer<Metadata = unknown> {
     if (!this.#underWay.delete(batch)) return;
     this.#underWayOf[batch.partition] = (this.#underWayOf[batch.partition] ?? 1) - 1;
     this.#completions.holdEnd();
+    if (this.#lines !== undefined) {
+      const nowMs = this.#clock.nowMs();
+      if (error === undefined) this.#lines.stored(batch.partition, nowMs);
+      else this.#lines.failed(batch.partition, nowMs, error.code === "WEFT_FENCED");
+    }
     if (error !== undefined) {
       batch.outcome.failed(error);
       this.#failure ??= error;
@@ -566,6 +653,8 @@ export class Producer<Metadata = unknown> {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
+    const due = this.#looseIsDue ? this.#open[anyPartition(this.topic)] : undefined;
+    if (due !== undefined) this.#submit(due);
     let taken = 0;
     for (const event of this.#queue) {
       const { partition, metadata, segments, receipt, nowMs, number } = event;

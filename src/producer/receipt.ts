@@ -13,6 +13,9 @@ export interface EventId {
   readonly epoch: number;
 }
 
+/** Where an event lies. */
+export type StoredEvent = Pick<EventId, "partition" | "offset">;
+
 /** The outcome of one batch, shared by the receipts of its events. */
 export class BatchOutcome {
   state: "open" | "stored" | "failed" = "open";
@@ -21,6 +24,7 @@ export class BatchOutcome {
   epoch = 0;
   error: WeftError | undefined;
   #waiters: (() => void)[] | undefined;
+  #settled: Promise<void> | undefined;
 
   stored(partition: number, firstOffset: number, epoch: number): void {
     this.partition = partition;
@@ -31,6 +35,10 @@ export class BatchOutcome {
   failed(error: WeftError): void {
     this.error = error;
     this.#settle("failed");
+  }
+  /** Resolves once settled: one promise for all who wait. */
+  get settled(): Promise<void> {
+    return (this.#settled ??= new Promise((resolve) => this.onSettled(resolve)));
   }
   /** Calls once settled; returns what takes it back. */
   onSettled(waiter: () => void): () => void {
@@ -73,6 +81,12 @@ export class Receipt {
     if (waiting !== undefined) for (const next of waiting) next();
   }
 
+  /** @internal The event's own end, whatever its batch's is. */
+  spoil(error: WeftError): void {
+    this.#outcome = new BatchOutcome();
+    this.#outcome.failed(error);
+  }
+
   /** Whether the event is stored at the topic's durability. */
   get completed(): boolean {
     return this.#outcome?.state === "stored";
@@ -95,10 +109,11 @@ export class Receipt {
   async wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<EventId> {
     const outcome = this.#outcome ?? (await this.#placed(options.signal));
     if (outcome.state === "open") {
-      await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
+      if (options.signal === undefined) await outcome.settled;
+      else await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
     }
     const id = this.id;
-    if (id === undefined) throw outcome.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
+    if (id === undefined) throw this.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");
     return id;
   }
 

@@ -6,7 +6,8 @@ import { markAsUntransferable } from "node:worker_threads";
 
 import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
-import { Region, type RegionSlice, isShared, ownedBytes, viewBytes } from "../job/region.js";
+import { Region, type RegionSlice, ownedBytes, viewBytes } from "../job/region.js";
+import { SharedData } from "../job/shared.js";
 import { type Segment, batchPiecesMax } from "./batch-arena.js";
 import type { DataDescription } from "../validator/validator.js";
 import type { EventData, EventSegment } from "./options.js";
@@ -57,6 +58,10 @@ export function copyNow(segments: readonly Segment[]): readonly Segment[] {
 function segmentOf(data: EventSegment): Segment {
   if (data instanceof Region) return regionSegment(data, 0, data.length);
   if (isRegionSlice(data)) return regionSegment(data.region, data.start, data.end);
+  if (data instanceof SharedData) {
+    const { bytes } = data;
+    return { bytes, copy: bytes.byteLength <= copyBytesMax, region: undefined, regionAt: 0 };
+  }
   const bytes = viewBytes("the data", data);
   if (bytes.byteLength <= copyBytesMax) return { bytes, copy: true, region: undefined, regionAt: 0 };
   const owned = ownedBytes(`the data of ${bytes.byteLength} bytes`, bytes);
@@ -96,7 +101,7 @@ function joinSmall(segments: readonly Segment[]): readonly Segment[] {
     small = [];
   };
   for (const segment of segments) {
-    if (segment.copy || (segment.region === undefined && isShared(segment.bytes))) small.push(segment.bytes);
+    if (segment.copy) small.push(segment.bytes);
     else {
       endSmall();
       joined.push(segment);

@@ -266,6 +266,11 @@ typedef struct weft_producer_options {
 WEFT_API int weft_producer_open(weft_job* job, const char* topic, const weft_producer_options* options,
                                 weft_producer** producer);
 WEFT_API int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag);
+/* Where a program that was started again goes on: `*next_offset` is the offset behind the last event that was stored in
+ * the partition under the producer's name before this one was opened; 0 if there is none, as for a producer without a
+ * name. Older producers of the name are fenced: they store nothing any more. Local. WEFT_PARTITION_RANGE;
+ * WEFT_PARTITION_UNAVAILABLE while the partition's server has not answered, then ask again. */
+WEFT_API int weft_producer_stored_before(const weft_producer* producer, uint32_t partition, uint64_t* next_offset);
 /* Flushes first. */
 WEFT_API int weft_producer_close(weft_producer* producer, int64_t timeout_ms);
 WEFT_API int weft_producer_close_async(weft_producer* producer, uint64_t tag);

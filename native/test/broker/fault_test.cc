@@ -511,6 +511,7 @@ TEST(FaultsOnDisk, AnEpochThatWasGivenIsNotGivenAgainAfterARestart) {
   client.join(server);
   const auto third = client.open_producer(make_uuid(1), 0, id, 0, nullptr, "solver");
   EXPECT_EQ(third.epoch, 3u);
+  EXPECT_EQ(third.last_offset, 1u);  // of epoch 1: what epoch 2 was told does not get lost with it
   client.push_inline(third.handle, make_batch({{"y", {}}}, id, third.epoch, 0));
   ASSERT_EQ(client.ack().code, 0);
   EXPECT_EQ(client.open_producer(make_uuid(1), 0, id, 2, nullptr, "solver").code, static_cast<int>(Code::FENCED));

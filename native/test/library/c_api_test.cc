@@ -89,6 +89,51 @@ TEST(Packed, RecordsOfAnotherLengthAreRefused) {
   EXPECT_EQ(weft_producer_open(client.job, "broken", nullptr, &producer), WEFT_CONFIG_INVALID);
 }
 
+TEST(Producer, OneThatComesBackUnderItsNameKnowsWhereItsEventsEnd) {
+  TemporaryFolder folder;
+  const auto open = [](weft_job* job, const char* name) {
+    weft_producer_options options = WEFT_PRODUCER_OPTIONS_DEFAULT;
+    options.name = name;
+    weft_producer* producer = nullptr;
+    EXPECT_EQ(weft_producer_open(job, "t", &options, &producer), WEFT_OK) << weft_error_text(nullptr);
+    return producer;
+  };
+  const auto ends = [](weft_producer* producer) {
+    uint64_t first = 99;
+    uint64_t second = 99;
+    EXPECT_EQ(weft_producer_stored_before(producer, 0, &first), WEFT_OK);
+    EXPECT_EQ(weft_producer_stored_before(producer, 1, &second), WEFT_OK);
+    return std::pair(first, second);
+  };
+  const auto none = std::pair<uint64_t, uint64_t>(0, 0);
+  const auto three = std::pair<uint64_t, uint64_t>(0, 3);
+  {
+    Server server(folder.path(), {{"t", 2}});
+    Client client(server.group());
+    weft_producer* solver = open(client.job, "solver");
+    ASSERT_NE(solver, nullptr);
+    EXPECT_EQ(ends(solver), none);
+    for (int i = 0; i < 3; ++i) ASSERT_WEFT_OK(weft_push_pieces(solver, 1, "1", 1, nullptr, 0, nullptr));
+    ASSERT_WEFT_OK(weft_flush(solver, kTimeoutMs));
+    EXPECT_EQ(ends(solver), none) << "what it stored itself its receipts say";
+    uint64_t end = 0;
+    EXPECT_EQ(weft_producer_stored_before(solver, 2, &end), WEFT_PARTITION_RANGE);
+    EXPECT_EQ(weft_producer_stored_before(solver, 0, nullptr), WEFT_INVALID_ARGUMENT);
+    weft_producer* again = open(client.job, "solver");
+    EXPECT_EQ(ends(again), three);
+    weft_producer* unnamed = open(client.job, nullptr);
+    EXPECT_EQ(ends(unnamed), none);
+    ASSERT_WEFT_OK(weft_producer_close(unnamed, kTimeoutMs));
+    ASSERT_WEFT_OK(weft_producer_close(again, kTimeoutMs));
+    ASSERT_WEFT_OK(weft_producer_close(solver, kTimeoutMs));
+  }
+  Server server(folder.path(), {{"t", 2}});
+  Client client(server.group());
+  weft_producer* solver = open(client.job, "solver");
+  EXPECT_EQ(ends(solver), three);
+  ASSERT_WEFT_OK(weft_producer_close(solver, kTimeoutMs));
+}
+
 TEST(Raw, AnyBytesAreMetadata) {
   TemporaryFolder folder;
   Server server(folder.path(), {{"raw", 1, 1, 0, 1, 0, 1u << 20}});

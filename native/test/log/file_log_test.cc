@@ -104,8 +104,11 @@ TEST(FileLog, FencesAreDurableAndKeepWhatWasStored) {
     ASSERT_NE(state, nullptr);
     EXPECT_EQ(state->epoch, epoch);
     EXPECT_EQ(state->next_sequence, 0u);
-    EXPECT_TRUE(state->recent.empty());
+    EXPECT_EQ(state->recent.size(), id == stored ? 1u : 0u);  // where it goes on
   }
+  const ProducerState::Recent last = log->producer(stored)->recent.front();
+  EXPECT_EQ(last.sequence, kEarlierEpoch);
+  EXPECT_EQ(last.first_offset + last.event_count, 2u);
   // No room: to be tried again. A failed sync: for good.
   files.set_capacity(files.used_bytes());
   log->fence(fresh, 2);

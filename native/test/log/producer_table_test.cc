@@ -78,5 +78,39 @@ TEST(ProducerTable, AnEpochThatWasGivenIsNotForgottenBeforeThoseThatCameOnce) {
   EXPECT_EQ(state->epoch, 7u);
 }
 
+TEST(ProducerTable, TheEndOfAnEarlierEpochStaysUntilSomethingIsStoredBehindIt) {
+  ProducerTable table;
+  const auto id = batch_of(1, 0).producer_id;
+  const auto end = [&] {
+    std::vector<std::byte> saved;
+    table.save(saved);
+    ProducerTable loaded;
+    EXPECT_TRUE(loaded.load(table.size(), saved).ok());
+    const ProducerState* state = loaded.find(id);
+    if (state == nullptr || state->recent.empty()) return uint64_t{0};
+    return state->recent.back().first_offset + state->recent.back().event_count;
+  };
+  table.begin_epoch(id, 1, 0);
+  EXPECT_EQ(end(), 0u);
+  wire::BatchHeader batch = batch_of(1, 0);
+  batch.producer_epoch = 1;
+  batch.event_count = 5;
+  table.note(batch, 10, 1);
+  batch.sequence = 1;
+  table.note(batch, 40, 2);
+  for (uint32_t epoch = 2; epoch < 5; ++epoch) {
+    table.begin_epoch(id, epoch, 3);
+    EXPECT_EQ(end(), 45u);
+    ASSERT_EQ(table.find(id)->recent.size(), 1u);
+    EXPECT_EQ(table.find(id)->recent.front().sequence, kEarlierEpoch);
+  }
+  batch.sequence = 0;
+  batch.producer_epoch = 4;
+  table.note(batch, 60, 4);
+  EXPECT_EQ(end(), 65u);
+  ASSERT_EQ(table.find(id)->recent.size(), 1u);
+  EXPECT_EQ(table.find(id)->recent.front().sequence, 0u);
+}
+
 }  // namespace
 }  // namespace weft::log

@@ -97,7 +97,7 @@ async function open<Metadata = number>(
   arenas = 2,
   metadata: "json" | "raw" | PackedField[] = "json",
 ): Promise<Producer<Metadata>> {
-  core = new FakeCore(arenas, options.batchEvents ?? 128).ready();
+  core = new FakeCore(arenas, Number(options.batchEvents ?? 128)).ready();
   const topic = {
     name: "fake",
     partitionCount: 1,

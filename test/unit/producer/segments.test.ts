@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { shared } from "../../../src/job/shared.js";
 import { copyBytesMax, copyNow, lengthOf, segmentsOf } from "../../../src/producer/segments.js";
 
 const megabyte = 1024 * 1024;
@@ -30,15 +31,33 @@ describe("segmentsOf", () => {
     expect(bytes.byteLength).toBe(copyBytesMax + 1);
   });
 
-  it("copies small shared or resizable memory, and refuses to reference it", () => {
+  it("copies small resizable memory, and refuses to reference it", () => {
     const ResizableBuffer = ArrayBuffer as unknown as new (length: number, options: object) => ArrayBuffer;
-    const buffers = (length: number): Uint8Array[] => [
-      new Uint8Array(new SharedArrayBuffer(length)),
-      new Uint8Array(new ResizableBuffer(length, { maxByteLength: 2 * length })),
-    ];
-    for (const small of buffers(100)) expect(segmentsOf(small, megabyte)[0]?.copy).toBe(true);
-    for (const large of buffers(copyBytesMax + 1)) {
-      expect(() => segmentsOf(large, megabyte)).toThrow(/WEFT_INVALID_ARGUMENT: .*cannot be referenced without a copy/);
+    const resizable = (length: number): Uint8Array =>
+      new Uint8Array(new ResizableBuffer(length, { maxByteLength: 2 * length }));
+    expect(segmentsOf(resizable(100), megabyte)[0]?.copy).toBe(true);
+    expect(() => segmentsOf(resizable(copyBytesMax + 1), megabyte)).toThrow(
+      /WEFT_INVALID_ARGUMENT: .*cannot be referenced without a copy/,
+    );
+  });
+
+  it("takes shared memory only where it is said to be that", () => {
+    for (const [length, copy] of [
+      [100, true],
+      [copyBytesMax + 1, false],
+    ] as const) {
+      const buffer = new SharedArrayBuffer(length);
+      const view = new Uint8Array(buffer);
+      for (const memory of [view, buffer as unknown as ArrayBuffer, [view]]) {
+        expect(() => segmentsOf(memory, megabyte)).toThrow(/WEFT_INVALID_ARGUMENT: .* SharedArrayBuffer/);
+      }
+      for (const memory of [view, buffer]) {
+        expect(segmentsOf(shared(memory), megabyte)[0]).toMatchObject({ copy, bytes: { byteLength: length } });
+      }
+    }
+    const GrowableBuffer = SharedArrayBuffer as unknown as new (length: number, options: object) => SharedArrayBuffer;
+    for (const wrong of [new Uint8Array(8), new ArrayBuffer(8), "text", new GrowableBuffer(8, { maxByteLength: 16 })]) {
+      expect(() => shared(wrong as SharedArrayBuffer)).toThrow(/WEFT_INVALID_ARGUMENT: the memory of shared\(\)/);
     }
   });
 
