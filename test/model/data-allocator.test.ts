@@ -1,6 +1,7 @@
 // Memory of the caller's for selected data: regions that the server writes into, slices of one large array, plain memory.
 // Every byte arrives where it was asked for and no other byte changes; what is wrong with memory is an error of one event;
 // and memory that a lost server may still write into stays busy.
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import {
@@ -16,7 +17,7 @@ import {
   nothing,
   range,
 } from "../../src/index.js";
-import { type ServerFacts, Workplace } from "../integration/support/weftline.js";
+import { type ServerFacts, Workplace, until } from "../integration/support/weftline.js";
 import { Place, errorOf } from "./support.js";
 
 interface Numbered {
@@ -322,6 +323,25 @@ describe("memory that data is on its way into", () => {
   });
 });
 
+/** Signals a process and waits, in this very turn, until none of its threads runs any more. */
+function strike(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
+  process.kill(pid, signal);
+  const isStruck = (task: string): boolean => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "latin1");
+      return "TtZX".includes(stat.charAt(stat.lastIndexOf(")") + 2));
+    } catch {
+      return true; // gone
+    }
+  };
+  const end = Date.now() + 30_000;
+  for (;;) {
+    const tasks = existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
+    if (tasks.every(isStruck)) return;
+    if (Date.now() > end) throw new Error(`process ${pid} still runs 30 s after ${signal}`);
+  }
+}
+
 describe("a server that is lost while data is on its way", () => {
   let work: Workplace;
   let server: Awaited<ReturnType<Workplace["serve"]>> & { facts: ServerFacts };
@@ -346,7 +366,7 @@ describe("a server that is lost while data is on its way", () => {
       from: "earliest",
       select: all,
       allocate: () => {
-        process.kill(server.facts.pid, "SIGKILL"); // before the request can reach it
+        strike(server.facts.pid, "SIGKILL"); // before the request can reach it
         restarted = server.finished.then(async () => {
           server = await work.serve(["--data", "./weft"]);
         });
@@ -371,11 +391,15 @@ describe("a server that is lost while data is on its way", () => {
       from: "earliest",
       select: all,
       allocate: () => {
-        process.kill(server.facts.pid, "SIGKILL");
+        strike(server.facts.pid, "SIGSTOP");
         return region;
       },
     });
-    const [event] = await consumer.pull();
+    const fetches = (): number => (job.counters() as { client: { fetches: number } }).client.fetches;
+    const pulled = consumer.pull();
+    await until("the request", () => fetches() === 1);
+    strike(server.facts.pid, "SIGKILL");
+    const [event] = await pulled;
     expect(event && codeOf(event)).not.toBe(undefined);
     expect(region.busy).toBe(true);
     await errorOf("WEFT_BUSY", () => region.idle());
@@ -396,7 +420,7 @@ describe("a server that is lost while data is on its way", () => {
       from: "earliest",
       select: all,
       allocate: ({ n }) => {
-        process.kill(server.facts.pid, "SIGSTOP");
+        strike(server.facts.pid, "SIGSTOP");
         return n === 3 ? region : plain;
       },
     });
