@@ -5,7 +5,14 @@
 import { invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 
-/** From `shared`. */
+/**
+ * From `shared`.
+ *
+ * @example
+ * ```ts
+ * const region = out.register(shared(new SharedArrayBuffer(64 * 1024)));
+ * ```
+ */
 export class SharedData {
   /** The memory. Its ArrayBuffer is the SharedArrayBuffer; the type is that which the rest of the API takes. */
   readonly bytes: Uint8Array<ArrayBuffer>;

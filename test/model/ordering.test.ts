@@ -2,7 +2,7 @@
 // stands still.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { type Job, type Ordering, type Producer, type Topic, attach } from "../../src/index.js";
+import { type Job, type Ordering, type Producer, type Receipt, type Topic, attach } from "../../src/index.js";
 import { launchers } from "../integration/support/launchers.js";
 import { type ServerFacts, Workplace, cliPath, parseLines, until } from "../integration/support/weftline.js";
 import { Place, errorOf } from "./support.js";
@@ -156,17 +156,22 @@ describe("on servers that fail", () => {
     expectAllInOrder(await everything(topic), ["a"], count);
   });
 
-  it.skipIf(launcher === undefined)("loose goes on beside a slot that stands still, and strict does not", async () => {
+  async function twoSlots(): Promise<ServerFacts[]> {
     const { program = "", argv = [], env = {} } = launcher ?? {};
     const serve = [process.execPath, cliPath, "serve", "--json", "--data", workplace.path("weft-{rank}")];
     const launch = workplace.startProgram(program, [...argv, "-n", "2", ...serve], { env });
-    const servers = await until("the start of both", () => {
+    return await until("the start of both", () => {
       const found = parseLines<ServerFacts>(launch.output.toString().replace(/[^\n]*$/, ""));
       return found.length === 2 && found.sort((left, right) => left.slot - right.slot);
     });
+  }
+  /** Partition 5 of 16 is on slot 1. */
+  const slots = Array.from({ length: 16 }, (_, partition) => (partition === 5 ? 1 : 0));
+
+  it.skipIf(launcher === undefined)("loose goes on beside a slot that stands still, and strict does not", async () => {
+    const servers = await twoSlots();
     const stopped = servers[1]?.pid ?? NaN;
     job = await attach(servers[0]?.group ?? "");
-    const slots = Array.from({ length: 16 }, (_, partition) => (partition === 5 ? 1 : 0));
     const topic = await job.createTopic<Numbered>("still", { partitions: 16, slots });
     const open = (ordering: Ordering): Promise<Producer<Numbered>> =>
       topic.producer({ ordering, batchEvents: 8, maxInFlight: 2 });
@@ -190,4 +195,41 @@ describe("on servers that fail", () => {
     const seen = await everything(topic);
     expectAllInOrder(seen, ["loose", "strict"], count);
   });
+
+  it.skipIf(launcher === undefined)(
+    "loose loses no more to a lost slot than was under way, and comes back to it",
+    async () => {
+      const servers = await twoSlots();
+      const stopped = servers[1]?.pid ?? NaN;
+      job = await attach(servers[0]?.group ?? "", { deliveryTimeoutMs: 1000 });
+      const topic = await job.createTopic<Numbered>("lost", { partitions: 16, slots });
+      const out = await topic.producer({ ordering: "loose", batchEvents: 8, maxInFlight: 2 });
+      process.kill(stopped, "SIGSTOP");
+      const receipts: Receipt[] = [];
+      const failedCount = (): number => receipts.filter(({ error }) => error !== undefined).length;
+      const push = async (): Promise<void> => {
+        for (let count = 0; count < 40; count++) receipts.push(out.push({ from: "a", n: receipts.length }));
+        // Not ready(): that waits for nothing once an event failed.
+        do await new Promise((resolve) => setImmediate(resolve));
+        while (out.queued > 0);
+      };
+      const end = performance.now() + 60_000;
+      while (failedCount() === 0) {
+        expect(performance.now(), "a batch fails").toBeLessThan(end);
+        await push();
+      }
+      // Twice as long again: nothing of this is given to the slot that does not answer.
+      for (const later = performance.now() + 2000; performance.now() < later;) await push();
+      await errorOf("WEFT_DELIVERY_TIMED_OUT", () => out.flush());
+      expect(failedCount()).toBeLessThanOrEqual(2 * 8);
+      process.kill(stopped, "SIGCONT");
+      const before = receipts.length;
+      while (!receipts.slice(before).some(({ id }) => id?.partition === 5)) {
+        expect(performance.now(), "the partition is used again").toBeLessThan(end);
+        await push();
+      }
+      await out.flush();
+      await out.close();
+    },
+  );
 });

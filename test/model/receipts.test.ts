@@ -113,14 +113,21 @@ describe("on a server of its own", () => {
     await using job = await attach(server.facts.group);
     const open = async (durability: "memory" | "written" | "synced"): Promise<Producer<Numbered>> =>
       await (await job.createTopic<Numbered>(durability, { durability })).producer();
-    const [memory, written, synced] = [await open("memory"), await open("written"), await open("synced")];
-    const begun = performance.now();
-    const durable = synced.push({ n: 1 });
-    const [quick, quicker] = [written.push({ n: 1 }), memory.push({ n: 1 })];
-    await Promise.all([quick.wait(), quicker.wait()]);
-    expect([quick.completed, quicker.completed, durable.completed]).toEqual([true, true, false]);
-    expect(await durable.wait()).toMatchObject({ offset: 0 });
-    expect(performance.now() - begun).toBeGreaterThan(syncMs - 5);
+    const times = async (out: Producer<Numbered>): Promise<number[]> => {
+      const each: number[] = [];
+      for (let n = 0; n < 5; n++) {
+        const begun = performance.now();
+        const receipt = out.push({ n });
+        expect(await receipt.wait()).toMatchObject({ offset: n });
+        each.push(performance.now() - begun);
+      }
+      return each;
+    };
+    // One after the other: partitions may share a log writer, and one that syncs keeps the others waiting.
+    for (const durability of ["memory", "written"] as const) {
+      expect(Math.min(...(await times(await open(durability)))), durability).toBeLessThan(syncMs / 2);
+    }
+    expect(Math.min(...(await times(await open("synced"))))).toBeGreaterThan(syncMs - 5);
   });
 
   it("a receipt says when its server was away for too long, and so does one whose event waited for a batch", async () => {
