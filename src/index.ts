@@ -46,7 +46,12 @@ export type {
 export { Producer } from "./producer/producer.js";
 export { type EventId, Receipt, type StoredEvent } from "./producer/receipt.js";
 export type { DecodeMetadata, EncodeWith, MetadataCodec } from "./topic/metadata-codec.js";
-export { type PartitionState, Topic } from "./topic/topic.js";
+export type { ArrayBox, ArrayPart } from "./steps/assembly.js";
+export type { LogGroup } from "./steps/log-channel.js";
+export { type AssembleOptions, Step, StepPart } from "./steps/step.js";
+export { OpenStep, StepProducer, type StepProducerOptions, type StepPushOptions } from "./steps/step-producer.js";
+export type { PartitionState } from "./topic/context.js";
+export { Topic } from "./topic/topic.js";
 export type { EventPattern, PatternMember } from "./validator/event-pattern.js";
 export type { SchemaMetadata } from "./validator/schema-metadata.js";
 export type { DataDescription, Validate, ValidatorConfig } from "./validator/validator.js";

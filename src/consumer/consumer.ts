@@ -29,6 +29,7 @@ import {
 } from "./options.js";
 import { Selection, destinationOf } from "./selection.js";
 import { partitionsOfMember } from "./static-group.js";
+import type { FetchedEvent, Step, WantedBytes } from "../steps/step.js";
 
 /** Groups whose data is on its way while another one is read. */
 const preparedMax = 2;
@@ -72,6 +73,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   readonly #completions: Completions;
   readonly #options: ResolvedConsumerOptions;
   readonly #signal: AbortSignal | undefined;
+  readonly #readSteps: (() => AsyncGenerator<Step<Metadata>, void>) | undefined;
   #opening: Promise<OpenedConsumer> | undefined;
   #sharing: Promise<readonly number[]> | undefined;
   #forgetJob: (() => void) | undefined;
@@ -88,8 +90,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #closedBy: WeftError | undefined;
 
   /** @internal Use `topic.consumer`. */
-  constructor(topic: TopicContext, options: ConsumerOptions<Metadata>) {
+  constructor(
+    topic: TopicContext,
+    options: ConsumerOptions<Metadata>,
+    readSteps?: (options: ConsumerOptions<Metadata>) => AsyncGenerator<Step<Metadata>, void>,
+  ) {
     this.topic = topic;
+    this.#readSteps = readSteps === undefined ? undefined : () => readSteps(options);
     this.#completions = topic.job.completions;
     this.#options = resolveConsumerOptions(topic, options);
     this.#signal = options.signal;
@@ -208,6 +215,48 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   }
 
   /**
+   * The steps of the topic, in the order in which they were committed: all parts of each, or none (`topic.stepProducer`). Of the
+   * options `name`, `from`, `until` and `signal` count, and are about steps; offsets and times are those of commits. `break` ends it, with what
+   * was acknowledged committed; the consumer itself stays as it is. A step of which something is gone is an error, WEFT_OFFSET_GONE or
+   * WEFT_TRUNCATED, and the next iteration of the name goes on behind the steps that were acknowledged. Local.
+   *
+   * @example
+   * ```ts
+   * for await (const step of field.consumer({ name: "plots" }).steps()) {
+   *   plot(step.number, await step.assemble());
+   *   step.ack();
+   * }
+   * ```
+   */
+  steps(): AsyncGenerator<Step<Metadata>, void> {
+    if (this.#readSteps === undefined) throw new WeftError("WEFT_UNSUPPORTED", "this consumer has no steps");
+    return this.#readSteps();
+  }
+
+  /** @internal What is visible now is the end. */
+  async endHere(): Promise<void> {
+    await this.#endNow();
+  }
+
+  /** @internal Makes one position durable, whatever was acknowledged. Needs a name. */
+  async commitAt(partition: number, position: number): Promise<void> {
+    const { cursors } = await this.#open(undefined);
+    await cursors.commitAt(partition, position, undefined);
+  }
+
+  /** @internal One data request for several events of a partition. */
+  async fetchMany(
+    partition: number,
+    wanted: readonly WantedBytes[],
+    bytes: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    throwIfAborted("fetching data", signal);
+    const { requests } = await this.#open(signal);
+    await requests.fetchMany(partition, wanted, bytes, signal);
+  }
+
+  /**
    * A stream of the events, for pipelines of Node. Their data is copied, for a stream reads ahead. Ends as an iteration does; destroying it
    * leaves the consumer open. Local.
    *
@@ -300,7 +349,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /** @internal */
   async fetch(
-    event: Event,
+    event: FetchedEvent,
     selection: Selection,
     into: Destination | undefined,
     signal: AbortSignal | undefined,
@@ -488,13 +537,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     this.#endTimer = setTimeout(
       () => {
         if (leftMs > timerMsMax) this.#endAt(timeNs);
-        else void this.#endNow(timeNs);
+        else void this.#endNow();
       },
       Math.max(0, Math.min(leftMs, timerMsMax)),
     ).unref();
   }
 
-  async #endNow(timeNs: bigint): Promise<void> {
+  async #endNow(): Promise<void> {
     try {
       const states = await this.lag();
       for (const { partition, visibleEnd } of states) this.#opened?.source.limit(partition, visibleEnd);
@@ -502,7 +551,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     } catch {
       // A server is away, or this was closed: again, until it says.
       if (this.#closing === undefined && this.#closedBy === undefined) {
-        this.#endTimer = setTimeout(() => void this.#endNow(timeNs), endAgainMs).unref();
+        this.#endTimer = setTimeout(() => void this.#endNow(), endAgainMs).unref();
       }
       return;
     }

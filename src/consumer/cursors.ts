@@ -101,6 +101,17 @@ export class Cursors {
     if (failure !== undefined && !failure.canRetry) throw failure;
   }
 
+  /** Makes one position durable, whatever was acknowledged. */
+  async commitAt(partition: number, position: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#completions.request(
+      `committing position ${position} of partition ${partition}`,
+      (tag) => {
+        this.#completions.binding.commitAsync(this.#handle, partition, position, tag);
+      },
+      { signal },
+    );
+  }
+
   async #commitAll(signal: AbortSignal | undefined): Promise<void> {
     this.#acknowledged = 0;
     clearTimeout(this.#timer);
@@ -109,13 +120,7 @@ export class Cursors {
     const outcomes = await Promise.allSettled(
       moved.map(async ([partition, tracker]) => {
         const { position } = tracker;
-        await this.#completions.request(
-          `committing position ${position} of partition ${partition}`,
-          (tag) => {
-            this.#completions.binding.commitAsync(this.#handle, partition, position, tag);
-          },
-          { signal },
-        );
+        await this.commitAt(partition, position, signal);
         tracker.committed = Math.max(tracker.committed, position);
       }),
     );

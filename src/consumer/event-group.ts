@@ -8,6 +8,7 @@ import type { Region } from "../job/region.js";
 import type { ConsumerHandle, RegionHandle } from "../native/binding.js";
 import type { Completion, CompletionHandler, Completions } from "../native/completions.js";
 import type { Placed } from "./data-allocator.js";
+import type { FetchedEvent, WantedBytes } from "../steps/step.js";
 import type { Event } from "./event.js";
 import type { LentRange } from "./lent-memory.js";
 import type { Selection } from "./selection.js";
@@ -113,12 +114,30 @@ export class DataRequests {
   }
 
   /** One request for one event into given memory. */
-  async fetch(event: Event, selection: Selection, destination: Destination, signal?: AbortSignal): Promise<void> {
+  async fetch(
+    event: FetchedEvent,
+    selection: Selection,
+    destination: Destination,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const numbers: number[] = [];
     packSelection(numbers, event.offset, 0, selection, event.dataLength);
     const { bytes, region } = destination;
     if (region !== undefined) checkJobOf(region, `the destination of ${event.name}`, this.#completions);
     await this.#request(event.partition, numbers, 1, { bytes, handle: region?.handle ?? null, region }, { signal });
+  }
+
+  /** One request for several events, in growing order of offset, into one memory. */
+  async fetchMany(
+    partition: number,
+    wanted: readonly WantedBytes[],
+    bytes: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const numbers: number[] = [];
+    for (const { offset, at, selection, dataLength } of wanted)
+      packSelection(numbers, offset, at, selection, dataLength);
+    if (wanted.length > 0) await this.#request(partition, numbers, wanted.length, { bytes, handle: null }, { signal });
   }
 
   async #fillOwn(event: Event, selection: Selection, destination: Destination): Promise<void> {

@@ -197,7 +197,13 @@ export class Topics {
     const done = this.deleteKnown(topic);
     this.deleting.set(name, done);
     try {
-      return await done;
+      const deleted = await done;
+      // Its steps name events that are gone.
+      const steps = this.catalogue.get(`${name}.steps`);
+      if (steps !== undefined && isThere(steps) && steps.topic.options["stepsOf"] === name) {
+        await this.delete(steps.topic.name);
+      }
+      return deleted;
     } finally {
       this.deleting.delete(name);
     }

@@ -34,6 +34,7 @@ export type ErrorCode =
   | "WEFT_DROPPED"
   | "WEFT_TOPIC_SEALED"
   | "WEFT_PRODUCER_LOST"
+  | "WEFT_STEP_FAILED"
   | "WEFT_CORRUPT"
   | "WEFT_NO_SPACE"
   | "WEFT_IO"
@@ -258,6 +259,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorDescription>> = {
     meaning: "a producer that the topic ends with died before it was closed",
     next: "what it stored is there; start it again under its name to go on",
   },
+  WEFT_STEP_FAILED: {
+    number: 66,
+    canRetry: false,
+    meaning: "the step was not committed",
+    next: "begin it again on all ranks of the group",
+  },
   WEFT_CORRUPT: {
     number: 40,
     canRetry: false,
@@ -413,6 +420,7 @@ const codesByNumber: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>
   [39, "WEFT_DROPPED"],
   [64, "WEFT_TOPIC_SEALED"],
   [65, "WEFT_PRODUCER_LOST"],
+  [66, "WEFT_STEP_FAILED"],
   [40, "WEFT_CORRUPT"],
   [41, "WEFT_NO_SPACE"],
   [42, "WEFT_IO"],

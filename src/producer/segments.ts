@@ -39,6 +39,11 @@ export function segmentsOf(data: EventData | undefined, copiedBytesMax: number):
   return joined;
 }
 
+/** Bytes of an event's data. */
+export function dataBytesOf(data: EventData | undefined): number {
+  return lengthOf(segmentsOf(data, Infinity));
+}
+
 export function lengthOf(segments: readonly Segment[]): number {
   let length = 0;
   for (const { bytes } of segments) length += bytes.byteLength;

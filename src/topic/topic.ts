@@ -1,7 +1,7 @@
 /** A topic that was opened: its facts, and the door to its producers and consumers. JavaScript thread. */
 import { checkInteger } from "../check.js";
 import { isModuleConfig } from "../config/module-config.js";
-import { formatPath } from "../config/topic-config.js";
+import { formatPath, type TopicConfig } from "../config/topic-config.js";
 import type { TopicDescription } from "../control/topic-description.js";
 import { Consumer } from "../consumer/consumer.js";
 import type { ConsumerOptions } from "../consumer/options.js";
@@ -12,20 +12,11 @@ import { PackedCodec } from "../packed/codec.js";
 import { type PackedSchema, problemOfSchema } from "../packed/schema.js";
 import type { ProducerOptions } from "../producer/options.js";
 import { Producer } from "../producer/producer.js";
-import type { TopicContext } from "./context.js";
+import { StepProducer, type StepProducerOptions } from "../steps/step-producer.js";
+import { StepReader } from "../steps/step-reader.js";
+import type { PartitionState, TopicContext } from "./context.js";
 import type { MetadataCodec } from "./metadata-codec.js";
 import { loadCodec } from "./modules.js";
-
-/** State of a partition at the moment of the question. */
-export interface PartitionState {
-  readonly partition: number;
-  /** Of the oldest event kept. */
-  readonly firstOffset: number;
-  /** Behind the newest event that is visible. */
-  readonly visibleEnd: number;
-  /** Grows when the end of the log had to be cut at a recovery. */
-  readonly epoch: number;
-}
 
 /** A schema of a later version, or one that is damaged, must not be taken for another layout. */
 function codecOf(topicName: string, schema: PackedSchema): PackedCodec {
@@ -117,7 +108,26 @@ export class Topic<Metadata = unknown> implements TopicContext {
    * ```
    */
   consumer(options: ConsumerOptions<Metadata> = {}): Consumer<Metadata> {
-    return new Consumer(this, options);
+    return new Consumer(this, options, (of) => new StepReader<Metadata>(this, of).read());
+  }
+
+  /**
+   * Opens a producer of steps: parts that several ranks push, and that consumers see together or not at all. Topics with the
+   * serializer "json" only (WEFT_UNSUPPORTED). Steps of a topic are kept in the topic `NAME.steps`, which is made with the first;
+   * WEFT_TOPIC_EXISTS if that is somebody else's. Collective over the group of its options.
+   *
+   * @example
+   * ```ts
+   * const out = await topic.stepProducer({ group: await job.world.split(0) });
+   * ```
+   */
+  async stepProducer(options: StepProducerOptions<Metadata> = {}): Promise<StepProducer<Metadata>> {
+    return await StepProducer.open(this, options);
+  }
+
+  /** @internal */
+  async companion(name: string, config: TopicConfig): Promise<TopicContext> {
+    return (await this.job.createTopic(name, config, { ifExists: "open" })) as Topic;
   }
 
   /** How far a partition reaches now; asks its server. WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Local. */

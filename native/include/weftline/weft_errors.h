@@ -39,6 +39,7 @@
   X(DROPPED,               39, 0, "the event was dropped, since the producer's queue was full", "push more slowly, raise queueEvents, or choose another whenFull") \
   X(TOPIC_SEALED,          64, 0, "the topic takes no more events", "create another topic for them") \
   X(PRODUCER_LOST,         65, 0, "a producer that the topic ends with died before it was closed", "what it stored is there; start it again under its name to go on") \
+  X(STEP_FAILED,           66, 0, "the step was not committed", "begin it again on all ranks of the group") \
   X(CORRUPT,               40, 0, "stored bytes do not match their checksum", "run weftline log verify") \
   X(NO_SPACE,              41, 1, "the device or the memory of the partition is full", "make room; the partition goes on by itself") \
   X(IO,                    42, 0, "a system call on a file failed", "look at the device named in the message") \

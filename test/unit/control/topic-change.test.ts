@@ -115,6 +115,16 @@ describe("a change", () => {
   });
 });
 
+test("a topic that is deleted takes its steps with it, and no other topic of such a name", async () => {
+  const { zero } = await withTopic();
+  await zero.ask({ op: "topic.create", name: "quakes.steps", config: { options: { stepsOf: "quakes" } } });
+  await zero.ask({ op: "topic.create", name: "mine" });
+  await zero.ask({ op: "topic.create", name: "mine.steps" });
+  await zero.ask({ op: "topic.delete", name: "quakes" });
+  await zero.ask({ op: "topic.delete", name: "mine" });
+  expect([...zero.offered.keys()]).toEqual(["mine.steps"]);
+});
+
 describe("a crash while a topic is changed", () => {
   const change: TopicChange = { retention: { bytes: 4096 }, partitions: 4 };
 
