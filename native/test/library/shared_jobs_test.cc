@@ -171,10 +171,10 @@ TEST(SharedJobs, AreToldThatTheirSourceWasClosed) {
         weft_producer* producer = open_producer(job, 4);
         weft_consumer* consumer = nullptr;
         ASSERT_WEFT_OK(weft_consumer_open(job, "t", nullptr, &consumer));
-        std::vector<uint32_t> data;
+        std::vector<std::vector<uint32_t>> datas(16);  // large ones are read from there until they are flushed
         int code = WEFT_OK;
         for (uint32_t n = 0; code == WEFT_OK; ++n) {
-          code = weft_test::push_numbered(producer, t, n, data, n % 7 == 0 ? 40'000 : 40);
+          code = weft_test::push_numbered(producer, t, n, datas[n % 16], n % 7 == 0 ? 40'000 : 40);
           if (code == WEFT_OK && n % 16 == 15) code = weft_flush(producer, kTimeoutMs);
           if (n == 64) ++under_way;
         }
