@@ -123,7 +123,9 @@ export class Job implements JobContext {
    *
    * @example
    * ```ts
-   * const worker = new Worker(new URL("./detector.js", import.meta.url), { workerData: job.share() });
+   * const ticket = job.share();
+   * // const worker = new Worker(new URL("./detector.js", import.meta.url), { workerData: ticket });
+   * console.log(`for job ${ticket.job} of process ${ticket.process}`);
    * ```
    */
   share(): JobTicket {
@@ -334,10 +336,11 @@ export async function attach(group?: string, options: AttachOptions = {}): Promi
  *
  * @example
  * ```ts
- * import { workerData } from "node:worker_threads";
- * await using job = openShared(workerData as JobTicket);
- * const field = await job.topic<{ step: number }>("field");
+ * const ticket = job.share(); // in the worker: from workerData
+ * await using own = openShared(ticket);
+ * const field = await own.topic<{ step: number }>("field");
  * await using out = await field.producer();
+ * out.push({ step: 4 });
  * ```
  */
 export function openShared(ticket: JobTicket): Job {

@@ -1,4 +1,4 @@
-// Every @example of the sources, and every TypeScript in docs/topics.md, docs/producing.md and docs/consuming.md, compiles as a user would compile it, and runs against a server. What an example only
+// Every @example of the sources, and every TypeScript in docs/topics.md, docs/producing.md, docs/consuming.md and docs/workers.md, compiles as a user would compile it, and runs against a server. What an example only
 // mentions (job, topic, out, consumer, event, temperature) is made for it; a server that an example starts gets a directory
 // of its own and is closed at once, so that `await server.closed` comes to an end.
 import { readdirSync, readFileSync } from "node:fs";
@@ -37,7 +37,12 @@ const examples = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" }
   .filter((name) => name.endsWith(".ts"))
   .sort()
   .flatMap(examplesOf)
-  .concat(examplesOfPage("docs/topics.md"), examplesOfPage("docs/producing.md"), examplesOfPage("docs/consuming.md"));
+  .concat(
+    examplesOfPage("docs/topics.md"),
+    examplesOfPage("docs/producing.md"),
+    examplesOfPage("docs/consuming.md"),
+    examplesOfPage("docs/workers.md"),
+  );
 
 /** What an example may mention without saying where it comes from, with the type that it has for the compiler. */
 const surroundings = {
