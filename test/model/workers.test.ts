@@ -119,12 +119,17 @@ describe("worker threads that share a job", () => {
     expect(await stored()).toEqual(new Map([[5, new Set([0])]]));
   });
 
-  it("one that is terminated loses nothing acknowledged and disturbs nobody, twenty times", async () => {
-    const bystander = new Running({ task: "steady", worker: 100 });
+  it.each([
+    ["inprocess", 20],
+    ["shm", 10],
+    ["tcp", 10],
+  ])("one that is terminated loses nothing acknowledged and disturbs nobody: over %s, %i times", async (by, rounds) => {
+    await using sharer = await attach(place.server.group, { transports: by });
+    const bystander = new Running({ task: "steady", worker: 100 }, sharer.share());
     expect(await bystander.said()).toBe("begun");
     const acknowledged: number[] = [];
-    for (let round = 0; round < 20; round++) {
-      const running = new Running({ task: "busy", worker: round });
+    for (let round = 0; round < rounds; round++) {
+      const running = new Running({ task: "busy", worker: round }, sharer.share());
       let last = -1;
       running.worker.on("message", (message: { readonly acknowledged: number }) => (last = message.acknowledged));
       // In the middle of its work, each time at another place.
@@ -143,7 +148,11 @@ describe("worker threads that share a job", () => {
       for (let n = 0; n <= last; n++) expect(numbers.has(n), `event ${n} of round ${round}`).toBe(true);
     });
     // Nothing of them is left, here or at the server.
-    const { client } = job.counters() as { readonly client: Record<string, number> };
+    const { client, fabric } = sharer.counters() as {
+      readonly client: Record<string, number>;
+      readonly fabric: { readonly transports: object };
+    };
+    expect(Object.keys(fabric.transports)).toEqual([by]);
     expect(client["memoryQuarantinedBytes"]).toBe(0);
     const server = (): Record<string, number> => place.server.counters()["server"] as Record<string, number>;
     const open = (): unknown => ({ producers: server()["producers"], consumers: server()["consumers"] });
