@@ -237,11 +237,16 @@ int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) try {
   forget(consumer);
   const std::shared_ptr<weft_job> job = consumer->job->self;
   job->begin_closing();
-  weft::client::Consumer::close(consumer->consumer, [job, consumer, tag] {
-    delete consumer;
-    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+  try {
+    weft::client::Consumer::close(consumer->consumer, [job, consumer, tag] {
+      delete consumer;
+      job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+      job->end_closing();
+    });
+  } catch (...) {
     job->end_closing();
-  });
+    throw;
+  }
   return WEFT_OK;
 }
 WEFT_CATCH

@@ -171,7 +171,6 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
     const std::lock_guard lock(job->mutex);
     job->producers.erase(producer);
   }
-  job->begin_closing();
   {
     const std::lock_guard lock(producer->mutex);
     // Now: a batch that the linger timer submits later would be posted behind the closing, which frees it.
@@ -180,13 +179,19 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
     for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
     producer->kind = Kind::kClosed;
   }
-  weft::client::Producer::close(producer->producer, [job, producer, tag] {
-    // On the progress thread, after the last callback of any batch.
-    job->lane->disarm(&producer->linger);
-    delete producer;
-    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+  job->begin_closing();
+  try {
+    weft::client::Producer::close(producer->producer, [job, producer, tag] {
+      // On the progress thread, after the last callback of any batch.
+      job->lane->disarm(&producer->linger);
+      delete producer;
+      job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+      job->end_closing();
+    });
+  } catch (...) {
     job->end_closing();
-  });
+    throw;
+  }
   return WEFT_OK;
 }
 WEFT_CATCH

@@ -20,8 +20,6 @@ namespace weft::library {
 namespace {
 // Of all producers of a shared job together: its thread ends with it.
 constexpr int64_t kFlushAllMs = 30'000;
-// A consumer's server has 5 s to say that it writes no more.
-constexpr int64_t kClosingsMs = 30'000;
 
 struct Tickets {
   std::mutex mutex;  // guards all that follows; taken before no other
@@ -140,10 +138,9 @@ int close_shared(weft_job* job) {
   while (weft_consumer* consumer = first_of(job, job->consumers)) weft_consumer_close_async(consumer, 0);
   while (weft_topic* topic = first_of(job, job->topics)) weft_topic_close(topic);
   {
-    const uint64_t closed_by_ns = deadline_after(kClosingsMs);
+    // Each has its own deadline; until then a server may write, and outcomes refer to regions.
     std::unique_lock lock(job->mutex);
-    while (job->closings > 0 && wait_until(job->closing_ended, lock, closed_by_ns)) {
-    }
+    job->closing_ended.wait(lock, [job] { return job->closings == 0; });
   }
   job->completions.set_wake(nullptr, nullptr);
   close_shared_regions(job);

@@ -106,12 +106,12 @@ typedef struct weft_ticket {
  * thread. */
 WEFT_API int weft_job_share(weft_job* job, weft_ticket* ticket);
 /* A job of its own for this thread, to be closed with weft_close, which is local for it: it waits at most 30 s for the
- * batches of all its producers, then at most 30 s for its consumers, and ends nothing of the others. A fetch into a
- * region of the caller's own memory (weft_region_register) is copied there, as one without a region. It has no
- * collectives (WEFT_UNSUPPORTED): MPI wants the thread that joined. When the job that was shared is closed first, what
- * is under way fails with WEFT_CLOSED, and so does every later call that needs a server or memory; the handles stay
- * good and are to be closed. WEFT_CLOSED: the ticket's job was closed. WEFT_INVALID_ARGUMENT: it is no ticket of this
- * process. Local; any thread. */
+ * batches of all its producers, then at most 5 s for the servers of its consumers, and ends nothing of the others. A
+ * fetch into a region of the caller's own memory (weft_region_register) is copied there, as one without a region. It
+ * has no collectives (WEFT_UNSUPPORTED): MPI wants the thread that joined. When the job that was shared is closed
+ * first, what is under way fails with WEFT_CLOSED, and so does every later call that needs a server or memory; the
+ * handles stay good and are to be closed. WEFT_CLOSED: the ticket's job was closed. WEFT_INVALID_ARGUMENT: it is no
+ * ticket of this process. Local; any thread. */
 WEFT_API int weft_open_shared(const weft_ticket* ticket, weft_job** job);
 
 typedef struct weft_job_facts {
