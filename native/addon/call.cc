@@ -125,7 +125,8 @@ Napi::Object Call::object(size_t index) {
 bool Call::member_value(Napi::Object object, const char* name, Napi::Value& value) {
   if (!ok_) return false;
   value = object.Get(name);
-  if (env_.IsExceptionPending()) {
+  // Empty in a worker thread that is being terminated: an option that cannot be read was not left out.
+  if (env_.IsExceptionPending() || value.IsEmpty()) {
     ok_ = false;
     return false;
   }

@@ -1,5 +1,5 @@
 // Joining, attaching, leaving. weft_join_begin, weft_join_finish and the close after them run on the JavaScript thread:
-// MPI demands one thread. attach and its close run in the background.
+// MPI demands one thread. attach and its close run in the background, as the close of a shared job does.
 #include "background.h"
 #include "call.h"
 #include "modules.h"
@@ -71,6 +71,32 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
   work.result = [job](Napi::Env env) { return make_job(env, *job); };
   work.abandon = [job] { (void)weft_close(*job); };
   return Background::start(info.Env(), std::move(work));
+}
+
+Napi::Value job_share(const Napi::CallbackInfo& info) {
+  Call call(info, "jobShare");
+  auto* job = call.native<weft_job>(0, Kind::kJob);
+  if (!call.ok()) return info.Env().Undefined();
+  weft_ticket ticket{};
+  int code = weft_job_share(job, &ticket);
+  if (code != WEFT_OK) return call.fail(code, job);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("process", Napi::Buffer<uint8_t>::Copy(info.Env(), ticket.process, sizeof ticket.process));
+  result.Set("number", static_cast<double>(ticket.number));
+  return result;
+}
+
+Napi::Value open_shared(const Napi::CallbackInfo& info) {
+  Call call(info, "openShared");
+  Napi::Object object = call.object(0);
+  weft_ticket ticket{};
+  call.member_uuid(object, "process", ticket.process);
+  call.member(object, "number", ticket.number);
+  if (!call.ok()) return info.Env().Undefined();
+  weft_job* job = nullptr;
+  int code = weft_open_shared(&ticket, &job);
+  if (code != WEFT_OK) return call.fail(code);
+  return make_job(info.Env(), job);
 }
 
 Napi::Value job_close(const Napi::CallbackInfo& info) {
@@ -154,6 +180,8 @@ void add_job(Napi::Env env, Napi::Object exports) {
   add<join_begin>(env, exports, "joinBegin");
   add<join_finish>(env, exports, "joinFinish");
   add<attach>(env, exports, "attach");
+  add<job_share>(env, exports, "jobShare");
+  add<open_shared>(env, exports, "openShared");
   add<job_close>(env, exports, "jobClose");
   add<job_facts>(env, exports, "jobFacts");
   add<job_group_communicator>(env, exports, "jobGroupCommunicator");

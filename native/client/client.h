@@ -103,6 +103,7 @@ class Client : public fabric::Handler {
   // Ends all sessions and the resolver; every request and user fails with WEFT_CLOSED. Waits, for a
   // resolver whose read hangs at most 5 s. Before the lane ends.
   void stop();
+  bool stopped() const { return stopped_; }
   ClientCounters counters() const;
   // WEFT_LIMIT when so much memory waits for lost peers that no more may be lent. Fetches into plain memory have a
   // limit of their own: one that timed out must not keep the producers from their memory.
@@ -146,7 +147,7 @@ class Client : public fabric::Handler {
   fabric::Lane& lane_;
   const ClientOptions options_;
   Clock& clock_;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};  // written on the progress thread
 
   std::unordered_map<uint32_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<fabric::PeerId, Session*> peers_;

@@ -133,12 +133,16 @@ class Lane {
  public:
   // Loads libfabric when a network or shm transport is allowed. Fails with WEFT_FABRIC naming what was tried.
   static Result<std::unique_ptr<Lane>> open(const LaneOptions& options);
-  // Stops the thread; outstanding transfers complete with WEFT_CLOSED first.
+  // close(), then stops the thread.
   virtual ~Lane() = default;
 
   // Before start().
   virtual void set_handler(Channel channel, Handler* handler) = 0;
   virtual Status start() = 0;
+  // Leaves the network: outstanding transfers complete with WEFT_CLOSED, no peer reaches memory of this process through
+  // this lane any more, and no memory is registered any more (WEFT_CLOSED). The thread goes on running tasks, and
+  // nothing else: no timers, no handlers. A second call does nothing. Not on the progress thread; one thread at a time.
+  virtual void close() = 0;
 
   // ---- any thread
   // What others need to connect(): opaque bytes, at most 1 KiB, the same for the life of the lane.

@@ -175,15 +175,35 @@ void LaneImpl::add_transport(const std::string& wanted) {
 
 LaneImpl::~LaneImpl() {
   WEFT_ASSERT(!on_progress_thread());
+  LaneImpl::close();
+  if (started_) {
+    end_.store(true, std::memory_order_seq_cst);
+    doorbell_->ring();
+    thread_.join();
+  }
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+void LaneImpl::close() {
+  WEFT_ASSERT(!on_progress_thread());
+  if (closed_.load(std::memory_order_acquire)) return;
   if (started_) {
     stop_.store(true, std::memory_order_seq_cst);
     doorbell_->ring();
-    thread_.join();
-  } else {
-    book_->close_registrations();
-    for (auto& transport : transports_) transport->close();
+    return closed_.wait(false, std::memory_order_acquire);
   }
-  if (epoll_ >= 0) ::close(epoll_);
+  leave_network();
+  closed_.store(true, std::memory_order_release);
+}
+
+void LaneImpl::leave_network() {
+  {
+    // Whoever is inside register_memory() uses the transports.
+    const std::lock_guard lock(registering_);
+    registers_ = false;
+  }
+  book_->close_registrations();
+  for (auto& transport : transports_) transport->close();
 }
 
 void LaneImpl::set_handler(Channel channel, Handler* handler) {
@@ -284,6 +304,26 @@ void LaneImpl::run() {
     idle_since_ns = 0;
   }
   shut_down();
+  closed_.store(true, std::memory_order_release);
+  closed_.notify_all();
+  serve_tasks(exit_watch);
+}
+
+// The network is left: only those who share the process's part in the job still post, and are told that it is closed.
+void LaneImpl::serve_tasks(ExitWatch& exit_watch) {
+  exit_watch.set_standing(true);  // outside libfabric for good
+  while (true) {
+    const bool ends = end_.load(std::memory_order_seq_cst);
+    if (run_tasks()) continue;
+    settle_releases();
+    if (ends) return;
+    doorbell_->begin_sleep();
+    if (tasks_.empty() && !end_.load(std::memory_order_seq_cst)) {
+      pollfd rung{doorbell_->descriptor(), POLLIN, 0};
+      static_cast<void>(poll(&rung, 1, -1));  // looked at once more, whatever it says
+    }
+    doorbell_->end_sleep();
+  }
 }
 
 // Perhaps the other side waits for this very core (25 us instead of 0.3 for a message, measured).
@@ -486,8 +526,7 @@ void LaneImpl::shut_down() {
   while (busy() && now_ns() < give_up_ns) {
     if (!poll_transports()) poll_descriptors(static_cast<int64_t>(kRetryNs));
   }
-  book_->close_registrations();
-  for (auto& transport : transports_) transport->close();
+  leave_network();
   settle_releases();
   while (run_tasks() || call_done()) {
   }
@@ -505,6 +544,8 @@ Result<std::unique_ptr<Region>> LaneImpl::register_memory(void* memory, uint64_t
   if (memory == nullptr || length == 0) {
     return Status(Code::INVALID_ARGUMENT, "registering memory: an address and a length above 0 are needed");
   }
+  const std::shared_lock<std::shared_mutex> registering(registering_);
+  if (!registers_) return Status(Code::CLOSED, "registering memory: the job was closed");
   auto core = std::make_shared<RegionCore>();
   core->data = static_cast<std::byte*>(memory);
   core->length = length;

@@ -7,6 +7,7 @@
 
 #include <list>
 #include <set>
+#include <shared_mutex>
 #include <thread>
 #include <unordered_map>
 
@@ -28,6 +29,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   // ---- Lane
   void set_handler(Channel channel, Handler* handler) override;
   Status start() override;
+  void close() override;
   const std::string& address() const override { return address_bytes_; }
   void post(Task* task) override;
   Result<std::unique_ptr<Region>> register_memory(void* memory, uint64_t length, uint32_t access) override;
@@ -73,6 +75,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   // lane.cc
   void run();
   void stand_still(ExitWatch& exit_watch);
+  void serve_tasks(ExitWatch& exit_watch);
   bool run_tasks();
   bool fire_timers();
   bool poll_transports(bool cheap_only = false);
@@ -85,6 +88,7 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   int64_t sleep_limit_ns(uint64_t now) const;
   void settle_releases();
   void shut_down();
+  void leave_network();
   void add_transports();
   void add_transport(const std::string& wanted);
 
@@ -146,6 +150,8 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   Status bind_refusal_;               // why no network transport could use the address that was asked for
   std::vector<std::unique_ptr<Transport>> transports_;  // constant after prepare()
   std::shared_ptr<RegionBook> book_;
+  std::shared_mutex registering_;  // shared by threads that register memory
+  bool registers_ = true;          // under registering_
   std::shared_ptr<Doorbell> doorbell_;
   int epoll_ = -1;
   // Peers by token and by address: with thousands of peers each Hello would look at all of them.
@@ -154,8 +160,10 @@ class LaneImpl final : public Lane, public TransportEvents, public Watcher {
   uint64_t next_watch_ = 1;
   Handler* handlers_[3] = {};
 
-  MpscQueue<Task> tasks_;  // any thread pushes
-  std::atomic<bool> stop_{false};
+  MpscQueue<Task> tasks_;            // any thread pushes
+  std::atomic<bool> stop_{false};    // the network is to be left
+  std::atomic<bool> closed_{false};  // it was
+  std::atomic<bool> end_{false};     // the thread is to end
   std::thread thread_;
   bool started_ = false;
   std::atomic<bool> running_{false};

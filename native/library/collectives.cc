@@ -50,6 +50,10 @@ extern "C" {
 int weft_communicator_world(weft_job* job, weft_communicator** communicator) try {
   WEFT_CHECK_HANDLE(job);
   WEFT_CHECK_ARGUMENT(communicator);
+  if (job->shared) {
+    return report(weft::Code::UNSUPPORTED,
+                  "a shared job has no world, since MPI wants the thread that joined; use the job of weft_join there");
+  }
   if (job->place.world == nullptr)
     return report(weft::Code::UNSUPPORTED, "a job that was attached has no world; use weft_join");
   auto made = std::make_unique<weft_communicator>();

@@ -52,18 +52,19 @@ void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
   const std::string name = topic->name;
   client::Consumer::open(
       *job->client, std::move(topic), std::move(options), [made] { on_frames(made); },
-      [job, made, name, done = std::move(done)](ConsumerResult consumer) {
+      [job = job->self, made, name, done = std::move(done)](ConsumerResult consumer) {
         if (!consumer.ok()) {
           delete made;
           return done(consumer.status());
         }
         made->consumer = consumer.take();
-        if (job->echo) job->echo->add_consumer(name, made->consumer);
-        {
-          const std::lock_guard lock(job->mutex);
-          job->consumers.insert(made);
+        if (job->adopt(job->consumers, made)) {
+          if (job->echo) job->echo->add_consumer(name, made->consumer);
+          return done(made);
         }
-        done(made);
+        // Frames that come until then still look for the job.
+        client::Consumer::close(made->consumer, [job, made] { delete made; });
+        done(job_closed());
       });
   static_cast<void>(owned.release());
 }
@@ -126,6 +127,9 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
       return Status(Code::INVALID_ARGUMENT, "the destination lies outside its region");
     base = static_cast<uint64_t>(static_cast<std::byte*>(destination) - region->memory);
   }
+  // A shared job ends while the lane goes on: the caller's memory must not be what a server that was slow to answer
+  // writes into after that.
+  const bool copies = region == nullptr || (consumer->job->shared && !region->owned);
   std::vector<std::string> encoded;
   encoded.reserve(count);
   std::vector<client::FetchPlace> places;
@@ -133,8 +137,8 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
   for (uint32_t i = 0; i < count; ++i) {
     const uint64_t at = selections[i].destination_at;
     uint64_t bytes = 0;
-    // Without a region they come into memory of ours, one behind the other.
-    Result<std::string> one = encode_selection(selections[i], region != nullptr ? base + at : bytes_before, &bytes);
+    // What is copied comes into memory of ours, one behind the other.
+    Result<std::string> one = encode_selection(selections[i], copies ? bytes_before : base + at, &bytes);
     if (!one.ok()) return one.status();
     if (one.value().size() > kEncodedSelectionBytesMax) {
       return Status(Code::LIMIT, join_text("the selection of event ", selections[i].offset, " needs ",
@@ -158,6 +162,16 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
     return consumer->consumer->fetch_and_copy(partition, std::move(encoded), std::move(places), std::move(done));
   }
   begin_use(region);
+  if (copies) {
+    const Status begun = consumer->consumer->fetch_and_copy(
+        partition, std::move(encoded), std::move(places),
+        [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
+          end_use(region);
+          done(status, result);
+        });
+    if (!begun.ok()) end_use(region);
+    return begun;
+  }
   consumer->consumer->fetch(partition, std::move(encoded), region->registration.get(),
                             [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
                               // Else it stays in use: weft_region_release goes on refusing to give it back.
@@ -198,11 +212,11 @@ int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* opt
   WEFT_CHECK_HANDLE(topic);
   Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
   if (!read.ok()) return report(read.status());
-  weft_job* job = topic->job;
-  open_consumer(job, topic->record, read.take(), tag, true, [job, tag](Result<weft_consumer*> opened) {
-    job->completions.push_status(WEFT_COMPLETION_CONSUMER, tag, opened.status(),
-                                 opened.ok() ? opened.value() : nullptr);
-  });
+  open_consumer(topic->job, topic->record, read.take(), tag, true,
+                [job = topic->job->self, tag](Result<weft_consumer*> opened) {
+                  job->completions.push_status(WEFT_COMPLETION_CONSUMER, tag, opened.status(),
+                                               opened.ok() ? opened.value() : nullptr);
+                });
   return WEFT_OK;
 }
 WEFT_CATCH
@@ -222,11 +236,18 @@ WEFT_CATCH
 int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
   forget(consumer);
-  weft_job* job = consumer->job;
-  weft::client::Consumer::close(consumer->consumer, [job, consumer, tag] {
-    delete consumer;
-    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
-  });
+  const std::shared_ptr<weft_job> job = consumer->job->self;
+  job->begin_closing();
+  try {
+    weft::client::Consumer::close(consumer->consumer, [job, consumer, tag] {
+      delete consumer;
+      job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+      job->end_closing();
+    });
+  } catch (...) {
+    job->end_closing();
+    throw;
+  }
   return WEFT_OK;
 }
 WEFT_CATCH
@@ -263,20 +284,19 @@ WEFT_CATCH
 int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
                           void* destination, uint64_t length, weft_region* region, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
-  weft_job* job = consumer->job;
-  return report(begin_fetch(consumer, partition, selections, count, destination, length, region,
-                            [job, tag](const Status& status, const weft::client::FetchResult& result) {
-                              weft_completion completion{};
-                              completion.kind = WEFT_COMPLETION_DATA;
-                              completion.tag = tag;
-                              completion.code = static_cast<int32_t>(status.code());
-                              completion.value[0] = result.sent_bytes;
-                              completion.value[1] = result.read_bytes;
-                              completion.value[2] = result.failed_selection;
-                              completion.value[3] = result.memory_safe && !result.was_lost ? 1 : 0;
-                              job->completions.push(
-                                  completion, status.ok() ? std::string_view() : std::string_view(status.message()));
-                            }));
+  return report(begin_fetch(
+      consumer, partition, selections, count, destination, length, region,
+      [job = consumer->job->self, tag](const Status& status, const weft::client::FetchResult& result) {
+        weft_completion completion{};
+        completion.kind = WEFT_COMPLETION_DATA;
+        completion.tag = tag;
+        completion.code = static_cast<int32_t>(status.code());
+        completion.value[0] = result.sent_bytes;
+        completion.value[1] = result.read_bytes;
+        completion.value[2] = result.failed_selection;
+        completion.value[3] = result.memory_safe && !result.was_lost ? 1 : 0;
+        job->completions.push(completion, status.ok() ? std::string_view() : std::string_view(status.message()));
+      }));
 }
 WEFT_CATCH
 
@@ -294,8 +314,7 @@ WEFT_CATCH
 
 int weft_commit_async(weft_consumer* consumer, uint32_t partition, uint64_t offset, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
-  weft_job* job = consumer->job;
-  consumer->consumer->commit(partition, offset, [job, tag](const Status& status) {
+  consumer->consumer->commit(partition, offset, [job = consumer->job->self, tag](const Status& status) {
     job->completions.push_status(WEFT_COMPLETION_COMMIT, tag, status);
   });
   return WEFT_OK;

@@ -22,7 +22,7 @@ int weft_control_async(weft_job* job, uint32_t slot, const char* json, uint64_t 
   WEFT_CHECK_ARGUMENT(json);
   if (job->echo) return report(no_control_plane());
   const uint64_t limit_ms = timeout_ms < 0 ? UINT32_MAX : static_cast<uint64_t>(timeout_ms);
-  job->client->control(slot, std::string(json, length), limit_ms, [job, tag](Result<std::string> reply) {
+  job->client->control(slot, std::string(json, length), limit_ms, [job = job->self, tag](Result<std::string> reply) {
     if (!reply.ok()) return job->completions.push_status(WEFT_COMPLETION_CONTROL, tag, reply.status());
     weft_completion completion{};
     completion.kind = WEFT_COMPLETION_CONTROL;

@@ -13,6 +13,10 @@ constexpr uint32_t kEchoPartitions = 2;
 
 Result<std::shared_ptr<const client::TopicRecord>> EchoTopics::topic(const std::string& name) {
   WEFT_RETURN_IF_ERROR(wire::check_name("topic", name));
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return Status(Code::CLOSED, "the job was closed");
+  }
   auto record = std::make_shared<client::TopicRecord>();
   record->name = name;
   record->info.partition_count = kEchoPartitions;
@@ -31,6 +35,11 @@ std::function<Status(client::Batch&, client::BatchResult&)> EchoTopics::answer(
   return [this, topic](client::Batch& batch, client::BatchResult& result) { return echo(topic->name, batch, result); };
 }
 
+void EchoTopics::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
 void EchoTopics::add_consumer(const std::string& topic, std::shared_ptr<client::Consumer> consumer) {
   const std::lock_guard lock(mutex_);
   auto& listed = consumers_[topic];
@@ -43,6 +52,7 @@ Status EchoTopics::echo(const std::string& topic, client::Batch& batch, client::
   Result<wire::BatchView> view = wire::BatchView::parse(std::as_bytes(std::span(&batch.header, 1)), batch.body, true);
   if (!view.ok()) return view.status();
   const std::lock_guard lock(mutex_);
+  if (closed_) return Status(Code::CLOSED, "the job was closed");
   uint64_t& next = next_offset_[{topic, batch.partition}];
   result.first_offset = next;
   result.partition_epoch = 1;

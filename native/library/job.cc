@@ -13,6 +13,7 @@
 #include "library/producer.h"
 #include "library/region.h"
 #include "library/server.h"
+#include "library/shared_job.h"
 #include "library/topic.h"
 
 namespace weft::library {
@@ -100,6 +101,14 @@ bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& 
   return true;
 }
 
+weft_job* make_job_memory() {
+  auto made = std::make_shared<weft_job>();
+  made->self = made;
+  return made.get();
+}
+
+Status job_closed() { return Status(Code::CLOSED, "the job was closed"); }
+
 namespace {
 void close_open_handles(weft_job* job) {
   // Each removes itself from the set.
@@ -165,10 +174,20 @@ weft::Status weft_job::start_lane() {
   options.of_server = settings.server;
   options.request_timeout_ms = settings.timeout_ms;
   options.delivery_timeout_ms = settings.delivery_timeout_ms;
-  client = std::make_unique<weft::client::Client>(*lane, options, slots);
+  client = std::make_shared<weft::client::Client>(*lane, options, slots);
   WEFT_RETURN_IF_ERROR(lane->start());
   lane_started = true;
   return {};
+}
+
+void weft_job::begin_closing() {
+  const std::lock_guard lock(mutex);
+  ++closings;
+}
+
+void weft_job::end_closing() {
+  const std::lock_guard lock(mutex);
+  if (--closings == 0) closing_ended.notify_all();
 }
 
 using weft::Status;
@@ -179,11 +198,14 @@ extern "C" {
 int weft_close(weft_job* job) try {
   if (job == nullptr) return WEFT_OK;
   WEFT_CHECK_HANDLE(job);
+  if (job->shared) return close_shared(job);
+  take_ticket_back(job);
   close_open_handles(job);
   job->completions.set_wake(nullptr, nullptr);
   Status first_error;
   if (job->lane_started && job->client) {
     job->client->stop();
+    if (job->echo) job->echo->close();
     close_open_handles(job);  // what was still being opened
   }
   if (job->server != nullptr) first_error = end_server(job->server, kServerStopMs);
@@ -198,7 +220,9 @@ int weft_close(weft_job* job) try {
                   "a thread of this server does not come back from its file; its memory stays until "
                   "the process ends: look at the device");
   }
-  job->lane.reset();  // no callback after this
+  // No callback of this job's after this. Jobs that share the lane still post to it, and are told that it is closed.
+  if (job->lane) job->lane->close();
+  job->lane.reset();
   // Only now does nothing write any more: of a message that is half received, the rest comes whatever is registered.
   close_regions(job, false);
   release_server(job->server);
@@ -206,7 +230,7 @@ int weft_close(weft_job* job) try {
   const Status mpi = close_mpi(job->place);
   if (first_error.ok()) first_error = mpi;
   job->kind = Kind::kClosed;
-  delete job;
+  job->self.reset();  // perhaps the last
   return report(first_error);
 }
 WEFT_CATCH

@@ -1,4 +1,7 @@
 // What a weft_job is: the lane, the client side, the place in the MPI world, and what is open on it.
+// A shared one, of another thread (shared_job.h), has the lane and the client side together with the job that joined,
+// and the rest for itself. When that job is closed the client is stopped and the lane has left the network; both stay
+// until the last shared job is closed, so that whatever it still asks for is answered with WEFT_CLOSED.
 #pragma once
 
 #include <atomic>
@@ -49,6 +52,9 @@ struct MpiPlace {
   const weft_mpi_table& table() const { return *mpi->table; }
 };
 
+// Of whatever was being opened while the job was closed.
+Status job_closed();
+
 // Waits for something that ends on the progress thread.
 class Waiter {
  public:
@@ -62,6 +68,9 @@ class Waiter {
   bool set_ = false;
   Status status_;
 };
+
+// A fresh one, which holds itself until it is closed.
+weft_job* make_job_memory();
 
 // Now plus a timeout of the C API as a monotonic deadline; UINT64_MAX for WEFT_FOREVER.
 uint64_t deadline_after(int64_t timeout_ms);
@@ -86,17 +95,35 @@ struct weft_job {
   weft::library::Completions completions;
   std::vector<uint32_t> early_slots;  // a client connects to these while it joins
   std::shared_ptr<weft::library::SlotTable> slots = std::make_shared<weft::library::SlotTable>();
-  std::unique_ptr<weft::fabric::Lane> lane;
-  std::unique_ptr<weft::client::Client> client;
+  std::shared_ptr<weft::fabric::Lane> lane;
+  std::shared_ptr<weft::client::Client> client;
   bool lane_started = false;
   weft_server* server = nullptr;
   std::shared_ptr<weft::library::EchoTopics> echo;
 
-  std::mutex mutex;  // guards what is open
+  bool shared = false;  // of another thread: neither joined nor attached
+  uint64_t ticket = 0;  // under which others may share it; 0: none was asked for. Under the lock of all tickets
+  // Until it is closed. Whoever waits for an outcome on the progress thread holds it as well.
+  std::shared_ptr<weft_job> self;
+
+  std::mutex mutex;       // guards what is open, and what follows up to the sets
+  bool ends = false;      // what is opened from now on is closed again at once
+  uint32_t closings = 0;  // of ..._close_async, under way
+  std::condition_variable closing_ended;
   std::set<weft_producer*> producers;
   std::set<weft_consumer*> consumers;
   std::set<weft_topic*> topics;
   std::set<weft_region*> regions;
+
+  // Puts it among what is open. False: the job is being closed, and it must be closed as well.
+  template <typename Handle>
+  bool adopt(std::set<Handle*>& opened, Handle* made) {
+    const std::lock_guard lock(mutex);
+    if (!ends) opened.insert(made);
+    return !ends;
+  }
+  void begin_closing();
+  void end_closing();
 
   // Opens the client side on the lane and starts it, once; job id and secret are known.
   weft::Status start_lane();

@@ -197,7 +197,7 @@ template <typename Begin>
 int make_job(const weft_join_options* options, weft_job** job, Begin begin) {
   *job = nullptr;
   weft::Result<JobSettings> settings = read_settings(options);
-  auto* made = new weft_job;
+  weft_job* made = make_job_memory();
   Status status;
   try {
     if (settings.ok()) made->settings = settings.take();
@@ -232,6 +232,9 @@ WEFT_CATCH
 
 int weft_join_finish(weft_job* job, weft_server* server, const char* failure) try {
   WEFT_CHECK_HANDLE(job);
+  if (job->shared) {
+    return report(weft::Code::UNSUPPORTED, "a shared job is joined already; use the job of weft_join_begin");
+  }
   return report(finish_join(job, server, failure));
 }
 WEFT_CATCH

@@ -50,10 +50,14 @@ void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
     packed = found.take();
   }
   client::Producer::open(*job->client, std::move(topic), std::move(options),
-                         [job, linger_ms, packed = std::move(packed),
-                          done = std::move(done)](Result<std::shared_ptr<client::Producer>> producer) {
-                           if (!producer.ok()) return done(producer.status());
-                           done(make_producer(job, producer.take(), linger_ms, packed));
+                         [job = job->self, linger_ms, packed = std::move(packed),
+                          done = std::move(done)](Result<std::shared_ptr<client::Producer>> opened) {
+                           if (!opened.ok()) return done(opened.status());
+                           const std::shared_ptr<client::Producer> producer = opened.take();
+                           weft_producer* const made = make_producer(job.get(), producer, linger_ms, packed);
+                           if (made != nullptr) return done(made);
+                           client::Producer::close(producer, [] {});
+                           done(job_closed());
                          });
 }
 
@@ -83,9 +87,7 @@ weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> pr
   made->packed = std::move(packed);
   made->linger.owner = made;
   made->linger.fire = on_linger;
-  const std::lock_guard lock(job->mutex);
-  job->producers.insert(made);
-  return owned.release();
+  return job->adopt(job->producers, made) ? owned.release() : nullptr;
 }
 
 int close_producer(weft_producer* producer, int64_t timeout_ms) {
@@ -147,11 +149,11 @@ int weft_producer_open_async(weft_topic* topic, const weft_producer_options* opt
   uint32_t linger_ms = 0;
   Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
   if (!read.ok()) return report(read.status());
-  weft_job* job = topic->job;
-  open_producer(job, topic->record, read.take(), linger_ms, [job, tag](Result<weft_producer*> opened) {
-    job->completions.push_status(WEFT_COMPLETION_PRODUCER, tag, opened.status(),
-                                 opened.ok() ? opened.value() : nullptr);
-  });
+  open_producer(topic->job, topic->record, read.take(), linger_ms,
+                [job = topic->job->self, tag](Result<weft_producer*> opened) {
+                  job->completions.push_status(WEFT_COMPLETION_PRODUCER, tag, opened.status(),
+                                               opened.ok() ? opened.value() : nullptr);
+                });
   return WEFT_OK;
 }
 WEFT_CATCH
@@ -173,7 +175,7 @@ WEFT_CATCH
 
 int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
   WEFT_CHECK_HANDLE(producer);
-  weft_job* job = producer->job;
+  const std::shared_ptr<weft_job> job = producer->job->self;
   {
     const std::lock_guard lock(job->mutex);
     job->producers.erase(producer);
@@ -186,12 +188,19 @@ int weft_producer_close_async(weft_producer* producer, uint64_t tag) try {
     for (auto& [batch, handle] : producer->batches) handle->kind = Kind::kClosed;
     producer->kind = Kind::kClosed;
   }
-  weft::client::Producer::close(producer->producer, [job, producer, tag] {
-    // On the progress thread, after the last callback of any batch.
-    job->lane->disarm(&producer->linger);
-    delete producer;
-    job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
-  });
+  job->begin_closing();
+  try {
+    weft::client::Producer::close(producer->producer, [job, producer, tag] {
+      // On the progress thread, after the last callback of any batch.
+      job->lane->disarm(&producer->linger);
+      delete producer;
+      job->completions.push_status(WEFT_COMPLETION_CLOSED, tag, {});
+      job->end_closing();
+    });
+  } catch (...) {
+    job->end_closing();
+    throw;
+  }
   return WEFT_OK;
 }
 WEFT_CATCH

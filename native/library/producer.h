@@ -74,6 +74,7 @@ constexpr uint64_t kCopiedPieceBytesMax = 16 * 1024;
 constexpr uint64_t kBatchExtentBytesSent = 4 * 1024 * 1024;
 
 Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, uint32_t* linger_ms);
+// Null: the job is being closed.
 weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms,
                              PackedLayout packed);
 // Under the producer's lock; sends a batch (of either interface). On an error it stays with the caller.

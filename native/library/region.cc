@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <utility>
+
 #include "base/pages.h"
 #include "library/producer.h"
 
@@ -35,7 +37,21 @@ void destroy(weft_region* region) {
   delete region;
 }
 
+// What is left of memory that a peer may still touch: its addresses, and until the client ends its pages.
+struct LostMemory {
+  std::byte* memory;
+  uint64_t length;
+  ~LostMemory() {
+    const int failed = madvise(memory, length, MADV_DONTNEED);
+    static_cast<void>(failed);  // then the pages stay: nothing better can be done with them
+  }
+};
+
 int make_region(weft_job* job, void* memory, uint64_t length, bool owned, weft_region** region) {
+  if (job->client && job->client->stopped()) {
+    if (owned) munmap(memory, length);
+    return report(job_closed());
+  }
   Result<std::unique_ptr<fabric::Region>> registration =
       job->lane->register_memory(memory, length, fabric::kRemoteRead | fabric::kRemoteWrite);
   if (!registration.ok()) {
@@ -54,6 +70,23 @@ int make_region(weft_job* job, void* memory, uint64_t length, bool owned, weft_r
   return WEFT_OK;
 }
 }  // namespace
+
+void close_shared_regions(weft_job* job) {
+  for (weft_region* region : std::exchange(job->regions, {})) {
+    bool is_lost = false;
+    {
+      const std::lock_guard lock(region->mutex);
+      is_lost = region->owned && region->uses > 0;
+    }
+    if (is_lost) {
+      const uint64_t length = region->length;
+      auto lost = std::make_shared<LostMemory>(region->memory, length);
+      client::Client& client = *job->client;
+      client.run_and_wait([&] { client.quarantine(std::move(lost), length, client::Client::Lent::kForOthers); });
+    }
+    destroy(region);
+  }
+}
 
 void close_regions(weft_job* job, bool of_the_caller_only) {
   for (auto at = job->regions.begin(); at != job->regions.end();) {

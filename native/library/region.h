@@ -27,5 +27,8 @@ void end_use(weft_region* region);
 bool holds(const weft_region* region, const void* address, uint64_t length);
 // At the end of a job: all that are left, or those of the caller's own memory, where ours must stay mapped.
 void close_regions(weft_job* job, bool of_the_caller_only);
+// At the end of a shared job, whose lane goes on: those that a peer may still touch are kept away from use, and
+// counted.
+void close_shared_regions(weft_job* job);
 
 }  // namespace weft::library

@@ -48,9 +48,7 @@ weft_topic* make_topic(weft_job* job, std::shared_ptr<const client::TopicRecord>
   auto topic = std::make_unique<weft_topic>();
   topic->job = job;
   topic->record = std::move(record);
-  const std::lock_guard lock(job->mutex);
-  job->topics.insert(topic.get());
-  return topic.release();
+  return job->adopt(job->topics, topic.get()) ? topic.release() : nullptr;
 }
 
 }  // namespace weft::library
@@ -68,7 +66,7 @@ int weft_topic_open(weft_job* job, const char* name, weft_topic** topic) try {
   TopicResult record = find_topic_and_wait(job, name);
   if (!record.ok()) return report(record.status());
   *topic = make_topic(job, record.take());
-  return WEFT_OK;
+  return *topic == nullptr ? report(job_closed()) : WEFT_OK;
 }
 WEFT_CATCH
 
@@ -77,9 +75,11 @@ int weft_topic_open_async(weft_job* job, const char* name, uint64_t tag) try {
   const Status checked = name == nullptr ? Status(weft::Code::INVALID_ARGUMENT, "the topic's name is NULL")
                                          : weft::wire::check_name("topic", name);
   if (!checked.ok()) return report(checked);
-  find_topic(job, name, [job, tag](TopicResult record) {
-    weft_topic* topic = record.ok() ? make_topic(job, record.take()) : nullptr;
-    job->completions.push_status(WEFT_COMPLETION_TOPIC, tag, record.status(), topic);
+  find_topic(job, name, [job = job->self, tag](TopicResult record) {
+    const bool found = record.ok();
+    weft_topic* topic = found ? make_topic(job.get(), record.take()) : nullptr;
+    const Status status = found && topic == nullptr ? job_closed() : record.status();
+    job->completions.push_status(WEFT_COMPLETION_TOPIC, tag, status, topic);
   });
   return WEFT_OK;
 }
@@ -131,8 +131,7 @@ static Status query(weft_topic* topic, uint32_t partition,
 
 int weft_partition_query_async(weft_topic* topic, uint32_t partition, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
-  weft_job* job = topic->job;
-  return report(query(topic, partition, [job, tag](Result<weft::client::PartitionFacts> facts) {
+  return report(query(topic, partition, [job = topic->job->self, tag](Result<weft::client::PartitionFacts> facts) {
     if (!facts.ok()) return job->completions.push_status(WEFT_COMPLETION_PARTITION, tag, facts.status());
     weft_completion completion{};
     completion.kind = WEFT_COMPLETION_PARTITION;

@@ -18,6 +18,7 @@ namespace weft::library {
 void find_topic(weft_job* job, const std::string& name,
                 std::function<void(Result<std::shared_ptr<const client::TopicRecord>>)> done);
 Result<std::shared_ptr<const client::TopicRecord>> find_topic_and_wait(weft_job* job, const char* name);
+// Null: the job is being closed.
 weft_topic* make_topic(weft_job* job, std::shared_ptr<const client::TopicRecord> record);
 
 }  // namespace weft::library

@@ -2,7 +2,8 @@
  * A process's membership in a job: who it is, the communicators, topics, memory, counters. JavaScript thread.
  *
  * `join` is collective and blocks this thread while the ranks meet (MPI demands one thread); `attach` comes from outside
- * the MPI world and does not block. After either, no call blocks. The process stays alive while something is under way,
+ * the MPI world and does not block; `openShared` is another thread's part in a job of its process. After that, no call
+ * blocks. The process stays alive while something is under way,
  * not because a job is open; a job that was not closed is closed when the event loop ends.
  */
 import { randomUUID } from "node:crypto";
@@ -14,6 +15,7 @@ import { type AttachOptions, type JoinOptions, nativeJoinOptions } from "./optio
 import { Region } from "./region.js";
 import type { SharedData } from "./shared.js";
 import { SlabStore } from "./slab-store.js";
+import { type JobTicket, nativeTicket, ticketOf } from "./ticket.js";
 import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
 import type { MetadataOfConfig, TopicConfig } from "../config/topic-config.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
@@ -40,7 +42,7 @@ export interface CreateTopicOptions extends RequestOptions {
 }
 
 /**
- * A process's membership in a job, from `join` or `attach`. Calls are local unless they say collective; those that ask a
+ * A process's membership in a job, from `join` or `attach`, or a thread's share in it, from `openShared`. Calls are local unless they say collective; those that ask a
  * server reject with WEFT_TIMED_OUT, WEFT_PEER_LOST, WEFT_CANCELLED (the signal) or WEFT_CLOSED (the job was closed).
  */
 export class Job implements JobContext {
@@ -101,7 +103,8 @@ export class Job implements JobContext {
   }
 
   /**
-   * All ranks of the MPI world, servers included. Local. Only after `join`: WEFT_UNSUPPORTED after `attach`.
+   * All ranks of the MPI world, servers included. Local. Only after `join`: WEFT_UNSUPPORTED after `attach` and
+   * `openShared`, since MPI wants the thread that joined.
    */
   get world(): Communicator {
     return (this.#world ??= new Communicator(
@@ -113,6 +116,22 @@ export class Job implements JobContext {
   /** Short for `job.world.barrier()`. Collective. */
   async barrier(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     await this.world.barrier(options);
+  }
+
+  /**
+   * A ticket with which worker threads of this process use this job: hand it over in `workerData` or by a message, and
+   * give it to `openShared` there. Good until this job is closed; that of a shared job is the ticket of the job that it
+   * shares. WEFT_CLOSED when that is closed. Local.
+   *
+   * @example
+   * ```ts
+   * const ticket = job.share();
+   * // const worker = new Worker(new URL("./detector.js", import.meta.url), { workerData: ticket });
+   * console.log(`for job ${ticket.job} of process ${ticket.process}`);
+   * ```
+   */
+  share(): JobTicket {
+    return ticketOf(this.completions.binding.jobShare(this.completions.job));
   }
 
   /** Memory registered once, referenced by events without a copy. Leave it alone while `region.busy`. Local. */
@@ -283,6 +302,9 @@ export class Job implements JobContext {
    * of that is what this rejects with, once all is closed. After `join` it is collective: MPI's end waits for the other
    * ranks for at most 10 s, on this thread, and is then left out (WEFT_RANK_LOST). Aborting the signal ends the waiting
    * (WEFT_CANCELLED), not the closing. Calling it again waits for the same end.
+   *
+   * Worker threads that share the job are not waited for: what they have under way fails with WEFT_CLOSED, so end them
+   * first. A shared job (`openShared`) ends alone.
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     await waitUnlessAborted("closing the job", (this.#closing ??= this.#close()), options.signal);
@@ -329,6 +351,29 @@ export async function join(options: JoinOptions = {}): Promise<Job> {
  */
 export async function attach(group?: string, options: AttachOptions = {}): Promise<Job> {
   return await attachWith(native(), group, options);
+}
+
+/**
+ * Opens, in a worker thread, the job that another thread of this process shares with `job.share()`: a `Job` with
+ * topics, producers, consumers and memory of its own, over the same connections and progress thread. It has no
+ * collectives (`world`: WEFT_UNSUPPORTED), and a fetch into a region that was made by `register` is a copy. Closing it,
+ * or the end of its thread, ends what was opened through it and nothing else. When the job that is shared is closed,
+ * calls reject with WEFT_CLOSED, as this does with its ticket. WEFT_INVALID_ARGUMENT for what is no ticket, and for the
+ * ticket of another process. Local.
+ *
+ * @example
+ * ```ts
+ * const ticket = job.share(); // in the worker: from workerData
+ * await using own = openShared(ticket);
+ * const field = await own.topic<{ step: number }>("field");
+ * await using out = await field.producer();
+ * out.push({ step: 4 });
+ * ```
+ */
+export function openShared(ticket: JobTicket): Job {
+  const asked = nativeTicket(ticket);
+  const binding = native();
+  return new Job(new Completions(binding, binding.openShared(asked)), false);
 }
 
 /** @internal With the binding given, for tests. */

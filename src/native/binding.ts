@@ -42,6 +42,13 @@ export interface NativeJoinOptions {
   readonly slotsExpected?: number | undefined;
 }
 
+/** `weft_ticket`. */
+export interface NativeTicket {
+  /** 16 bytes. */
+  readonly process: Uint8Array;
+  readonly number: number;
+}
+
 /** `weft_job_facts`. */
 export interface NativeJobFacts {
   readonly rank: number;
@@ -206,6 +213,9 @@ export interface NativeBinding {
    * promise is settled on return); else on a thread of its own. A closed job resolves at once.
    */
   jobClose(job: JobHandle, blocking: boolean): Promise<void>;
+  jobShare(job: JobHandle): NativeTicket;
+  /** The job of another environment of this process, for this one: closed without `blocking`. */
+  openShared(ticket: NativeTicket): JobHandle;
   jobFacts(job: JobHandle): NativeJobFacts;
   jobGroupCommunicator(job: JobHandle): number;
   jobCounters(job: JobHandle): string;

@@ -1,4 +1,5 @@
-// Every @example of the sources, and every TypeScript in docs/topics.md, docs/producing.md, docs/consuming.md and docs/steps.md, compiles as a user would compile it, and runs against a server. What an example only
+// Every @example of the sources, and every TypeScript in docs/topics.md, docs/producing.md, docs/consuming.md, docs/steps.md and
+// docs/workers.md, compiles as a user would compile it, and runs against a server. What an example only
 // mentions (job, topic, out, consumer, event, temperature) is made for it; a server that an example starts gets a directory
 // of its own and is closed at once, so that `await server.closed` comes to an end.
 import { readdirSync, readFileSync } from "node:fs";
@@ -42,6 +43,7 @@ const examples = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" }
     examplesOfPage("docs/producing.md"),
     examplesOfPage("docs/consuming.md"),
     examplesOfPage("docs/steps.md"),
+    examplesOfPage("docs/workers.md"),
   );
 
 /** What an example may mention without saying where it comes from, with the type that it has for the compiler. */

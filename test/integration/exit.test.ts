@@ -49,6 +49,8 @@ describe("a process ends", () => {
     ["exit-at-once", 7],
     ["worker", 0],
     ["worker-and-exit", 7],
+    ["shared-and-exit", 7],
+    ["shared-forgotten", 0],
     ["serve-closed", 0],
     ["serve-exit", 7],
     ["serve-in-worker", 0],

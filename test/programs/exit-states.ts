@@ -3,7 +3,7 @@
 // Prints "ready" when it is in that state.
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
-import { attach, type Job, join, type Producer, serve, type Server } from "weftline";
+import { attach, type Job, type JobTicket, join, openShared, type Producer, serve, type Server } from "weftline";
 
 interface State {
   readonly job: Job;
@@ -11,7 +11,10 @@ interface State {
 }
 
 async function enter(group: string): Promise<State> {
-  const job = await attach(group, { name: "exit-states" });
+  return await stateOf(await attach(group, { name: "exit-states" }));
+}
+
+async function stateOf(job: Job): Promise<State> {
   const topic = await job.topic("exits");
   return { job, out: await topic.producer() };
 }
@@ -115,6 +118,18 @@ const states: Record<string, (group: string, data: string) => Promise<void>> = {
     const { job } = await enter(group);
     await job.close();
   },
+  async "shared-and-exit"(group) {
+    const state = await enter(group);
+    await Promise.all([shareWithWorker(state.job), shareWithWorker(state.job), busy(state)]);
+    console.log("ready");
+    process.exit(7);
+  },
+  async "shared-forgotten"(group) {
+    const { job } = await enter(group);
+    const worker = await shareWithWorker(job);
+    await worker.terminate();
+    (await shareWithWorker(job)).unref();
+  },
   async "worker-and-exit"(group) {
     const worker = new Worker(new URL(import.meta.url), { workerData: { group, state: "busy" } });
     await new Promise((resolve) => worker.once("message", resolve));
@@ -123,6 +138,13 @@ const states: Record<string, (group: string, data: string) => Promise<void>> = {
     process.exit(7);
   },
 };
+
+/** A worker thread that is busy with this thread's job. */
+async function shareWithWorker(job: Job): Promise<Worker> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { state: "shared", ticket: job.share() } });
+  await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+  return worker;
+}
 
 /** A worker thread that comes to a state, then is terminated if it does not end by itself. */
 async function inWorker(group: string, state: string): Promise<void> {
@@ -140,7 +162,11 @@ if (isMainThread) {
   await states[state]?.(group, data);
 } else {
   const { group, state, data } = workerData as { group: string; state: string; data: string };
-  if (state === "busy") {
+  if (state === "shared") {
+    await busy(await stateOf(openShared((workerData as { readonly ticket: JobTicket }).ticket)));
+    parentPort?.postMessage("ready");
+    setInterval(() => undefined, 1000);
+  } else if (state === "busy") {
     await busy(await enter(group));
     parentPort?.postMessage("ready");
     setInterval(() => undefined, 1000);

@@ -5,10 +5,10 @@
  * last failed call of the calling thread: what failed, on which object, why, and what to do next. Structs of options
  * begin with their size (WEFT_..._DEFAULT fills it), so that they may grow. Times are in milliseconds, int64;
  * WEFT_FOREVER waits without limit, 0 does not wait. Handles may be used from any thread; a producer or consumer
- * serialises its callers. Closing one while another thread uses it is an error of the program. Calls are local unless
- * they say collective. The library prints nothing, and throws nothing: a call that cannot have the memory it needs
- * returns WEFT_OUT_OF_MEMORY. Calls ending in _async return at once; their outcome is a
- * weft_completion (weft_poll) with the caller's tag.
+ * serialises its callers. Closing one while another thread uses it is an error of the program (a job may be closed
+ * while other threads use jobs that share it: weft_open_shared). Calls are local unless they say collective. The
+ * library prints nothing, and throws nothing: a call that cannot have the memory it needs returns WEFT_OUT_OF_MEMORY.
+ * Calls ending in _async return at once; their outcome is a weft_completion (weft_poll) with the caller's tag.
  */
 #ifndef WEFTLINE_WEFTLINE_H
 #define WEFTLINE_WEFTLINE_H
@@ -93,6 +93,26 @@ WEFT_API int weft_attach(const char* group, const weft_join_options* options, we
  * closed. Time limits: 30 s for the flush of each producer, 60 s to stop a hosted server, 10 s for MPI to be finalized.
  * NULL is fine. */
 WEFT_API int weft_close(weft_job* job);
+
+/* Several threads of a process with a job each, which has completions, topics, producers, consumers and regions of its
+ * own, and shares connections, memory limits and the progress thread with the job that joined: for bindings whose
+ * threads have event loops of their own. (Plain programs may use one job's handles from all threads.) */
+typedef struct weft_ticket {
+  uint8_t process[16];
+  uint64_t number;
+} weft_ticket;
+/* Fills `ticket`: good in this process until the job is closed. That of a shared job is the ticket of the job that it
+ * shares. WEFT_UNSUPPORTED for the job of a server; WEFT_CLOSED when the job that was shared is closed. Local; any
+ * thread. */
+WEFT_API int weft_job_share(weft_job* job, weft_ticket* ticket);
+/* A job of its own for this thread, to be closed with weft_close, which is local for it: it waits at most 30 s for the
+ * batches of all its producers, then at most 5 s for the servers of its consumers, and ends nothing of the others. A
+ * fetch into a region of the caller's own memory (weft_region_register) is copied there, as one without a region. It
+ * has no collectives (WEFT_UNSUPPORTED): MPI wants the thread that joined. When the job that was shared is closed
+ * first, what is under way fails with WEFT_CLOSED, and so does every later call that needs a server or memory; the
+ * handles stay good and are to be closed. WEFT_CLOSED: the ticket's job was closed. WEFT_INVALID_ARGUMENT: it is no
+ * ticket of this process. Local; any thread. */
+WEFT_API int weft_open_shared(const weft_ticket* ticket, weft_job** job);
 
 typedef struct weft_job_facts {
   uint32_t size;

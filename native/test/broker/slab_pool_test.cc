@@ -31,6 +31,7 @@ class ReleasingLane final : public fabric::Lane {
   }
   void set_handler(fabric::Channel, fabric::Handler*) override {}
   Status start() override { return {}; }
+  void close() override {}
   const std::string& address() const override { return address_; }
   void post(fabric::Task*) override {}
   fabric::LaneCounters counters() const override { return {}; }

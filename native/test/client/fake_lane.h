@@ -42,6 +42,7 @@ class FakeLane : public fabric::Lane {
  public:
   void set_handler(fabric::Channel, fabric::Handler* handler) override { handler_ = handler; }
   Status start() override { return {}; }
+  void close() override {}
   const std::string& address() const override { return address_; }
   void post(fabric::Task* task) override {
     const std::lock_guard lock(mutex_);
