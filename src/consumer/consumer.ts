@@ -222,8 +222,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    *
    * @example
    * ```ts
-   * for await (const step of field.consumer({ name: "plots" }).steps()) {
-   *   plot(step.number, await step.assemble());
+   * for await (const step of topic.consumer({ name: "plots", until: "end" }).steps()) {
+   *   const whole = await step.assemble();
    *   step.ack();
    * }
    * ```

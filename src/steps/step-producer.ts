@@ -50,6 +50,15 @@ const commitsLookedAtMax = 1024;
 
 /**
  * A step that is being made, from `producer.step`. Not a step for anybody before `commit` has resolved on all ranks.
+ *
+ * @example
+ * ```ts
+ * await using steps = await topic.stepProducer();
+ * const step = steps.step((steps.lastStep ?? -1) + 1);
+ * const array = { shape: [10, 10], origin: [0, 0], size: [10, 10], itemSize: 8 };
+ * step.push({ step: step.number }, temperature, { array });
+ * await step.commit({ signal: AbortSignal.timeout(60_000) });
+ * ```
  */
 export class OpenStep<Metadata> {
   /** Its number. */
@@ -210,9 +219,10 @@ export class StepProducer<Metadata = unknown> {
    *
    * @example
    * ```ts
-   * const out = await field.stepProducer({ group: solvers });
-   * const step = out.step((out.lastStep ?? -1) + 1);
-   * step.push({ t: 0.1 }, rows, { array: { shape: [512, 512], origin: [128, 0], size: [128, 512], itemSize: 8 } });
+   * await using steps = await topic.stepProducer();
+   * const step = steps.step((steps.lastStep ?? -1) + 1);
+   * const array = { shape: [10, 10], origin: [0, 0], size: [10, 10], itemSize: 8 };
+   * step.push({ step: step.number }, temperature, { array });
    * await step.commit();
    * ```
    */

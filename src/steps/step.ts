@@ -50,12 +50,24 @@ export interface AssembleOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One part of a step: an event that some rank pushed. */
+/**
+ * One part of a step: an event that some rank pushed.
+ *
+ * @example
+ * ```ts
+ * for await (const step of topic.consumer({ until: "end" }).steps()) {
+ *   const bytes = await Promise.all(step.parts.map((part) => part.fetch()));
+ * }
+ * ```
+ */
 export class StepPart<Metadata = unknown> implements FetchedEvent {
+  /** As it was pushed. */
   readonly metadata: Metadata;
   /** Of the rank in its group. */
   readonly rank: number;
+  /** Number of its partition. */
   readonly partition: number;
+  /** Its offset there: with the partition its id. */
   readonly offset: number;
   /** @internal */
   readonly epoch: number;
@@ -122,8 +134,10 @@ export class Step<Metadata = unknown> {
    *
    * @example
    * ```ts
-   * const bytes = await step.assemble({ origin: [0, 0], size: [64, 64] });
-   * const corner = new Float64Array(bytes.buffer, bytes.byteOffset, 64 * 64);
+   * for await (const step of topic.consumer({ until: "end" }).steps()) {
+   *   const bytes = await step.assemble({ origin: [0, 0], size: [4, 4] });
+   *   const corner = new Float64Array(bytes.buffer, bytes.byteOffset, 16);
+   * }
    * ```
    */
   async assemble(wanted?: ArrayBox, options: AssembleOptions = {}): Promise<Uint8Array> {

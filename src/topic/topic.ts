@@ -118,7 +118,8 @@ export class Topic<Metadata = unknown> implements TopicContext {
    *
    * @example
    * ```ts
-   * const out = await topic.stepProducer({ group: await job.world.split(0) });
+   * await using steps = await topic.stepProducer(); // or of a group: { group: solvers }
+   * console.log(steps.lastStep);
    * ```
    */
   async stepProducer(options: StepProducerOptions<Metadata> = {}): Promise<StepProducer<Metadata>> {

@@ -79,7 +79,8 @@ describe.each(["disk", "memory"] as const)("steps of three ranks, storage %s", (
           Array.from({ length: 6 }, (_, row) => 100 * step.number + (row + 1) * 6 + 2),
         );
         expect(memory[0]).toBe(100 * step.number + 8);
-        expect(numbers(await step.parts[1]!.fetch())).toHaveLength(step.parts[1]!.dataLength / 8);
+        const [part] = step.parts;
+        expect(numbers((await part?.fetch()) ?? new Uint8Array())).toHaveLength((part?.dataLength ?? 0) / 8);
         expect(numbers(await step.assemble({ origin: [0, 0], size: [0, 6] }))).toEqual([]);
         seen.push(step.number);
       }
@@ -107,10 +108,10 @@ describe("a step that is not committed", () => {
     // A rank that is late for one that was given up, while the others are at the next.
     await zero.step(6).abandon();
     const late = errorOf("WEFT_STEP_FAILED", () => pushRows(two, 6).commit());
-    const retried = [zero, one].map((out) => pushRows(out, 7));
-    const committed = [retried[0]!.commit()];
+    const [retriedZero, retriedOne] = [pushRows(zero, 7), pushRows(one, 7)];
+    const committed = [retriedZero.commit()];
     await late;
-    await errorOf("WEFT_STEP_FAILED", () => retried[1]!.commit());
+    await errorOf("WEFT_STEP_FAILED", () => retriedOne.commit());
     committed.push(pushRows(one, 7).commit(), pushRows(two, 7).commit());
     await Promise.all(committed);
     await closeAll(group);
@@ -230,16 +231,19 @@ describe("ranks in processes of their own, without MPI", () => {
       const name = `killed-${dies}`;
       const topic = await place.job.createTopic<Part>(name, { partitions: 2 });
       const { group } = place.server;
-      const ranks = [0, 1].map((number) => rank(group, name, number, "one", 3, number === dies ? "push" : "commit"));
-      await said(ranks[dies]!, "pushed");
-      ranks[dies]!.kill("SIGKILL");
-      await once(ranks[dies]!, "exit");
+      const start = (number: number, run: string, last: number, mode: string): ChildProcess =>
+        rank(group, name, number, run, last, mode);
+      const killed = start(dies, "one", 3, "push");
+      const other = start(1 - dies, "one", 3, "commit");
+      await said(killed, "pushed");
+      killed.kill("SIGKILL");
+      await once(killed, "exit");
       expect(await stepsOf(topic, 2)).toEqual([0, 1, 2]);
-      ranks[1 - dies]!.kill("SIGKILL");
-      await once(ranks[1 - dies]!, "exit");
-      const next = [0, 1].map((number) => rank(group, name, number, "two", 4, "commit"));
+      other.kill("SIGKILL");
+      await once(other, "exit");
+      const next = [start(0, "two", 4, "commit"), start(1, "two", 4, "commit")] as const;
       for (const child of next) await said(child, "done");
-      expect(words.get(next[0]!)).toContain("last 2");
+      expect(words.get(next[0])).toContain("last 2");
       expect(await stepsOf(topic, 2)).toEqual([0, 1, 2, 3, 4]);
     },
   );
@@ -266,7 +270,7 @@ describe("ranks in processes of their own, without MPI", () => {
         server.child.kill("SIGKILL");
         await server.finished;
         for (const child of ranks) child.kill("SIGKILL");
-        await Promise.all(ranks.map(async (child) => await once(child, "exit")));
+        await Promise.all(ranks.map(async (child) => void (await once(child, "exit"))));
         server = await there.serve(["--data", data]);
       }
       await using job = await attach(group);

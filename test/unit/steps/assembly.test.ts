@@ -20,14 +20,16 @@ function* indices(size: readonly number[]): Generator<number[]> {
   for (let left = itemsOf(size); left > 0; left--) {
     yield [...index];
     for (let dimension = size.length - 1; dimension >= 0; dimension--) {
-      if (++index[dimension]! < size[dimension]!) break;
-      index[dimension] = 0;
+      const next = (index[dimension] ?? 0) + 1;
+      index[dimension] = next < (size[dimension] ?? 0) ? next : 0;
+      if (index[dimension] !== 0) break;
     }
   }
 }
 const place = (index: readonly number[], shape: readonly number[]): number =>
-  index.reduce((at, one, dimension) => at * shape[dimension]! + one, 0);
-const plus = (left: readonly number[], right: readonly number[]): number[] => left.map((one, at) => one + right[at]!);
+  index.reduce((at, one, dimension) => at * (shape[dimension] ?? 0) + one, 0);
+const plus = (left: readonly number[], right: readonly number[]): number[] =>
+  left.map((one, at) => one + (right[at] ?? 0));
 
 /** The data of a part: each item is its place in the whole array, in two bytes. */
 function dataOf({ shape, origin, size }: ArrayPart): Uint8Array {
@@ -54,7 +56,7 @@ const splits = fc
 function partsOf(shape: readonly number[], cuts: readonly number[]): ArrayPart[] {
   let parts: { origin: number[]; size: number[] }[] = [{ origin: [], size: [] }];
   for (const [dimension, extent] of shape.entries()) {
-    const cut = cuts[dimension]!;
+    const cut = cuts[dimension] ?? 0;
     parts = parts.flatMap(({ origin, size }) => [
       { origin: [...origin, 0], size: [...size, cut] },
       { origin: [...origin, cut], size: [...size, extent - cut] },
