@@ -33,6 +33,7 @@ export type { JobTicket } from "./job/ticket.js";
 export { packed } from "./packed/packed.js";
 export type { PackedMetadata } from "./packed/packed-metadata.js";
 export type { PackedField, PackedSchema, PackedType } from "./packed/schema.js";
+export type { FlushOptions } from "./producer/flush.js";
 export { EncodedJson } from "./producer/metadata.js";
 export type {
   EventData,

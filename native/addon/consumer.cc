@@ -226,6 +226,29 @@ Napi::Value data_fetch_async(const Napi::CallbackInfo& info) {
                                          destination.size(), region, tag));
 }
 
+Napi::Value data_fetch_parts_async(const Napi::CallbackInfo& info) {
+  Call call(info, "dataFetchPartsAsync");
+  auto* consumer = call.native<weft_consumer>(0, Kind::kConsumer);
+  auto partitions = call.bytes(1);
+  auto numbers = call.bytes(2);
+  auto destination = call.bytes(3);
+  uint64_t tag = call.whole(4);
+  if (call.ok() && reinterpret_cast<uintptr_t>(partitions.data()) % alignof(uint32_t) != 0)
+    call.bad(1, "a Uint32Array");
+  if (call.ok() && reinterpret_cast<uintptr_t>(numbers.data()) % alignof(double) != 0) call.bad(2, "a Float64Array");
+  if (!call.ok()) return info.Env().Undefined();
+  Selections selections;
+  std::span<const double> doubles(reinterpret_cast<const double*>(numbers.data()), numbers.size() / sizeof(double));
+  auto count = static_cast<uint32_t>(partitions.size() / sizeof(uint32_t));
+  if (count > doubles.size() || !selections.read(doubles, count)) {
+    call.bad(2, "whole selections, one for each partition of argument 1");
+    return info.Env().Undefined();
+  }
+  return call.done(weft_data_fetch_parts_async(consumer, reinterpret_cast<const uint32_t*>(partitions.data()),
+                                               selections.data(), count, destination.data(), destination.size(),
+                                               nullptr, tag));
+}
+
 Napi::Value commit_async(const Napi::CallbackInfo& info) {
   Call call(info, "commitAsync");
   auto* consumer = call.native<weft_consumer>(0, Kind::kConsumer);
@@ -244,6 +267,7 @@ void add_consumer(Napi::Env env, Napi::Object exports) {
   add<consumer_poll>(env, exports, "consumerPoll");
   add<consumer_position>(env, exports, "consumerPosition");
   add<data_fetch_async>(env, exports, "dataFetchAsync");
+  add<data_fetch_parts_async>(env, exports, "dataFetchPartsAsync");
   add<commit_async>(env, exports, "commitAsync");
 }
 

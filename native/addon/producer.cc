@@ -34,6 +34,14 @@ Napi::Value producer_stored_before(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(next_offset));
 }
 
+Napi::Value producer_sync_async(const Napi::CallbackInfo& info) {
+  Call call(info, "producerSyncAsync");
+  auto producer = call.handle<Producer>(0, Kind::kProducer);
+  uint64_t tag = call.whole(1);
+  if (!call.ok()) return info.Env().Undefined();
+  return call.done(weft_sync_async(static_cast<weft_producer*>(producer->pointer), tag));
+}
+
 Napi::Value producer_close_async(const Napi::CallbackInfo& info) {
   Call call(info, "producerCloseAsync");
   auto producer = call.handle<Producer>(0, Kind::kProducer);
@@ -181,6 +189,7 @@ Napi::Value batch_submit(const Napi::CallbackInfo& info) {
 void add_producer(Napi::Env env, Napi::Object exports) {
   add<producer_open_async>(env, exports, "producerOpenAsync");
   add<producer_stored_before>(env, exports, "producerStoredBefore");
+  add<producer_sync_async>(env, exports, "producerSyncAsync");
   add<producer_close_async>(env, exports, "producerCloseAsync");
   add<batch_open>(env, exports, "batchOpen");
   add<batch_cancel>(env, exports, "batchCancel");

@@ -317,6 +317,8 @@ void BrokerImpl::dispatch(Session* session, wire::MessageReader& reader) {
       return on_producer_open(session, reader);
     case MessageType::kProducerClose:
       return on_producer_close(session, reader);
+    case MessageType::kSync:
+      return on_sync(session, reader);
     case MessageType::kConsumerOpen:
       return on_consumer_open(session, reader);
     case MessageType::kConsumerClose:

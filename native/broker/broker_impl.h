@@ -11,6 +11,7 @@
 //   ending.cc         sealed partitions, registered producers, the end of a stream
 //   retention.cc      which events go
 //   data_requests.cc  selected bytes into a consumer's memory
+//   sync.cc           what was acknowledged becomes durable beyond the topic's level
 //   control.cc        topics, the control plane, cursors
 // The state is in state.h.
 #pragma once
@@ -190,6 +191,12 @@ class BrokerImpl final : public Broker {
   void note_stored(ProducerEntry* entry, uint64_t sequence, uint64_t first_offset, uint32_t count);
   void advance_visible(Partition* partition, uint64_t end);
 
+  // ---- sync.cc
+  void on_sync(Session* session, wire::MessageReader& reader);
+  void synced(Session* session, uint64_t request_id, const Status& status);
+  static bool run_sync(Job* job);
+  static void sync_done(Job* job);
+
   // ---- consumers.cc
   void on_consumer_open(Session* session, wire::MessageReader& reader);
   void on_consumer_close(Session* session, wire::MessageReader& reader);
@@ -218,6 +225,10 @@ class BrokerImpl final : public Broker {
 
   // ---- data_requests.cc
   void on_data_request(Session* session, wire::MessageReader& reader);
+  Status check_part(Session* session, const DataPart& part, uint32_t handle);
+  DataOp* begin_data(Session* session, uint64_t request_id, const wire::DataRequest& message, const DataPart& part,
+                     DataJoin* join);
+  void answer_data(DataOp* request);
   void refuse_data(Session* session, uint64_t request_id, const Status& why, uint32_t selection);
   void advance_request(DataOp* request);
   void begin_fill(DataOp* request);
@@ -299,8 +310,10 @@ class BrokerImpl final : public Broker {
   ObjectPool<Move> moves_;
   ObjectPool<FrameOp> frames_;
   ObjectPool<DataOp> requests_;
+  ObjectPool<DataJoin> joins_;
   ObjectPool<Fill> fills_;
   ObjectPool<CommitOp> commits_;
+  ObjectPool<SyncOp> syncs_;
   uint64_t memory_bytes_ = 0;  // of batches in flight: bodies, and data that came with them
   uint32_t reads_ = 0;         // RMA reads under way
 
@@ -324,8 +337,10 @@ class BrokerImpl final : public Broker {
   fabric::Timer outbox_timer_;
   bool outbox_armed_ = false;
   wire::MessageWriter writer_;
-  wire::SelectionView selection_;    // being checked
-  std::vector<uint32_t> checksums_;  // of the batch that is stored at once
+  wire::SelectionView selection_;       // being checked
+  std::vector<uint32_t> data_handles_;  // … of its parts
+  std::vector<DataPart> data_parts_;    // of the request that is being read
+  std::vector<uint32_t> checksums_;     // of the batch that is stored at once
   uint64_t log_second_ = 0;
   uint32_t log_lines_ = 0;
   uint64_t log_suppressed_ = 0;

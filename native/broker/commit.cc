@@ -142,6 +142,13 @@ void BrokerImpl::finish_group(BurstEnd* end) {
     partition->writer->give_back(&batch->commit_job);
   }
   partition->synced.clear();
+  for (SyncOp* op : partition->syncs) {
+    op->status = status;
+    op->read_only_seen = !status.ok() && state.read_only;
+    if (op->read_only_seen) op->read_only_reason = state.read_only_reason;
+    partition->writer->give_back(&op->job);
+  }
+  partition->syncs.clear();
 }
 
 bool BrokerImpl::run_abandon(Job* job) {

@@ -155,25 +155,42 @@ void run_gather(DataOp& request, Fill& fill, uint64_t bytes_max) {
   request.walked = true;
 }
 
-// What can be known without the log. "" when fine; else why the message is malformed.
-Status check_request(wire::MessageReader reader, const wire::DataRequest& message, wire::SelectionView& view,
-                     uint32_t* failed, bool* malformed, uint64_t* first) {
+// What can be known without the log, and the parts of the request. `malformed`: of the message, not of what it asks
+// for.
+Status read_parts(wire::MessageReader& reader, const wire::DataRequest& message, wire::SelectionView& view,
+                  std::vector<DataPart>& parts, std::vector<uint32_t>& handles, uint32_t* failed, bool* malformed) {
   uint64_t last = 0;
   *malformed = true;
+  parts.clear();
+  handles.clear();
   for (uint32_t i = 0; i < message.selection_count; ++i) {
     *failed = i;
+    const std::byte* const start = reader.rest().data();
     WEFT_RETURN_IF_ERROR(wire::take_selection(reader, view));
-    if (i > 0 && view.selection->offset < last) {
+    const uint32_t handle = message.handle != 0 ? message.handle : view.selection->handle;
+    const bool begins = handles.empty() || handles.back() != handle;
+    if (begins) {
+      if (parts.size() == kDataRequestsPerSessionMax)
+        return Status(Code::INVALID_ARGUMENT, "a data request changes its consumer more than 64 times");
+      parts.push_back({nullptr, {start, size_t{0}}, i, 0, view.selection->offset, nullptr});
+      handles.push_back(handle);
+    } else if (view.selection->offset < last) {
       return Status(Code::INVALID_ARGUMENT, "the selections of a data request are not in growing order of offset");
     }
+    DataPart& part = parts.back();
+    part.selections = {part.selections.data(), reader.rest().data()};
+    ++part.selection_count;
     last = view.selection->offset;
-    if (i == 0) *first = last;
     if (!holds(message.destination, view.selection->destination_at, view.bytes)) {
       *malformed = false;
       return Status(Code::INVALID_ARGUMENT,
                     join_text("selection ", i, " takes ", view.bytes, " bytes at ", view.selection->destination_at,
                               ", the destination has ", message.destination.length, "; give a larger one"));
     }
+  }
+  if (parts.empty()) {
+    parts.push_back({nullptr, {}, 0, 0, 0, nullptr});
+    handles.push_back(message.handle);
   }
   return {};
 }
@@ -186,35 +203,61 @@ void BrokerImpl::refuse_data(Session* session, uint64_t request_id, const Status
   reply_text(session, why.message());
 }
 
+// Whether the consumer of a part can be served now.
+Status BrokerImpl::check_part(Session* session, const DataPart& part, uint32_t handle) {
+  const Consumer* consumer = part.consumer;
+  if (consumer == nullptr) {
+    return Status(Code::WRONG_HANDLE, join_text("slot ", options_.slot, " knows no consumer of handle ", handle,
+                                                " of this client; open it again"));
+  }
+  if (consumer->partition == nullptr || consumer->partition->closing) {
+    return Status(Code::PARTITION_UNAVAILABLE, "the partition of this consumer was closed; open it again");
+  }
+  if (consumer->data_requests >= kDataRequestsPerConsumerMax) {
+    return Status(Code::BUSY, join_text(consumer->partition->label, " still answers ", consumer->data_requests,
+                                        " data requests of this consumer, the limit; wait for an answer"));
+  }
+  if (session->data_requests + data_parts_.size() > kDataRequestsPerSessionMax) {
+    return Status(Code::BUSY, join_text("slot ", options_.slot, " still answers ", session->data_requests,
+                                        " data requests of this client, the limit; wait for an answer"));
+  }
+  return {};
+}
+
 void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) {
-  const auto* start = reinterpret_cast<const std::byte*>(&reader.header());
   const auto* message = reader.take<wire::DataRequest>();
   if (message == nullptr) return malformed(session, "DATA_REQUEST is too short");
   if (message->selection_count > wire::kSelectionsMax)
     return malformed(session, "DATA_REQUEST has over 1024 selections");
   counters_.data_requests += 1;
   const uint64_t request_id = reader.header().request_id;
-  Consumer* consumer = consumer_of(session, message->handle);
-  Status status;
   uint32_t failed = 0;
-  uint64_t first_offset = 0;
-  if (consumer == nullptr) {
-    status = Status(Code::WRONG_HANDLE, join_text("slot ", options_.slot, " knows no consumer of handle ",
-                                                  message->handle, " of this client; open it again"));
-  } else if (consumer->partition == nullptr || consumer->partition->closing) {
-    status = Status(Code::PARTITION_UNAVAILABLE, "the partition of this consumer was closed; open it again");
-  } else if (consumer->data_requests >= kDataRequestsPerConsumerMax) {
-    status = Status(Code::BUSY, join_text(consumer->partition->label, " still answers ", consumer->data_requests,
-                                          " data requests of this consumer, the limit; wait for an answer"));
-  } else if (session->data_requests >= kDataRequestsPerSessionMax) {
-    status = Status(Code::BUSY, join_text("slot ", options_.slot, " still answers ", session->data_requests,
-                                          " data requests of this client, the limit; wait for an answer"));
-  } else {
-    bool is_malformed = false;
-    status = check_request(reader, *message, selection_, &failed, &is_malformed, &first_offset);
-    if (!status.ok() && is_malformed) return malformed(session, status.message());
+  bool is_malformed = false;
+  Status status = read_parts(reader, *message, selection_, data_parts_, data_handles_, &failed, &is_malformed);
+  if (!status.ok() && is_malformed) return malformed(session, status.message());
+  for (size_t i = 0; i < data_parts_.size(); ++i) {
+    data_parts_[i].consumer = consumer_of(session, data_handles_[i]);
+    const Status here = check_part(session, data_parts_[i], data_handles_[i]);
+    if (here.ok()) continue;
+    failed = data_parts_[i].selection_first;
+    status = here;
+    break;
   }
   if (!status.ok()) return refuse_data(session, request_id, status, failed);
+  DataJoin* join = nullptr;
+  if (data_parts_.size() > 1) {
+    join = joins_.take();
+    *join = DataJoin{};
+    join->left = static_cast<uint32_t>(data_parts_.size());
+  }
+  // All of them first: the end of one may be the end of the session.
+  for (DataPart& part : data_parts_) part.op = begin_data(session, request_id, *message, part, join);
+  for (const DataPart& part : data_parts_) advance_request(part.op);
+}
+
+DataOp* BrokerImpl::begin_data(Session* session, uint64_t request_id, const wire::DataRequest& message,
+                               const DataPart& part, DataJoin* join) {
+  Consumer* consumer = part.consumer;
   DataOp* request = requests_.take();
   request->session = session;
   reference(session);
@@ -224,15 +267,22 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   ++session->data_requests;
   request->partition = consumer->partition;
   ++request->partition->operations;
-  request->first_offset = first_offset;
+  request->first_offset = part.first_offset;
   request->partition->data_requests.push_back(request);
   request->request_id = request_id;
-  request->destination = message->destination;
+  request->destination = message.destination;
   request->visible_end = request->partition->visible_end;
-  request->message.assign(start, start + reader.header().length);
-  request->selection_count = message->selection_count;
+  wire::MessageHeader header{};
+  header.type = wire::MessageType::kDataRequest;
+  header.length = static_cast<uint32_t>(sizeof header + part.selections.size());
+  request->message.resize(header.length);
+  std::memcpy(request->message.data(), &header, sizeof header);
+  if (!part.selections.empty())
+    std::memcpy(request->message.data() + sizeof header, part.selections.data(), part.selections.size());
+  request->selection_count = part.selection_count;
+  request->selection_first = part.selection_first;
+  request->join = join;
   request->reader = wire::MessageReader::open(request->message).take();
-  static_cast<void>(request->reader.take<wire::DataRequest>());
   request->reading = false;
   request->selection_index = 0;
   request->selection_open = false;
@@ -250,7 +300,7 @@ void BrokerImpl::on_data_request(Session* session, wire::MessageReader& reader) 
   request->fills = 0;
   request->waits_for_slab = false;
   request->turn_listed = false;
-  advance_request(request);
+  return request;
 }
 
 void BrokerImpl::advance_request(DataOp* request) {
@@ -402,6 +452,29 @@ void BrokerImpl::fill_finished(Fill* fill) {
   egress_slab_freed();
 }
 
+// Of a request of several consumers the last part's end is the answer: no write into the destination follows.
+void BrokerImpl::answer_data(DataOp* request) {
+  Session* session = request->session;
+  wire::DataReply reply{static_cast<int32_t>(request->status.code()),
+                        request->selection_first + request->failed_selection, request->bytes_sent, request->bytes_read};
+  Status status = std::move(request->status);
+  if (DataJoin* join = std::exchange(request->join, nullptr); join != nullptr) {
+    join->bytes_sent += reply.bytes_sent;
+    join->bytes_read += reply.bytes_read;
+    if (!status.ok() && join->status.ok()) {
+      join->status = std::move(status);
+      join->failed_selection = reply.failed_selection;
+    }
+    if (--join->left > 0) return;
+    reply = {static_cast<int32_t>(join->status.code()), join->failed_selection, join->bytes_sent, join->bytes_read};
+    status = std::move(join->status);
+    joins_.give(join);
+  }
+  writer_.begin(wire::MessageType::kDataReply, session->token, request->request_id);
+  writer_.put(reply);
+  reply_text(session, status.message());
+}
+
 void BrokerImpl::finish_request(DataOp* request) {
   Session* session = request->session;
   Consumer* consumer = request->consumer;
@@ -413,10 +486,7 @@ void BrokerImpl::finish_request(DataOp* request) {
     log(LogLevel::kWarning, join_text("ended the session of ", session_label(session), ": ", request->status.text()));
     end_session(session);
   }
-  writer_.begin(wire::MessageType::kDataReply, session->token, request->request_id);
-  writer_.put(wire::DataReply{static_cast<int32_t>(request->status.code()), request->failed_selection,
-                              request->bytes_sent, request->bytes_read});
-  reply_text(session, request->status.message());
+  answer_data(request);
   std::erase(partition->data_requests, request);
   --consumer->data_requests;
   --session->data_requests;

@@ -38,6 +38,7 @@ constexpr uint64_t kDirectBytesMin = 16 * 1024;  // memory storage: a longer run
 constexpr uint64_t kFillBytesPerTurn = 256 * 1024;  // gathered on the progress thread before others get their turn
 constexpr uint32_t kCachedBlocks = 16;              // 64 KiB blocks that one data request keeps
 constexpr uint32_t kCursorsPerPartitionMax = 4096;  // names; beyond: WEFT_LIMIT
+constexpr uint32_t kSyncsPerSessionMax = 1024;      // under way; beyond: WEFT_BUSY
 constexpr uint32_t kCommitsPerSessionMax = 256;     // under way; beyond: WEFT_BUSY
 
 // ---- memory of what is used again (batches, frames, data requests)

@@ -31,6 +31,7 @@ struct Partition;
 struct Producer;
 struct ProducerEntry;
 struct Session;
+struct SyncOp;
 
 inline fabric::RemoteMemory remote_memory(const wire::Memory& memory) {
   return {memory.address, memory.key, memory.length};
@@ -71,6 +72,7 @@ struct Session {
   uint64_t memory_bytes = 0;  // of its batches in flight, as BrokerImpl::memory_bytes_
   uint32_t control_outstanding = 0;
   uint32_t commits_outstanding = 0;
+  uint32_t syncs_outstanding = 0;
   uint32_t consumers_opening = 0;
   uint32_t data_requests = 0;
   uint32_t batches = 0;               // in flight
@@ -154,6 +156,7 @@ struct Partition {
   Job close_job;
   BurstEnd group;                      // writer: group commit
   std::vector<BatchOp*> synced;        // writer: appended, wait for the sync
+  std::vector<SyncOp*> syncs;          // writer: what clients asked for waits for the same sync
   BurstEnd cursor_group;               // writer
   std::vector<CommitOp*> commits;      // writer: set, wait for the write
   BurstEnd fence_group;                // writer
@@ -346,6 +349,24 @@ struct Fill {
   bool failed = false;
 };
 
+// One request of several consumers of a session: answered once, when the last of its parts is done.
+struct DataJoin {
+  uint32_t left = 0;  // parts
+  Status status;      // of the first part that failed
+  uint32_t failed_selection = 0;
+  uint64_t bytes_sent = 0;
+  uint64_t bytes_read = 0;
+};
+// A part of a request that is being read: the selections of one consumer.
+struct DataPart {
+  Consumer* consumer = nullptr;
+  std::span<const std::byte> selections;
+  uint32_t selection_first = 0;  // of the request
+  uint32_t selection_count = 0;
+  uint64_t first_offset = 0;
+  DataOp* op = nullptr;
+};
+
 struct DataOp {
   Session* session = nullptr;    // referenced
   Consumer* consumer = nullptr;  // counted in its operations
@@ -354,6 +375,8 @@ struct DataOp {
   wire::Memory destination{};
   std::vector<std::byte> message;  // the selections, 8-aligned by the allocator
   uint32_t selection_count = 0;
+  uint32_t selection_first = 0;  // of the request
+  DataJoin* join = nullptr;      // nullptr: the request is of one consumer
 
   // The walk. With the reader while `reading`.
   bool reading = false;
@@ -409,6 +432,19 @@ struct CommitOp {
   log::Cursor cursor;
   uint32_t given_epoch = 0;  // of the partition when the client read what it commits
   Status status;             // writer
+  Job job;
+};
+
+// A client's wish that what it was told to be stored is durable.
+struct SyncOp {
+  Session* session = nullptr;  // referenced
+  Partition* partition = nullptr;
+  uint64_t request_id = 0;
+  uint64_t offset = 0;
+  uint32_t given_epoch = 0;     // of the partition when the events were acknowledged
+  bool read_only_seen = false;  // writer, as what follows
+  std::string read_only_reason;
+  Status status;
   Job job;
 };
 

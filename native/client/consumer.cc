@@ -1,6 +1,7 @@
 #include "client/consumer.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "client/consumer_stream.h"
@@ -138,27 +139,91 @@ Result<StreamPosition> Consumer::position(uint32_t partition) {
   return found->position();
 }
 
-void Consumer::fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region,
-                     FetchDone done) {
-  auto fetch = std::make_shared<Fetch>();
-  fetch->selections = std::move(selections);
-  fetch->region = region;
-  fetch->done = std::move(done);
-  client_.run([self = self_.lock(), partition, fetch] {
-    ConsumerStream* found = self->stream(partition);
-    if (found != nullptr) return found->fetch(fetch);
-    fetch->done(Status(Code::PARTITION_RANGE, self->not_read(partition)), {});
+namespace {
+// What the requests of one fetch come to, one for each slot.
+struct Joined {
+  size_t left;
+  Status first_error;
+  FetchResult result{};
+  FetchDone done;
+};
+
+void join_result(Joined& joined, const Status& status, const FetchResult& part) {
+  if (!status.ok() && joined.first_error.ok()) {
+    joined.first_error = status;
+    joined.result.failed_selection = part.failed_selection;
+  }
+  joined.result.sent_bytes += part.sent_bytes;
+  joined.result.read_bytes += part.read_bytes;
+  joined.result.memory_safe = joined.result.memory_safe && part.memory_safe;
+  joined.result.was_lost = joined.result.was_lost || part.was_lost;
+  if (--joined.left == 0) joined.done(joined.first_error, joined.result);
+}
+}  // namespace
+
+void Consumer::fetch(std::vector<uint32_t> partitions, std::vector<std::string> selections,
+                     const fabric::Region* region, FetchDone done) {
+  WEFT_ASSERT(partitions.size() == selections.size() && !partitions.empty());
+  if (std::all_of(partitions.begin(), partitions.end(), [&](uint32_t one) { return one == partitions.front(); })) {
+    auto fetch = std::make_shared<Fetch>();
+    fetch->selections = std::move(selections);
+    fetch->region = region;
+    fetch->done = std::move(done);
+    return client_.run([self = self_.lock(), partition = partitions.front(), fetch] {
+      ConsumerStream* found = self->stream(partition);
+      if (found != nullptr) return found->fetch(fetch);
+      fetch->done(Status(Code::PARTITION_RANGE, self->not_read(partition)), {});
+    });
+  }
+  client_.run([self = self_.lock(), partitions = std::move(partitions), selections = std::move(selections), region,
+               done = std::move(done)]() mutable {
+    struct Part {
+      ConsumerStream* lead;
+      std::shared_ptr<Fetch> fetch;
+      std::vector<uint32_t> positions;  // of its selections in the caller's list
+    };
+    std::map<uint32_t, Part> parts;  // by slot
+    for (size_t i = 0; i < partitions.size(); ++i) {
+      ConsumerStream* stream = self->stream(partitions[i]);
+      if (stream == nullptr) return done(Status(Code::PARTITION_RANGE, self->not_read(partitions[i])), {});
+      Part& part = parts[stream->slot()];
+      if (part.fetch == nullptr) {
+        part.lead = stream;
+        part.fetch = std::make_shared<Fetch>();
+      }
+      part.fetch->selections.push_back(std::move(selections[i]));
+      part.fetch->owners.push_back(stream);
+      part.positions.push_back(static_cast<uint32_t>(i));
+    }
+    const auto joined = std::make_shared<Joined>(Joined{parts.size(), {}, {}, std::move(done)});
+    for (auto& [slot, part] : parts) {
+      std::vector<ConsumerStream*>& owners = part.fetch->owners;
+      if (std::all_of(owners.begin(), owners.end(), [&](const auto* owner) { return owner == part.lead; }))
+        owners.clear();
+      part.fetch->region = region;
+      part.fetch->done = [joined, positions = std::move(part.positions)](const Status& status, FetchResult result) {
+        if (result.failed_selection < positions.size()) result.failed_selection = positions[result.failed_selection];
+        join_result(*joined, status, result);
+      };
+      part.lead->fetch(part.fetch);
+    }
   });
 }
 
-Status Consumer::fetch_and_copy(uint32_t partition, std::vector<std::string> selections, std::vector<FetchPlace> places,
-                                FetchDone done) {
+void Consumer::send_waiting_fetches(uint32_t slot) {
+  for (const auto& stream : streams_) {
+    if (stream->slot() == slot) stream->send_waiting_fetches();
+  }
+}
+
+Status Consumer::fetch_and_copy(std::vector<uint32_t> partitions, std::vector<std::string> selections,
+                                std::vector<FetchPlace> places, FetchDone done) {
   uint64_t bytes = 0;
   for (const FetchPlace& place : places) bytes += place.length;
   Result<std::shared_ptr<FetchMemory>> taken = client_.fetch_memory().take(bytes);
   if (!taken.ok()) return taken.status();
   const std::shared_ptr<FetchMemory> memory = taken.take();
-  fetch(partition, std::move(selections), &memory->region(),
+  fetch(std::move(partitions), std::move(selections), &memory->region(),
         [this, memory, places = std::move(places), done = std::move(done)](const Status& status,
                                                                            const FetchResult& result) {
           const std::byte* from = memory->memory();

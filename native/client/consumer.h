@@ -84,19 +84,23 @@ class Consumer {
   // WEFT_INVALID_ARGUMENT for a frame that is not held.
   Status release(uint32_t partition, uint64_t frame);
   Result<StreamPosition> position(uint32_t partition);
-  // The encoded selections (wire::Selection with runs, one string each) of events of one partition, written into the
-  // region, which must stay until `done`.
-  void fetch(uint32_t partition, std::vector<std::string> selections, const fabric::Region* region, FetchDone done);
+  // The encoded selections (wire::Selection with runs, one string each) of events of the partitions (one for each
+  // selection, growing offsets within one), written into the region, which must stay until `done`. One data request for
+  // each slot that has some of them, as long as its selections fit a message.
+  void fetch(std::vector<uint32_t> partitions, std::vector<std::string> selections, const fabric::Region* region,
+             FetchDone done);
   // The same for memory that no server is shown: the selections' bytes come into memory of ours, one behind the other,
   // and are copied to their places just before `done`, if all are there. WEFT_LIMIT; then `done` is not called.
-  Status fetch_and_copy(uint32_t partition, std::vector<std::string> selections, std::vector<FetchPlace> places,
-                        FetchDone done);
+  Status fetch_and_copy(std::vector<uint32_t> partitions, std::vector<std::string> selections,
+                        std::vector<FetchPlace> places, FetchDone done);
   void commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done);
   static void close(std::shared_ptr<Consumer> consumer, std::function<void()> done);
 
   // ---- progress thread
   void add(ConsumerFrame frame, uint64_t ring_end);
   std::mutex& mutex() { return mutex_; }
+  // A stream of the slot has opened or failed.
+  void send_waiting_fetches(uint32_t slot);
   uint64_t next_frame_id() { return ++last_frame_; }
 
  private:

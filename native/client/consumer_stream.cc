@@ -110,7 +110,7 @@ void ConsumerStream::on_opened(const Status& status, wire::MessageReader* answer
   }
   ever_opened_ = true;
   if (opened_) std::exchange(opened_, nullptr)({});
-  send_waiting_fetches();
+  consumer_.send_waiting_fetches(slot_);
 }
 
 void ConsumerStream::on_session_message(wire::MessageReader& message) {
@@ -183,8 +183,9 @@ void ConsumerStream::fail(const Status& reason) {
   for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
     if (!fetch->under_way) end_fetch(fetch, reason);
   }
-  if (opened_) return std::exchange(opened_, nullptr)(reason);
   if (closing_) return;
+  consumer_.send_waiting_fetches(slot_);  // those of other streams that wait for this one end
+  if (opened_) return std::exchange(opened_, nullptr)(reason);
   ConsumerFrame ended;
   ended.partition = partition_;
   ended.failure = reason;
@@ -340,7 +341,10 @@ void ConsumerStream::close(std::function<void()> done) {
                       if (fetch->under_way && !status.ok()) fetch->result.memory_safe = false;
                     }
                     retire_ring(status.ok());
-                    end_close();
+                    // The server may still write for the other partitions of such a fetch: its answer, or its deadline,
+                    // is waited for.
+                    close_confirmed_ = status.ok() && has_joined_fetch_under_way();
+                    if (!close_confirmed_) end_close();
                   },
                   false,
                   this};
@@ -349,6 +353,7 @@ void ConsumerStream::close(std::function<void()> done) {
 
 void ConsumerStream::end_close() {
   if (!closed_) return;
+  close_confirmed_ = false;
   retire_ring(false);
   const Status reason(Code::CLOSED, "the consumer was closed");
   fail(reason);

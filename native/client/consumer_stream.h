@@ -16,11 +16,15 @@
 
 namespace weft::client {
 
+class ConsumerStream;
+
 // Selected data on its way: one DATA_REQUEST at a time, as many as its selections need.
+// Of partitions on one slot: led by the stream of one of them, sent while all of them are open.
 struct Fetch {
   std::vector<std::string> selections;
-  size_t next = 0;    // first selection of the request under way or to come
-  size_t behind = 0;  // behind the last of it
+  std::vector<ConsumerStream*> owners;  // of each selection; none: all are of the stream that it was given to
+  size_t next = 0;                      // first selection of the request under way or to come
+  size_t behind = 0;                    // behind the last of it
   const fabric::Region* region = nullptr;
   FetchResult result;
   uint64_t deadline_ns = 0;
@@ -35,7 +39,10 @@ class ConsumerStream : public SessionUser {
 
   uint32_t partition() const { return partition_; }
   void start(std::function<void(const Status&)> opened);
+  uint32_t slot() const { return slot_; }
   void fetch(std::shared_ptr<Fetch> fetch);
+  // Sends those that can be, ends those that never will.
+  void send_waiting_fetches();
   void commit(uint64_t offset, std::function<void(const Status&)> done);
   // `done` when the server has confirmed that it writes no more, or is gone.
   void close(std::function<void()> done);
@@ -65,7 +72,9 @@ class ConsumerStream : public SessionUser {
   Status ended() const;
   Status take_ring();
   void retire_ring(bool memory_safe);
-  void send_waiting_fetches();
+  Status fetch_failure(const Fetch& fetch) const;
+  bool can_send(const Fetch& fetch) const;
+  bool has_joined_fetch_under_way() const;
   void send_fetch(const std::shared_ptr<Fetch>& fetch);
   void on_fetched(const std::shared_ptr<Fetch>& fetch, const Status& status, wire::MessageReader* answer);
   void end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status);
@@ -81,6 +90,7 @@ class ConsumerStream : public SessionUser {
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
   std::function<void()> closed_;
+  bool close_confirmed_ = false;  // but fetches with other partitions are under way
   bool closing_ = false;
   uint32_t handle_ = 0;      // on the connection of now; 0: none
   bool ring_shown_ = false;  // to the server of now, which has not refused it

@@ -1,5 +1,7 @@
 // Selected data: DATA_REQUESTs of a consumer's stream, and commits of its cursor.
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "client/consumer_stream.h"
 
@@ -22,13 +24,30 @@ Status ConsumerStream::ended() const {
 
 void ConsumerStream::fetch(std::shared_ptr<Fetch> fetch) {
   fetch->deadline_ns = consumer_.client().lane().now_ns() + consumer_.client().options().delivery_timeout_ms * kNsPerMs;
-  if (state_ == State::kFailed || closing_) {
-    return fetch->done(ended(), {});
-  }
+  if (const Status failure = fetch_failure(*fetch); !failure.ok()) return fetch->done(failure, {});
   ++consumer_.client().count().fetches;
   fetches_.push_back(fetch);
   consumer_.client().add_ticker(this, [this](uint64_t now_ns) { return tick(now_ns); });
-  if (state_ == State::kOpen) send_fetch(fetch);
+  if (can_send(*fetch)) send_fetch(fetch);
+}
+
+// Why it will never be sent; ok: it will, or waits for a stream to open again.
+Status ConsumerStream::fetch_failure(const Fetch& fetch) const {
+  if (state_ == State::kFailed || closing_) return ended();
+  for (const ConsumerStream* owner : fetch.owners) {
+    if (owner->state_ == State::kFailed || owner->closing_) return owner->ended();
+  }
+  return {};
+}
+
+bool ConsumerStream::can_send(const Fetch& fetch) const {
+  return state_ == State::kOpen && std::all_of(fetch.owners.begin(), fetch.owners.end(),
+                                               [](const auto* owner) { return owner->state_ == State::kOpen; });
+}
+
+bool ConsumerStream::has_joined_fetch_under_way() const {
+  return std::any_of(fetches_.begin(), fetches_.end(),
+                     [](const auto& fetch) { return fetch->under_way && !fetch->owners.empty(); });
 }
 
 void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
@@ -42,27 +61,42 @@ void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
   fetch->under_way = true;
   const uint64_t now_ns = consumer_.client().lane().now_ns();
   const uint64_t left_ms = fetch->deadline_ns > now_ns ? (fetch->deadline_ns - now_ns) / kNsPerMs : 0;
-  Request request{
-      wire::MessageType::kDataRequest,
-      left_ms,
-      [this, fetch](wire::MessageWriter& writer) {
-        wire::DataRequest data{};
-        data.handle = handle_;
-        data.selection_count = static_cast<uint32_t>(fetch->behind - fetch->next);
-        const fabric::RemoteMemory memory = fetch->region->describe(session().peer());
-        data.destination = {memory.address, memory.key, memory.length};
-        writer.put(data);
-        for (size_t i = fetch->next; i < fetch->behind; ++i) writer.text(fetch->selections[i]);
-      },
-      [this, fetch](const Status& status, wire::MessageReader* answer) { on_fetched(fetch, status, answer); },
-      false,
-      this};
+  Request request{wire::MessageType::kDataRequest,
+                  left_ms,
+                  [this, fetch](wire::MessageWriter& writer) {
+                    wire::DataRequest data{};
+                    data.handle = fetch->owners.empty() ? handle_ : 0;
+                    data.selection_count = static_cast<uint32_t>(fetch->behind - fetch->next);
+                    const fabric::RemoteMemory memory = fetch->region->describe(session().peer());
+                    data.destination = {memory.address, memory.key, memory.length};
+                    writer.put(data);
+                    for (size_t i = fetch->next; i < fetch->behind; ++i) {
+                      std::string& selection = fetch->selections[i];
+                      // A handle is of the connection, and so of this sending.
+                      if (!fetch->owners.empty()) {
+                        std::memcpy(selection.data() + offsetof(wire::Selection, handle), &fetch->owners[i]->handle_,
+                                    sizeof(uint32_t));
+                      }
+                      writer.text(selection);
+                    }
+                  },
+                  [this, fetch](const Status& status, wire::MessageReader* answer) {
+                    on_fetched(fetch, status, answer);
+                    if (close_confirmed_ && !has_joined_fetch_under_way()) end_close();  // may delete this
+                  },
+                  false,
+                  this};
   session().request(std::move(request));
 }
 
 void ConsumerStream::send_waiting_fetches() {
   for (const std::shared_ptr<Fetch>& fetch : std::list(fetches_)) {
-    if (!fetch->under_way) send_fetch(fetch);
+    if (fetch->under_way) continue;
+    if (const Status failure = fetch_failure(*fetch); !failure.ok()) {
+      end_fetch(fetch, failure);
+    } else if (can_send(*fetch)) {
+      send_fetch(fetch);
+    }
   }
 }
 
@@ -97,10 +131,8 @@ void ConsumerStream::on_fetched(const std::shared_ptr<Fetch>& fetch, const Statu
   fetch->next = fetch->behind;
   fetch->under_way = false;
   if (fetch->next == fetch->selections.size()) return end_fetch(fetch, {});
-  if (state_ != State::kOpen) {
-    return end_fetch(fetch, ended());
-  }
-  send_fetch(fetch);
+  if (const Status failure = fetch_failure(*fetch); !failure.ok()) return end_fetch(fetch, failure);
+  if (can_send(*fetch)) send_fetch(fetch);
 }
 
 void ConsumerStream::end_fetch(const std::shared_ptr<Fetch>& fetch, const Status& status) {

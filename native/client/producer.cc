@@ -306,6 +306,28 @@ Result<uint64_t> Producer::stored_before(uint32_t partition) const {
                 "' is not known: slot ", topic_->slots[partition], " has not answered yet; ask again when it is back"));
 }
 
+void Producer::sync(std::function<void(const Status&)> done) {
+  // Held until the last answer: the requests' functions use the partitions.
+  client_.run([self = self_.lock(), done = std::move(done)] {
+    struct Syncing {
+      size_t left = 1;  // one for this function
+      Status first_error;
+    };
+    const auto syncing = std::make_shared<Syncing>();
+    const auto answered = [self, syncing, done](const Status& status) {
+      if (!status.ok() && syncing->first_error.ok()) syncing->first_error = status;
+      if (--syncing->left == 0) done(syncing->first_error);
+    };
+    for (const auto& partition : self->partitions_) {
+      for (const ProducerPartition::Acknowledged& what : std::deque(partition->acknowledged())) {
+        ++syncing->left;
+        partition->sync(what, answered);
+      }
+    }
+    answered({});
+  });
+}
+
 void Producer::close(std::shared_ptr<Producer> producer, std::function<void()> done) {
   Client& client = producer->client_;
   client.run([producer = std::move(producer), done = std::move(done)] {

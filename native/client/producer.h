@@ -105,6 +105,10 @@ class Producer {
   // Checks what the caller wrote and sends it. On an error nothing was sent and the batch is still the caller's.
   Status submit(Batch* batch, uint32_t partition, uint32_t count, uint64_t metadata_bytes, uint64_t base_time_ns,
                 std::span<const BatchPiece> pieces);
+  // Makes durable what was acknowledged so far, wherever it is not yet; `done` on the progress thread, with the first
+  // failure. WEFT_TRUNCATED: events that were acknowledged are lost. WEFT_SYNC_FAILED, WEFT_TIMED_OUT,
+  // WEFT_PARTITION_UNAVAILABLE; WEFT_UNSUPPORTED in memory.
+  void sync(std::function<void(const Status&)> done);
   // After the last batch was answered (the caller saw to that): closes on the servers, releases memory. Waits not.
   static void close(std::shared_ptr<Producer> producer, std::function<void()> done);
 

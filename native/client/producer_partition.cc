@@ -219,6 +219,13 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
     stalls_ = 0;
     ++producer_.client().count().batches_acknowledged;
     forget(found);
+    if (acknowledged_.empty() || acknowledged_.back().partition_epoch != ack.partition_epoch) [[unlikely]] {
+      // In memory each start of the server is an epoch, and nothing is ever made durable.
+      if (producer_.topic().info.storage == wire::Storage::kMemory) acknowledged_.clear();
+      acknowledged_.push_back({ack.partition_epoch, 0});
+    }
+    uint64_t& end = acknowledged_.back().end;
+    end = std::max(end, ack.first_offset + batch->header.event_count);
     return producer_.finish(batch, {}, {ack.first_offset, ack.partition_epoch});
   }
   const auto code = static_cast<Code>(ack.code);
@@ -365,6 +372,33 @@ bool ProducerPartition::tick(uint64_t now_ns) {
     }
   }
   return waiting;
+}
+
+void ProducerPartition::sync(const Acknowledged& what, std::function<void(const Status&)> done) {
+  wire::Sync sync{};
+  sync.topic = producer_.topic().info.topic;
+  sync.partition = partition_;
+  sync.partition_epoch = what.partition_epoch;
+  sync.offset = what.end;
+  Request request{wire::MessageType::kSync, producer_.client().options().delivery_timeout_ms,
+                  [sync](wire::MessageWriter& writer) { writer.put(sync); },
+                  [this, what, done = std::move(done)](const Status& status, wire::MessageReader* answer) {
+                    Status synced = status;
+                    if (synced.ok()) {
+                      const auto* reply = answer->take<wire::Synced>();
+                      synced = reply == nullptr
+                                   ? Status(Code::INTERNAL, "the server's answer to a sync is cut off")
+                                   : Status(static_cast<Code>(reply->code), std::string(answer->rest_text()));
+                    }
+                    // What is lost is said once: it is not asked for again.
+                    if (synced.ok() || synced.code() == Code::TRUNCATED) {
+                      std::erase_if(acknowledged_, [&](const Acknowledged& one) {
+                        return one.partition_epoch == what.partition_epoch && one.end <= what.end;
+                      });
+                    }
+                    done(synced);
+                  }};
+  session().request(std::move(request));
 }
 
 void ProducerPartition::close() {

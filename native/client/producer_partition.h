@@ -26,6 +26,15 @@ class ProducerPartition : public SessionUser {
   void start(std::function<void(const Status&)> opened);
   void push(Batch* batch);
   void close();
+  // What was acknowledged and not yet made durable by sync(): an end for each epoch of the partition, oldest first.
+  // There is more than one only when recovery cut events off in between.
+  struct Acknowledged {
+    uint32_t partition_epoch;
+    uint64_t end;
+  };
+  // Asks the server to make it durable; `done` once for each of them.
+  const std::deque<Acknowledged>& acknowledged() const { return acknowledged_; }
+  void sync(const Acknowledged& what, std::function<void(const Status&)> done);
   // Behind the last event that was stored by this producer's name before it was opened; 0: none, kUnknown: its slot did
   // not answer yet. Any thread.
   uint64_t stored_before() const { return stored_before_.load(std::memory_order_acquire); }
@@ -73,7 +82,8 @@ class ProducerPartition : public SessionUser {
   bool stalled_ = false;           // nothing is sent until all is answered
   uint32_t stalls_ = 0;            // in a row
   std::deque<Batch*> batches_;     // unanswered or not sent, in order
-  size_t sent_count_ = 0;          // of them, from the front, have been sent (and keep their sequence)
+  std::deque<Acknowledged> acknowledged_;
+  size_t sent_count_ = 0;  // of them, from the front, have been sent (and keep their sequence)
   fabric::Timer retry_;
   wire::MessageWriter writer_;
 };

@@ -113,8 +113,10 @@ namespace {
 // Beside headers, in one message.
 constexpr size_t kEncodedSelectionBytesMax = 48 * 1024;
 
-Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
-                   void* destination, uint64_t length, weft_region* region, client::FetchDone done) {
+// `partitions`: of each selection; or `partition` of all, if nullptr.
+Status begin_fetch(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition,
+                   const weft_selection* selections, uint32_t count, void* destination, uint64_t length,
+                   weft_region* region, client::FetchDone done) {
   if (count == 0 || selections == nullptr) return Status(Code::INVALID_ARGUMENT, "there are no selections");
   if (count > wire::kSelectionsMax)
     return Status(Code::LIMIT, join_text(count, " selections are over the limit of ", wire::kSelectionsMax));
@@ -132,6 +134,8 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
   const bool copies = region == nullptr || (consumer->job->shared && !region->owned);
   std::vector<std::string> encoded;
   encoded.reserve(count);
+  std::vector<uint32_t> owners(count, partition);
+  if (partitions != nullptr) std::copy_n(partitions, count, owners.begin());
   std::vector<client::FetchPlace> places;
   uint64_t bytes_before = 0;
   for (uint32_t i = 0; i < count; ++i) {
@@ -159,12 +163,13 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
     return {};
   }
   if (region == nullptr) {
-    return consumer->consumer->fetch_and_copy(partition, std::move(encoded), std::move(places), std::move(done));
+    return consumer->consumer->fetch_and_copy(std::move(owners), std::move(encoded), std::move(places),
+                                              std::move(done));
   }
   begin_use(region);
   if (copies) {
     const Status begun = consumer->consumer->fetch_and_copy(
-        partition, std::move(encoded), std::move(places),
+        std::move(owners), std::move(encoded), std::move(places),
         [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
           end_use(region);
           done(status, result);
@@ -172,13 +177,25 @@ Status begin_fetch(weft_consumer* consumer, uint32_t partition, const weft_selec
     if (!begun.ok()) end_use(region);
     return begun;
   }
-  consumer->consumer->fetch(partition, std::move(encoded), region->registration.get(),
+  consumer->consumer->fetch(std::move(owners), std::move(encoded), region->registration.get(),
                             [region, done = std::move(done)](const Status& status, const client::FetchResult& result) {
                               // Else it stays in use: weft_region_release goes on refusing to give it back.
                               if (result.memory_safe) end_use(region);
                               done(status, result);
                             });
   return {};
+}
+
+void push_fetched(weft_job& job, uint64_t tag, const Status& status, const client::FetchResult& result) {
+  weft_completion completion{};
+  completion.kind = WEFT_COMPLETION_DATA;
+  completion.tag = tag;
+  completion.code = static_cast<int32_t>(status.code());
+  completion.value[0] = result.sent_bytes;
+  completion.value[1] = result.read_bytes;
+  completion.value[2] = result.failed_selection;
+  completion.value[3] = result.memory_safe && !result.was_lost ? 1 : 0;
+  job.completions.push(completion, status.ok() ? std::string_view() : std::string_view(status.message()));
 }
 }  // namespace
 
@@ -284,19 +301,37 @@ WEFT_CATCH
 int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, const weft_selection* selections, uint32_t count,
                           void* destination, uint64_t length, weft_region* region, uint64_t tag) try {
   WEFT_CHECK_HANDLE(consumer);
-  return report(begin_fetch(
-      consumer, partition, selections, count, destination, length, region,
-      [job = consumer->job->self, tag](const Status& status, const weft::client::FetchResult& result) {
-        weft_completion completion{};
-        completion.kind = WEFT_COMPLETION_DATA;
-        completion.tag = tag;
-        completion.code = static_cast<int32_t>(status.code());
-        completion.value[0] = result.sent_bytes;
-        completion.value[1] = result.read_bytes;
-        completion.value[2] = result.failed_selection;
-        completion.value[3] = result.memory_safe && !result.was_lost ? 1 : 0;
-        job->completions.push(completion, status.ok() ? std::string_view() : std::string_view(status.message()));
-      }));
+  return report(
+      begin_fetch(consumer, nullptr, partition, selections, count, destination, length, region,
+                  [job = consumer->job->self, tag](const Status& status, const weft::client::FetchResult& result) {
+                    push_fetched(*job, tag, status, result);
+                  }));
+}
+WEFT_CATCH
+
+int weft_data_fetch_parts_async(weft_consumer* consumer, const uint32_t* partitions, const weft_selection* selections,
+                                uint32_t count, void* destination, uint64_t length, weft_region* region,
+                                uint64_t tag) try {
+  WEFT_CHECK_HANDLE(consumer);
+  WEFT_CHECK_ARGUMENT(partitions);
+  return report(
+      begin_fetch(consumer, partitions, 0, selections, count, destination, length, region,
+                  [job = consumer->job->self, tag](const Status& status, const weft::client::FetchResult& result) {
+                    push_fetched(*job, tag, status, result);
+                  }));
+}
+WEFT_CATCH
+
+int weft_data_fetch_parts(weft_consumer* consumer, const uint32_t* partitions, const weft_selection* selections,
+                          uint32_t count, void* destination, uint64_t length, weft_region* region) try {
+  WEFT_CHECK_HANDLE(consumer);
+  WEFT_CHECK_ARGUMENT(partitions);
+  Waiter waiter;
+  const Status begun =
+      begin_fetch(consumer, partitions, 0, selections, count, destination, length, region,
+                  [&waiter](const Status& status, const weft::client::FetchResult&) { waiter.set(status); });
+  if (!begun.ok()) return report(begun);
+  return report(waiter.wait(-1, "the fetch"));
 }
 WEFT_CATCH
 
@@ -305,7 +340,7 @@ int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_sele
   WEFT_CHECK_HANDLE(consumer);
   Waiter waiter;
   const Status begun =
-      begin_fetch(consumer, partition, selections, count, destination, length, region,
+      begin_fetch(consumer, nullptr, partition, selections, count, destination, length, region,
                   [&waiter](const Status& status, const weft::client::FetchResult&) { waiter.set(status); });
   if (!begun.ok()) return report(begun);
   return report(waiter.wait(-1, "the fetch"));

@@ -226,6 +226,14 @@ Status choose_partition_locked(const weft_producer* producer, uint32_t* partitio
   return demand(Code::UNSUPPORTED, "which needs a function of the program", "the partition that yours chooses");
 }
 
+Status check_sync(const weft_producer* producer) {
+  const client::TopicRecord& topic = producer->producer->topic();
+  if (topic.info.storage != wire::Storage::kMemory) return {};
+  return Status(Code::UNSUPPORTED, join_text("topic '", topic.name,
+                                             "' is kept in memory, which nothing makes durable; "
+                                             "create it with storage 'disk'"));
+}
+
 Status push(weft_producer* producer, int32_t partition, const void* metadata, uint64_t metadata_length,
             const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) {
   uint64_t total = 0;
@@ -392,6 +400,25 @@ int weft_flush(weft_producer* producer, int64_t timeout_ms) try {
   }
   const weft::Status error = std::exchange(producer->first_error, weft::Status());
   return report(error);
+}
+WEFT_CATCH
+
+int weft_sync(weft_producer* producer, int64_t timeout_ms) try {
+  WEFT_CHECK_HANDLE(producer);
+  if (const weft::Status possible = check_sync(producer); !possible.ok()) return report(possible);
+  const auto waiter = std::make_shared<Waiter>();
+  producer->producer->sync([waiter](const weft::Status& status) { waiter->set(status); });
+  return report(waiter->wait(timeout_ms, "the sync"));
+}
+WEFT_CATCH
+
+int weft_sync_async(weft_producer* producer, uint64_t tag) try {
+  WEFT_CHECK_HANDLE(producer);
+  if (const weft::Status possible = check_sync(producer); !possible.ok()) return report(possible);
+  producer->producer->sync([job = producer->job->self, tag](const weft::Status& status) {
+    job->completions.push_status(WEFT_COMPLETION_FLUSH, tag, status);
+  });
+  return WEFT_OK;
 }
 WEFT_CATCH
 

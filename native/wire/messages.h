@@ -63,6 +63,8 @@ enum class MessageType : uint16_t {
   kBatch = 22,
   kBatchAck = 23,
   kProducerClose = 24,
+  kSync = 25,
+  kSynced = 26,
   kConsumerOpen = 30,
   kConsumerOpened = 31,
   kFrame = 32,
@@ -294,11 +296,11 @@ struct Selection {
   uint64_t offset;          // of the event
   uint64_t destination_at;  // in the destination memory
   uint32_t run_count;
-  uint32_t reserved0;
+  uint32_t handle;  // of the consumer, in a request whose own is 0
 };
-// tail: selection_count times a Selection with its runs, in growing order of offset
+// tail: selection_count times a Selection with its runs, those of one consumer in a row and in growing order of offset
 struct DataRequest {
-  uint32_t handle;
+  uint32_t handle;  // of the consumer; 0: each selection names its own
   uint32_t selection_count;
   Memory destination;
 };
@@ -317,6 +319,18 @@ struct ConsumerFailed {
 };
 struct ConsumerClose {
   uint32_t handle;
+  uint32_t reserved0;
+};
+// Makes the events below `offset`, as they were acknowledged in this epoch of the partition, survive a power loss.
+struct Sync {
+  Uuid topic;
+  uint32_t partition;
+  uint32_t partition_epoch;
+  uint64_t offset;
+};
+// tail: text if code != 0
+struct Synced {
+  int32_t code;
   uint32_t reserved0;
 };
 // tail: name of the consumer

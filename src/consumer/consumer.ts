@@ -244,16 +244,15 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     await cursors.commitAt(partition, position, undefined);
   }
 
-  /** @internal One data request for several events of a partition. */
+  /** @internal One data request for each server that has some of the events. */
   async fetchMany(
-    partition: number,
     wanted: readonly WantedBytes[],
     bytes: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     throwIfAborted("fetching data", signal);
     const { requests } = await this.#open(signal);
-    await requests.fetchMany(partition, wanted, bytes, signal);
+    await requests.fetchMany(wanted, bytes, signal);
   }
 
   /**

@@ -127,17 +127,29 @@ export class DataRequests {
     await this.#request(event.partition, numbers, 1, { bytes, handle: region?.handle ?? null, region }, { signal });
   }
 
-  /** One request for several events, in growing order of offset, into one memory. */
+  /** Several events of any partitions into one memory: one request for each server, or more where there are over 1,024 events. */
   async fetchMany(
-    partition: number,
     wanted: readonly WantedBytes[],
     bytes: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const numbers: number[] = [];
-    for (const { offset, at, selection, dataLength } of wanted)
-      packSelection(numbers, offset, at, selection, dataLength);
-    if (wanted.length > 0) await this.#request(partition, numbers, wanted.length, { bytes, handle: null }, { signal });
+    const ordered = [...wanted].sort((left, right) => left.partition - right.partition || left.offset - right.offset);
+    for (let first = 0; first < ordered.length; first += selectionsMax) {
+      const some = ordered.slice(first, first + selectionsMax);
+      const numbers: number[] = [];
+      for (const { offset, at, selection, dataLength } of some)
+        packSelection(numbers, offset, at, selection, dataLength);
+      const partitions = Uint32Array.from(some, ({ partition }) => partition);
+      const packed = Float64Array.from(numbers);
+      await this.#completions.request(
+        "fetching data of several events",
+        (tag) => {
+          this.#completions.binding.dataFetchPartsAsync(this.#handle, partitions, packed, bytes, tag);
+        },
+        // The destination must stay referenced until the completion: this closure holds it.
+        { signal, late: () => void bytes },
+      );
+    }
   }
 
   async #fillOwn(event: Event, selection: Selection, destination: Destination): Promise<void> {

@@ -272,6 +272,8 @@ export interface NativeBinding {
   producerOpenAsync(topic: TopicHandle, options: NativeProducerOptions, tag: number): void;
   /** Behind the last event stored under its name before it was opened; 0: none. */
   producerStoredBefore(producer: ProducerHandle, partition: number): number;
+  /** What was acknowledged so far becomes durable; completion FLUSH. */
+  producerSyncAsync(producer: ProducerHandle, tag: number): void;
   /** The handle, its batches and their memory are closed at once; completion CLOSED when all is acknowledged. */
   producerCloseAsync(producer: ProducerHandle, tag: number): void;
   /** null: all batches are in flight. The same object comes again for the same arena. */
@@ -319,6 +321,14 @@ export interface NativeBinding {
     count: number,
     destination: Uint8Array,
     region: RegionHandle | null,
+    tag: number,
+  ): void;
+  /** The same of several partitions, one for each selection, into plain memory: one request for each server that has some. */
+  dataFetchPartsAsync(
+    consumer: ConsumerHandle,
+    partitions: Uint32Array,
+    selections: Float64Array,
+    destination: Uint8Array,
     tag: number,
   ): void;
   /** Completion COMMIT. */

@@ -6,10 +6,10 @@
  * queueEvents and queueBytes, the arenas (maxInFlight per partition). When the queue is full push throws WEFT_BUSY and
  * the event was not taken; `await producer.ready()` waits for room.
  */
-import { Writable } from "node:stream";
+import type { Writable } from "node:stream";
 
-import { checkInteger, invalid } from "../check.js";
-import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
+import { checkInteger } from "../check.js";
+import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { PingPong } from "../job/ping-pong.js";
 import { Region } from "../job/region.js";
@@ -20,6 +20,7 @@ import type { TopicContext } from "../topic/context.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
+import { type FlushOptions, needsSync } from "./flush.js";
 import { FreeLines } from "./free-lines.js";
 import { Guard } from "./guard.js";
 import { type EncodeMetadata, metadataBytesMax, metadataEncoder } from "./metadata.js";
@@ -28,13 +29,13 @@ import {
   type ProducerOptions,
   type PushOptions,
   type ResolvedProducerOptions,
-  type StreamedEvent,
   resolveProducerOptions,
 } from "./options.js";
 import { type ChoosePartition, anyPartition, partitionChoice, topicSelection } from "./partition-choice.js";
 import { BatchOutcome, Receipt, type StoredEvent } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
 import { type NamedValidator, loadValidators, validate } from "./validation.js";
+import { writableOf } from "./writable.js";
 
 /** A batch's body: its columns, 16 bytes an event, and its metadata. */
 const batchBodyBytesMax = 2 * 1024 * 1024;
@@ -259,9 +260,19 @@ export class Producer<Metadata = unknown> {
   /**
    * Sends what is open and resolves when all that was pushed before is stored at the topic's durability; rejects with
    * the first failure since the last flush, once: WEFT_DELIVERY_TIMED_OUT, WEFT_FENCED, WEFT_NO_SPACE, WEFT_SYNC_FAILED,
-   * WEFT_PARTITION_UNAVAILABLE, … Local.
+   * WEFT_PARTITION_UNAVAILABLE, … With `durability` above the topic's it resolves when that is reached for all that this producer
+   * was ever acknowledged, and rejects also with WEFT_UNSUPPORTED (of a topic in memory, before anything is sent),
+   * WEFT_TRUNCATED (a server has lost acknowledged events since) or WEFT_TIMED_OUT (no answer for `deliveryTimeoutMs` of the job). Local.
+   *
+   * @example
+   * ```ts
+   * await using out = await topic.producer();
+   * for (let step = 1; step <= 10; step++) out.push({ step });
+   * await out.flush({ durability: "synced" }); // a point to restart from
+   * ```
    */
-  async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async flush(options: FlushOptions = {}): Promise<void> {
+    const sync = needsSync(this.topic.name, this.topic.description, options);
     throwIfAborted("producer.flush", options.signal);
     this.#flushing++;
     try {
@@ -276,6 +287,12 @@ export class Producer<Metadata = unknown> {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure;
+    if (!sync) return;
+    const what = `making events of topic '${this.topic.name}' durable`;
+    const synced = this.#completions.request(what, (tag) => {
+      this.#binding.producerSyncAsync(this.#handle, tag);
+    });
+    await waitUnlessAborted(what, synced, options.signal);
   }
 
   /**
@@ -290,36 +307,7 @@ export class Producer<Metadata = unknown> {
    * ```
    */
   toWritable(): Writable {
-    return new Writable({
-      objectMode: true,
-      write: (event: StreamedEvent<Metadata>, _encoding, done) => {
-        this.#pushStreamed(event).then(() => {
-          done();
-        }, done);
-      },
-      final: (done) => {
-        this.flush().then(() => {
-          done();
-        }, done);
-      },
-    });
-  }
-
-  async #pushStreamed(event: StreamedEvent<Metadata>): Promise<void> {
-    if (typeof event !== "object" || event === null || !("metadata" in event)) {
-      throw invalid("what was written to the stream of a producer", event, "an object with metadata");
-    }
-    const { metadata, data, partition, key } = event;
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
-      try {
-        this.push(metadata, data, { partition, key });
-        return;
-      } catch (error) {
-        if (!isWeftError(error, "WEFT_BUSY")) throw error;
-        await this.ready();
-      }
-    }
+    return writableOf(this);
   }
 
   /** Registers memory once, so that events may reference it without a copy. Local. */

@@ -87,12 +87,11 @@ export class StepReader<Metadata> implements StepSource {
   }
 
   async fetchMany(
-    partition: number,
     wanted: readonly WantedBytes[],
     bytes: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await this.#data.fetchMany(partition, wanted, bytes, signal);
+    await this.#data.fetchMany(wanted, bytes, signal);
   }
 
   acknowledge(step: Step): void {

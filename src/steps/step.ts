@@ -16,6 +16,7 @@ export interface FetchedEvent {
 
 /** Selected bytes of one event, for one place of a destination. */
 export interface WantedBytes {
+  readonly partition: number;
   readonly offset: number;
   readonly dataLength: number;
   readonly selection: Selection;
@@ -32,9 +33,8 @@ export interface StepSource {
     into: Destination | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array>;
-  /** One data request. */
+  /** One data request for each server that has some of them. */
   fetchMany(
-    partition: number,
     wanted: readonly WantedBytes[],
     bytes: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
@@ -128,7 +128,7 @@ export class Step<Metadata = unknown> {
 
   /**
    * A box of a global array, in C order, out of the parts that have some of it (default: the whole array); one data request for
-   * each partition that does. Where parts overlap, the one of the higher rank counts. WEFT_SELECTION_OUTSIDE if the box does not lie in
+   * each server that does. Where parts overlap, the one of the higher rank counts. WEFT_SELECTION_OUTSIDE if the box does not lie in
    * the array, or the parts do not cover it; WEFT_INVALID_ARGUMENT if the step has no such array, or its parts do not agree on it; else
    * as `event.fetch`. Local.
    *
@@ -173,25 +173,14 @@ export class Step<Metadata = unknown> {
     const joined = scattered === 0 ? memory : new Uint8Array(bytes + scattered);
     const direct = joined.subarray(0, bytes);
     const behind = scattered === 0 ? rows : joined.subarray(bytes);
-    const byPartition = new Map<number, typeof plan>();
-    for (const one of plan) {
-      const others = byPartition.get(one.part.partition);
-      if (others === undefined) byPartition.set(one.part.partition, [one]);
-      else others.push(one);
-    }
-    await Promise.all(
-      [...byPartition].map(async ([partition, ofPartition]) => {
-        const requested = ofPartition
-          .map(({ part, piece, at, isDirect }) => ({
-            offset: part.offset,
-            dataLength: part.dataLength,
-            selection: piece.selection,
-            at: isDirect ? at : bytes + at,
-          }))
-          .sort((left, right) => left.offset - right.offset);
-        await this.#source.fetchMany(partition, requested, joined, signal);
-      }),
-    );
+    const requested = plan.map(({ part, piece, at, isDirect }) => ({
+      partition: part.partition,
+      offset: part.offset,
+      dataLength: part.dataLength,
+      selection: piece.selection,
+      at: isDirect ? at : bytes + at,
+    }));
+    await this.#source.fetchMany(requested, joined, signal);
     if (joined !== memory) memory.set(direct);
     for (const { piece, at, isDirect } of plan) {
       if (isDirect) continue;

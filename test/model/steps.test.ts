@@ -178,6 +178,59 @@ describe("a step that is not committed", () => {
   });
 });
 
+describe("an assembly", () => {
+  it("asks each server once for all of its parts", async () => {
+    const topic = await place.job.createTopic<Part>("asked-once", { partitions: 4 });
+    const group = await groupOf(topic, 4, "first");
+    await makeStep(group, 0);
+    await closeAll(group);
+    const requests = (): number =>
+      (place.server.counters() as { server: { dataRequests: number } }).server.dataRequests;
+    let assembled = 0;
+    for await (const step of topic.consumer({ from: "earliest", until: "end" }).steps()) {
+      expect(new Set(step.parts.map(({ partition }) => partition)).size).toBeGreaterThan(1);
+      const before = requests();
+      expect(numbers(await step.assemble())).toEqual(wholeOf(0));
+      expect(numbers(await step.assemble({ origin: [0, 5], size: [8, 1] }))).toEqual(
+        Array.from({ length: 8 }, (_, row) => row * 6 + 5),
+      );
+      expect(requests()).toBe(before + 2);
+      assembled++;
+    }
+    expect(assembled).toBe(1);
+  });
+
+  it("that its consumer's end meets is whole, or an error", async () => {
+    const topic = await place.job.createTopic<Part>("ended-early", { partitions: 4 });
+    const group = await groupOf(topic, 4, "first");
+    for (let number = 0; number < 5; number++) await makeStep(group, number);
+    await closeAll(group);
+    for (let round = 0; round < 10; round++) {
+      const under: Promise<Uint8Array | Error>[] = [];
+      const memories: Float64Array[] = [];
+      for await (const step of topic.consumer({ from: "earliest", until: "end" }).steps()) {
+        for (let i = 0; i < 8; i++) {
+          const memory = new Float64Array(48).fill(-1);
+          memories.push(memory);
+          under.push(step.assemble(undefined, { into: memory }).catch((error: unknown) => error as Error));
+        }
+        if (round % 3 === 0) await under[0];
+        break;
+      }
+      const outcomes = await Promise.all(under);
+      outcomes.forEach((outcome, at) => {
+        if (outcome instanceof Error) {
+          expect(outcome).toMatchObject({ code: "WEFT_CLOSED" });
+          expect(new Set(memories[at])).toEqual(new Set([-1]));
+        } else {
+          expect([...(memories[at] ?? [])]).toEqual(wholeOf(0));
+        }
+      });
+    }
+    expect(await stepsOf(topic, 4)).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
 it("a consumer goes on behind the step that it acknowledged, also over a restart of the server", async () => {
   const topic = await place.job.createTopic<Part>("followed", { partitions: 2, retention: { consumedBy: ["plots"] } });
   const group = await groupOf(topic, 2, "first");

@@ -183,7 +183,7 @@ enum weft_completion_kind {
                                    [3] 1: no server can write into the destination any more, 0: perhaps one that was
                                    lost; also of a failed one */
   WEFT_COMPLETION_COMMIT = 8,
-  WEFT_COMPLETION_FLUSH = 9,
+  WEFT_COMPLETION_FLUSH = 9,      /* of weft_sync_async */
   WEFT_COMPLETION_CLOSED = 10,    /* of weft_..._close_async */
   WEFT_COMPLETION_PARTITION = 11, /* value[0] first offset, [1] visible end, [2] epoch */
   WEFT_COMPLETION_CONTROL_REQUEST =
@@ -329,6 +329,14 @@ WEFT_API int weft_receipt_wait(weft_producer* producer, uint64_t receipt, int64_
 /* Sends what is open and waits until all is acknowledged at the topic's durability; the first failed batch's code,
  * once. */
 WEFT_API int weft_flush(weft_producer* producer, int64_t timeout_ms);
+/* Makes durable what was acknowledged so far, whatever the topic's durability: when it returns, these events survive
+ * the loss of power of their servers. After weft_flush, for a point of a program behind which all before is safe;
+ * nothing to do in a topic whose durability is synced. WEFT_UNSUPPORTED: the topic is kept in memory; WEFT_TRUNCATED:
+ * events that were acknowledged were lost by a server since; WEFT_SYNC_FAILED, WEFT_PARTITION_UNAVAILABLE;
+ * WEFT_TIMED_OUT: after timeout_ms, then it goes on, or after delivery_timeout_ms without an answer. Any thread. */
+WEFT_API int weft_sync(weft_producer* producer, int64_t timeout_ms);
+/* Completion FLUSH. */
+WEFT_API int weft_sync_async(weft_producer* producer, uint64_t tag);
 
 /* The batch interface, for bindings: the caller writes columns and metadata into memory of the library; one call sends
  * it. */
@@ -457,6 +465,14 @@ WEFT_API int weft_data_fetch_async(weft_consumer* consumer, uint32_t partition, 
 /* Waits for it, at most delivery_timeout_ms of the join. */
 WEFT_API int weft_data_fetch(weft_consumer* consumer, uint32_t partition, const weft_selection* selections,
                              uint32_t count, void* destination, uint64_t length, weft_region* region);
+/* The same for events of several partitions: `partitions[i]` is that of selections[i], those of one partition in a row
+ * and in growing order of offset. One request goes to each server that has some of them. */
+WEFT_API int weft_data_fetch_parts_async(weft_consumer* consumer, const uint32_t* partitions,
+                                         const weft_selection* selections, uint32_t count, void* destination,
+                                         uint64_t length, weft_region* region, uint64_t tag);
+WEFT_API int weft_data_fetch_parts(weft_consumer* consumer, const uint32_t* partitions,
+                                   const weft_selection* selections, uint32_t count, void* destination, uint64_t length,
+                                   weft_region* region);
 /* An n-d box as a run: `levels` has room for dimensions - 1. Checks that the box lies in the shape. Sizes in items. */
 WEFT_API int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64_t* origin, const uint64_t* box_size,
                       uint64_t item_bytes, weft_run* run, weft_run_level* levels);

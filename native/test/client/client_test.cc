@@ -674,7 +674,7 @@ TEST_F(ClientTest, AFetchThatTimedOutSaysThatItsMemoryIsNotSafe) {
   Status status;
   FetchResult result;
   const wire::Selection selection{};
-  consumer->fetch(0, {std::string(reinterpret_cast<const char*>(&selection), sizeof selection)}, &region,
+  consumer->fetch({0}, {std::string(reinterpret_cast<const char*>(&selection), sizeof selection)}, &region,
                   [&](const Status& ended, const FetchResult& what) {
                     status = ended;
                     result = what;
@@ -697,7 +697,7 @@ TEST_F(ClientTest, AFetchIntoPlainMemoryIsWrittenIntoOursAndCopied) {
   Status status;
   const auto fetch = [&] {
     status = Status(Code::INTERNAL, "not ended");
-    const Status begun = consumer->fetch_and_copy(0, {encoded, encoded}, {{place + 5, 2}, {place, 3}},
+    const Status begun = consumer->fetch_and_copy({0, 0}, {encoded, encoded}, {{place + 5, 2}, {place, 3}},
                                                   [&](const Status& ended, const FetchResult&) { status = ended; });
     EXPECT_TRUE(begun.ok()) << begun.text();
     lane_.run();

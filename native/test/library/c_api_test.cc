@@ -89,6 +89,31 @@ TEST(Packed, RecordsOfAnotherLengthAreRefused) {
   EXPECT_EQ(weft_producer_open(client.job, "broken", nullptr, &producer), WEFT_CONFIG_INVALID);
 }
 
+TEST(Producer, SyncMakesWhatWasAcknowledgedDurable) {
+  TemporaryFolder folder;
+  TopicPlan memory{"memory"};
+  memory.storage = 1;
+  memory.durability = 0;
+  memory.memory_data_bytes = 1 << 20;
+  Server server(folder.path(), {{"t", 2}, memory});
+  Client client(server.group());
+  const auto syncs = [&] { return weft_test::counter(server.job, "syncs"); };
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "t", nullptr, &producer));
+  ASSERT_WEFT_OK(weft_push_pieces(producer, 1, "1", 1, nullptr, 0, nullptr));
+  ASSERT_WEFT_OK(weft_flush(producer, kTimeoutMs));
+  const uint64_t before = syncs();
+  ASSERT_WEFT_OK(weft_sync(producer, kTimeoutMs));
+  EXPECT_EQ(syncs(), before + 1);
+  ASSERT_WEFT_OK(weft_sync(producer, kTimeoutMs));
+  EXPECT_EQ(syncs(), before + 1);
+  EXPECT_EQ(weft_sync(nullptr, 0), WEFT_WRONG_HANDLE);
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "memory", nullptr, &producer));
+  EXPECT_EQ(weft_sync(producer, kTimeoutMs), WEFT_UNSUPPORTED);
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+}
+
 TEST(Producer, OneThatComesBackUnderItsNameKnowsWhereItsEventsEnd) {
   TemporaryFolder folder;
   const auto open = [](weft_job* job, const char* name) {

@@ -481,14 +481,15 @@ class RawClient final : public fabric::Handler {
   struct TestSelection {
     uint64_t offset, destination_at;
     std::vector<TestRun> runs;
+    uint32_t handle = 0;  // in a request of several consumers
   };
   wire::DataReply fetch(uint32_t handle, const std::vector<TestSelection>& selections, const wire::Memory& destination,
                         std::string* text = nullptr) {
     const uint64_t request = begin(wire::MessageType::kDataRequest);
     writer_.put(wire::DataRequest{handle, static_cast<uint32_t>(selections.size()), destination});
     for (const TestSelection& selection : selections) {
-      writer_.put(
-          wire::Selection{selection.offset, selection.destination_at, static_cast<uint32_t>(selection.runs.size()), 0});
+      writer_.put(wire::Selection{selection.offset, selection.destination_at,
+                                  static_cast<uint32_t>(selection.runs.size()), selection.handle});
       for (const TestRun& run : selection.runs) {
         writer_.put(wire::Run{run.start, run.length, static_cast<uint32_t>(run.levels.size()), 0});
         for (const wire::RunLevel& level : run.levels) writer_.put(level);
@@ -504,6 +505,13 @@ class RawClient final : public fabric::Handler {
     writer_.text(name);
     send();
     return take<wire::Committed>(wire::MessageType::kCommitted, request, text);
+  }
+  wire::Synced sync(wire::Uuid topic, uint32_t partition, uint32_t epoch, uint64_t offset,
+                    std::string* text = nullptr) {
+    const uint64_t request = begin(wire::MessageType::kSync);
+    writer_.put(wire::Sync{topic, partition, epoch, offset});
+    send();
+    return take<wire::Synced>(wire::MessageType::kSynced, request, text);
   }
 
   // On the lane's thread behind the next message, which is under way: while it runs this client does nothing else.
