@@ -66,8 +66,14 @@ export function formatSize(bytes: number): string {
   return `${bytes} B`;
 }
 
-/** "60s", "1.5s" or "250ms". */
+/** "7d", "12h", "60s", "1.5s" or "250ms". */
 export function formatTime(milliseconds: number): string {
+  for (const [name, factor] of [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+  ] as const) {
+    if (milliseconds >= factor && milliseconds % factor === 0) return `${milliseconds / factor}${name}`;
+  }
   if (milliseconds >= 1000 && milliseconds % 100 === 0) return `${milliseconds / 1000}s`;
   return `${milliseconds}ms`;
 }

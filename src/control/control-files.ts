@@ -60,8 +60,10 @@ async function attempt<T>(what: string, path: string, call: () => Promise<T>): P
   }
 }
 
+/** ENOTDIR: where a directory would have to be there is a file, so that below it there is nothing. */
 function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT";
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
 }
 
 class RealAppendFile implements AppendFile {
@@ -127,7 +129,7 @@ export const realControlFiles: ControlFiles = {
         await fs.rmdir(path);
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOENT") throw error;
+        if (code !== "ENOTEMPTY" && code !== "EEXIST" && !isMissing(error)) throw error;
       }
     });
   },
