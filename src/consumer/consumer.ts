@@ -233,6 +233,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     return this.#readSteps();
   }
 
+  /** @internal Whether its name had a position in the partition when it was opened. */
+  hadCursor(partition: number): boolean {
+    const handle = this.#opened?.handle;
+    return handle !== undefined && this.#completions.binding.consumerPosition(handle, partition).hadCursor;
+  }
+
   /** @internal What is visible now is the end. */
   async endHere(): Promise<void> {
     await this.#endNow();

@@ -66,6 +66,30 @@ function isMissing(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
+/**
+ * Makes a directory and those above it; those that it made, the outermost last. Not Node's recursive mkdir: where mkdir says ENOENT
+ * although the directory above is there, as below /proc, that never comes back (Node 20.20).
+ */
+async function makeMissing(path: string): Promise<string[]> {
+  try {
+    await fs.mkdir(path, { mode: 0o700 });
+    return [path];
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await fs.stat(path)).isDirectory()) return [];
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+  }
+  const above = await makeMissing(dirname(path));
+  try {
+    await fs.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    // Somebody else's.
+    if ((error as NodeJS.ErrnoException).code === "EEXIST" && (await fs.stat(path)).isDirectory()) return above;
+    throw error;
+  }
+  return [path, ...above];
+}
+
 class RealAppendFile implements AppendFile {
   constructor(
     private readonly path: string,
@@ -135,12 +159,7 @@ export const realControlFiles: ControlFiles = {
   },
   async makeDirectory(path) {
     await attempt("make", path, async () => {
-      const first = await fs.mkdir(path, { recursive: true, mode: 0o700 });
-      if (first === undefined) return;
-      for (let at = path; ; at = dirname(at)) {
-        await realControlFiles.syncDirectory(dirname(at));
-        if (at === first || at === dirname(at)) return;
-      }
+      for (const made of await makeMissing(path)) await realControlFiles.syncDirectory(dirname(made));
     });
   },
   async list(path) {

@@ -16,6 +16,8 @@ export interface StepChannel {
   readonly rank: number;
   readonly size: number;
   readonly run: string;
+  /** Whose word is missing while `agree` waits. */
+  readonly waitsFor: string;
   /** Collective over the group: resolves when the step is committed, rejects on every rank when it is not. */
   agree(vote: Vote, write: WriteCommit, signal: AbortSignal | undefined): Promise<void>;
   /** The same value on all ranks: that of rank 0. Collective over the group. */
@@ -43,6 +45,7 @@ export class CommunicatorChannel implements StepChannel {
   readonly rank: number;
   readonly size: number;
   readonly run: string;
+  readonly waitsFor = "all ranks of its communicator";
   readonly #communicator: Communicator;
 
   private constructor(communicator: Communicator, run: string) {

@@ -27,10 +27,15 @@ export interface LogGroup {
   readonly run: string;
 }
 
+const listedMax = 8;
+const listOf = (ranks: readonly number[]): string =>
+  ranks.slice(0, listedMax).join(", ") + (ranks.length > listedMax ? `, … (${ranks.length})` : "");
+
 export class LogChannel implements StepChannel {
   readonly rank: number;
   readonly size: number;
   readonly run: string;
+  waitsFor = "its server";
   /** Rank 0: of votes; else of commits. */
   readonly #reader: Consumer<VoteRecord | CommitRecord>;
   readonly #voter: Producer | undefined;
@@ -88,8 +93,10 @@ export class LogChannel implements StepChannel {
   async #vote(vote: Vote, signal: AbortSignal | undefined): Promise<void> {
     const { step, rank, failure } = vote;
     const round = this.#round;
+    this.waitsFor = "its server";
     const record: VoteRecord = { step, run: this.run, round, rank, failure };
     await this.#voter?.push(record, encodeParts(vote.parts), { partition: votePartition }).wait({ signal });
+    this.waitsFor = "the commit by rank 0";
     const commit = await this.#next(signal, (event) => {
       const found = event.metadata as CommitRecord;
       return found.run === this.run && found.round === round ? found : undefined;
@@ -102,6 +109,8 @@ export class LogChannel implements StepChannel {
     const votes = new Map<number, Vote>([[0, own]]);
     const round = this.#round;
     while (votes.size < this.size && problemOf([...votes.values()]) === undefined) {
+      const missing = Array.from({ length: this.size }, (_, rank) => rank).filter((rank) => !votes.has(rank));
+      this.waitsFor = `the ${missing.length === 1 ? "vote of rank" : "votes of ranks"} ${listOf(missing)}`;
       const vote = await this.#next(signal, (event): Vote | undefined => {
         const { run, round: voted, rank, step, failure } = event.metadata as VoteRecord;
         this.#votesEnd = event.offset + 1;

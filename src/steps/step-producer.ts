@@ -5,7 +5,7 @@
  */
 import { checkInteger, checkMembers, checkName, checkText, invalid } from "../check.js";
 import { Consumer } from "../consumer/consumer.js";
-import { WeftError, asError } from "../errors.js";
+import { WeftError, asError, isWeftError } from "../errors.js";
 import { Communicator } from "../job/communicator.js";
 import { waitUnlessAborted } from "../job/abortable.js";
 import type { EventData, ProducerOptions, PushOptions } from "../producer/options.js";
@@ -260,10 +260,22 @@ export class StepProducer<Metadata = unknown> {
           next: "open the producer of steps again, and go on behind its lastStep",
         });
       }
-      throw error;
+      throw isWeftError(error, "WEFT_CANCELLED") ? this.#cancelled(vote.step, error) : error;
     } finally {
       this.#open = undefined;
     }
+  }
+
+  #cancelled(step: number, error: WeftError): WeftError {
+    const what = `the commit of step ${step} of topic '${this.parts.topic.name}'`;
+    return new WeftError(
+      "WEFT_CANCELLED",
+      `${what} was cancelled by its signal while it waited for ${this.#channel.waitsFor}`,
+      {
+        cause: error.cause ?? error,
+        next: "open the producer of steps again: its lastStep says whether the step was committed",
+      },
+    );
   }
 
   /** Closes its producers; a step that is open is not committed. Local. */

@@ -6,7 +6,7 @@ import { Consumer } from "../consumer/consumer.js";
 import type { ConsumerOptions } from "../consumer/options.js";
 import type { Event } from "../consumer/event.js";
 import { type Selection, all, nothing, range } from "../consumer/selection.js";
-import { WeftError, asError } from "../errors.js";
+import { WeftError, asError, isWeftError } from "../errors.js";
 import type { TopicContext } from "../topic/context.js";
 import { type CommitRecord, commitPartition, decodeParts } from "./records.js";
 import { Step, type StepPart, type StepSource, type WantedBytes } from "./step.js";
@@ -16,6 +16,9 @@ import { openCompanion } from "./step-producer.js";
 export type StepsOptions = Pick<ConsumerOptions<unknown>, "name" | "from" | "until" | "signal">;
 
 const prefetchBytes = 2 * 1024 * 1024 + 64 * 1024; // the least: nothing of it is wanted
+
+/** So long what a partition said of its first event is taken for true: retention looks about twice a second. */
+const firstOffsetMs = 200;
 
 export class StepReader<Metadata> implements StepSource {
   readonly topicName: string;
@@ -51,12 +54,19 @@ export class StepReader<Metadata> implements StepSource {
       await this.#data.open({ signal });
       await commits.open({ signal });
       void this.#watchEnd(commits);
+      // Who begins where there is still something begins with the first step that is whole.
+      let passesOver =
+        from === "earliest" || ((from === undefined || from === "cursor") && !commits.hadCursor(commitPartition));
       for await (const event of commits) {
-        const step = await this.#stepOf(event, signal);
+        const step = await this.#stepOf(event, signal).catch((error: unknown) => {
+          if (passesOver && isWeftError(error, "WEFT_OFFSET_GONE")) return undefined;
+          throw error;
+        });
         if (step === undefined) {
           if (name !== undefined) event.ack();
           continue;
         }
+        passesOver = false;
         this.#events.set(step.offset, event);
         yield step;
         this.#events.delete(step.offset);
@@ -141,6 +151,7 @@ export class StepReader<Metadata> implements StepSource {
       throw new WeftError("WEFT_CORRUPT", `${what} names ${parts.length} parts, its commit ${record.parts}`);
     }
     const step = new Step<Metadata>(this, record, parts, event.offset);
+    await this.#checkThere(step, what, signal);
     // A partition that was cut since: what the step names may be gone.
     for (const part of step.parts) {
       if (part.dataLength === 0 || part.epoch >= (await this.#epochOf(part.partition, signal))) continue;
@@ -155,6 +166,30 @@ export class StepReader<Metadata> implements StepSource {
       }
     }
     return step;
+  }
+
+  /** That retention has left all parts. It may remove one a moment later: then who fetches its data hears of it. */
+  async #checkThere(step: Step, what: string, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#topic.description.retention === undefined) return;
+    for (const part of step.parts) {
+      const first = await this.#firstOffsetOf(part.partition, signal);
+      if (part.offset >= first) continue;
+      throw new WeftError(
+        "WEFT_OFFSET_GONE",
+        `${what} is not whole any more: retention removed ${part.name}; the partition's first event is ${first}`,
+        { next: 'read from: "earliest", which begins with the first step that is whole' },
+      );
+    }
+  }
+
+  readonly #firstOffsets = new Map<number, { readonly offset: number; readonly askedMs: number }>();
+  async #firstOffsetOf(partition: number, signal: AbortSignal | undefined): Promise<number> {
+    const known = this.#firstOffsets.get(partition);
+    const nowMs = performance.now();
+    if (known !== undefined && nowMs - known.askedMs < firstOffsetMs) return known.offset;
+    const { firstOffset } = await this.#topic.partition(partition, { signal });
+    this.#firstOffsets.set(partition, { offset: firstOffset, askedMs: nowMs });
+    return firstOffset;
   }
 
   readonly #epochs = new Map<number, number>();

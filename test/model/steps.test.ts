@@ -178,6 +178,57 @@ describe("a step that is not committed", () => {
   });
 });
 
+describe("a step of which retention removed a part", () => {
+  it("is an error for who goes on, and passed over by who begins; never a part of it is given", async () => {
+    const topic = await place.job.createTopic<Part>("forgotten", {
+      segmentBytes: "1 MiB",
+      retention: { bytes: "2 MiB" },
+    });
+    await using out = await topic.stepProducer();
+    const push = async (number: number): Promise<void> => {
+      const step = out.step(number);
+      for (let part = 0; part < 2; part++) step.push({ n: number, rank: part }, new Uint8Array(450_000).fill(number));
+      await step.commit();
+    };
+    await push(0);
+    const named = topic.consumer({ name: "plots" }).steps();
+    expect((await named.next()).value?.number).toBe(0);
+    await named.return();
+    for (let number = 1; number < 10; number++) await push(number);
+    await until("retention", async () => (await topic.partition(0)).firstOffset > 4);
+    const { firstOffset } = await topic.partition(0);
+    const error = await errorOf("WEFT_OFFSET_GONE", () =>
+      topic
+        .consumer({ name: "plots", from: { offset: 0 } })
+        .steps()
+        .next(),
+    );
+    expect(error.message).toContain(`step 0 of topic 'forgotten' is not whole any more`);
+    const seen: number[] = [];
+    for await (const step of topic.consumer({ name: "plots", until: "end" }).steps()) {
+      for (const part of step.parts) expect((await part.fetch()).every((byte) => byte === step.number)).toBe(true);
+      expect(step.parts).toHaveLength(2);
+      seen.push(step.number);
+    }
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].filter((number) => 2 * number >= firstOffset));
+  });
+});
+
+it("a commit that is given up names the ranks that it waited for", async () => {
+  const topic = await place.job.createTopic<Part>("waiting");
+  const group = await groupOf(topic, 3, "first");
+  const [zero, one] = group as [StepProducer<Part>, StepProducer<Part>];
+  const commits = [zero, one].map((out) =>
+    errorOf("WEFT_CANCELLED", () => pushRows(out, 4).commit({ signal: AbortSignal.timeout(1500) })),
+  );
+  const [first, second] = await Promise.all(commits);
+  expect(first?.message).toContain("the commit of step 4 of topic 'waiting' was cancelled");
+  expect(first?.message).toContain("waited for the vote of rank 2");
+  expect(second?.message).toContain("waited for the commit by rank 0");
+  expect(first?.cause).toMatchObject({ name: "TimeoutError" });
+  await closeAll(group);
+});
+
 describe("an assembly", () => {
   it("asks each server once for all of its parts", async () => {
     const topic = await place.job.createTopic<Part>("asked-once", { partitions: 4 });

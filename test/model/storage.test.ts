@@ -62,7 +62,8 @@ it("a directory that is another's, or cannot be, is an error of the creation, an
   writeFileSync(path.join(taken, "images", "0", "owner"), "somebody else/0\n");
   const file = path.join(place.directory, "file");
   writeFileSync(file, "");
-  for (const dataDirectory of [taken, path.join(file, "below")]) {
+  // Below /proc mkdir says that the directory above is not there.
+  for (const dataDirectory of [taken, path.join(file, "below"), "/proc/weftline-no-such-place"]) {
     await expect(place.job.createTopic("images", { dataDirectory })).rejects.toThrow(/images/);
   }
   for (const dataDirectory of ["relative/path", "", 7]) {
