@@ -8,7 +8,7 @@
  */
 import { Writable } from "node:stream";
 
-import { checkInteger, invalid } from "../check.js";
+import { checkInteger, invalid, signalOf } from "../check.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { PingPong } from "../job/ping-pong.js";
@@ -251,9 +251,10 @@ export class Producer<Metadata = unknown> {
    * free; or when an event failed, as `failure` says. To wait for it after each burst of pushes is the fastest way. Local.
    */
   async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("producer.ready", options.signal);
+    const signal = signalOf("producer.ready", options);
+    throwIfAborted("producer.ready", signal);
     if (this.#hasRoom()) return;
-    await abortable("producer.ready", options.signal, (resolve) => addWaiter(this.#roomWaiters, { resolve }));
+    await abortable("producer.ready", signal, (resolve) => addWaiter(this.#roomWaiters, { resolve }));
   }
 
   /**
@@ -262,13 +263,14 @@ export class Producer<Metadata = unknown> {
    * WEFT_PARTITION_UNAVAILABLE, … Local.
    */
   async flush(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("producer.flush", options.signal);
+    const signal = signalOf("producer.flush", options);
+    throwIfAborted("producer.flush", signal);
     this.#flushing++;
     try {
       this.#sendOpen(true);
       const target = this.#acceptedCount;
       if (this.#doneBefore() < target) {
-        await abortable("producer.flush", options.signal, (resolve) => addWaiter(this.#flushes, { target, resolve }));
+        await abortable("producer.flush", signal, (resolve) => addWaiter(this.#flushes, { target, resolve }));
       }
     } finally {
       this.#flushing--;
@@ -348,7 +350,8 @@ export class Producer<Metadata = unknown> {
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const what = `closing a producer of topic '${this.topic.name}'`;
-    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
+    const signal = signalOf("producer.close", options);
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), signal);
   }
   /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
