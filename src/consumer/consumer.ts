@@ -9,22 +9,27 @@
  */
 import { Readable } from "node:stream";
 
-import { invalid } from "../check.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { checkSignal, invalid, signalOf } from "../check.js";
+import { WeftError, throwIfAborted, wordsOf } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import type { Destination, Event, EventOwner } from "./event.js";
 import type { EventGroup } from "./event-group.js";
+import type { FailedPartition } from "./frame-source.js";
 import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
   type ConsumerOptions,
   type PullOptions,
   type ResolvedConsumerOptions,
+  type ResolvedSeek,
   type RunOptions,
+  type SeekOptions,
+  type SeekTo,
   resolveConsumerOptions,
   resolvePullOptions,
   resolveRunOptions,
+  resolveSeek,
   timerMsMax,
 } from "./options.js";
 import { Selection, destinationOf } from "./selection.js";
@@ -48,6 +53,8 @@ export interface PartitionLag {
 interface Prepared {
   readonly group: EventGroup | undefined;
   readonly error: WeftError | undefined;
+  /** Undefined: of none. */
+  readonly partition: number | undefined;
   settled: boolean;
 }
 
@@ -57,7 +64,7 @@ const streamEvents = 16;
 const endAgainMs = 1000;
 
 function handlerError(topicName: string, event: Event, cause: unknown): WeftError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = wordsOf(cause);
   return new WeftError("WEFT_HANDLER", `the handler of ${event.name} of topic '${topicName}' failed: ${why}`, {
     cause,
   });
@@ -85,6 +92,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #waiters: (() => void)[] = [];
   #taking = false;
   #filling = false;
+  #seeking = false;
   #dry = false;
   #endTimer: NodeJS.Timeout | undefined;
   #closedBy: WeftError | undefined;
@@ -107,7 +115,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * a Communicator collective over it.
    */
   async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
-    await this.#open(options.signal);
+    await this.#open(signalOf("consumer.open", options));
     return this;
   }
 
@@ -288,7 +296,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * ```
    */
   async commit(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("commit", options.signal);
+    const signal = signalOf("commit", options);
+    throwIfAborted("commit", signal);
     if (this.#options.native.name === undefined) {
       throw new WeftError(
         "WEFT_INVALID_ARGUMENT",
@@ -298,13 +307,89 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
         },
       );
     }
-    const { cursors } = await this.#open(options.signal);
-    await cursors.commit(options.signal);
+    const { cursors } = await this.#open(signal);
+    await cursors.commit(signal);
+  }
+
+  /**
+   * Goes on from another place in all partitions that it reads, or in some: in all of them or, with an error, in none. What was sent
+   * ahead is dropped; views of earlier events' data end with this call. Between pulls, or in the body of an iteration; else WEFT_BUSY. A partition that
+   * had failed or ended begins anew; `until` stays as it is.
+   *
+   * What is acknowledged is counted anew from there: the next acknowledged event, or `commit`, makes the name's position one of there,
+   * before or behind what was committed. The seek alone makes nothing durable.
+   *
+   * WEFT_TRUNCATED for an offset behind the end, which the message names; WEFT_OFFSET_GONE for one that retention removed: it
+   * names the first there is; WEFT_PARTITION_RANGE for a partition that it does not read; WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT,
+   * WEFT_CANCELLED, WEFT_CLOSED. Local.
+   *
+   * @example
+   * ```ts
+   * await consumer.seek("earliest");
+   * await consumer.seek({ time: new Date(Date.now() - 60_000) });
+   * for (const event of await consumer.pull({ max: 1 })) await consumer.seek(event); // it comes again
+   * ```
+   */
+  async seek(to: SeekTo, options: SeekOptions = {}): Promise<void> {
+    const resolved = resolveSeek(this.topic, to, options);
+    throwIfAborted("seek", resolved.signal);
+    const seeking = this.#exclusively(async () => {
+      await this.#seek(await this.#open(resolved.signal), resolved);
+    });
+    await waitUnlessAborted("seek", seeking, resolved.signal);
+  }
+
+  async #seek(opened: OpenedConsumer, { to, partitions }: ResolvedSeek): Promise<void> {
+    const { handle, source, builder, cursors } = opened;
+    const moved = new Set(partitions ?? opened.partitions);
+    const foreign = [...moved].find((partition) => !opened.partitions.includes(partition));
+    if (foreign !== undefined) {
+      throw new WeftError(
+        "WEFT_PARTITION_RANGE",
+        `this consumer of topic '${this.topic.name}' does not read partition ${foreign}: it reads ${opened.partitions.join(", ") || "none"}`,
+        { next: "seek in partitions that it reads" },
+      );
+    }
+    if (handle === undefined) return; // a member without partitions
+    // What is polled meanwhile could be of before or of behind.
+    this.#seeking = true;
+    try {
+      this.#releaseLent();
+      await cursors.settled();
+      await this.#completions.request(`seeking in topic '${this.topic.name}'`, (tag) => {
+        this.#completions.binding.consumerSeekAsync(handle, { ...to, partitions: [...moved] }, tag);
+      });
+      await this.#dropAhead(opened, moved);
+      builder.drop(moved);
+      for (const partition of moved) {
+        source.move(partition);
+        cursors.move(partition);
+      }
+    } finally {
+      this.#seeking = false;
+      this.#fill();
+    }
+  }
+
+  /** Groups of these partitions that were not handed out, when no server writes into their memory any more. */
+  async #dropAhead(opened: OpenedConsumer, partitions: ReadonlySet<number>): Promise<void> {
+    const isMoved = (group: EventGroup | undefined): group is EventGroup =>
+      group !== undefined && partitions.has(group.events[0]?.partition ?? -1);
+    const dropped = [this.#current, ...this.#prepared.map(({ group }) => group)].filter(isMoved);
+    await Promise.all(dropped.map((group) => group.ready ?? Promise.resolve()));
+    this.#throwIfClosed(); // that gives them back
+    if (isMoved(this.#current)) this.#current = undefined;
+    this.#prepared = this.#prepared.filter(({ partition }) => partition === undefined || !partitions.has(partition));
+    for (const group of dropped) {
+      if (group.memory !== undefined) opened.pool.giveBack(group.memory);
+      if (group.lent !== undefined) opened.allocator?.giveBack(group.lent);
+    }
   }
 
   /** How many events are visible and not acknowledged; asks the servers. WEFT_PARTITION_UNAVAILABLE. Local. */
   async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
-    const { cursors, partitions } = await this.#open(options.signal);
+    const signal = signalOf("lag", options);
+    const { cursors, partitions } = await this.#open(signal);
     return await Promise.all(
       partitions.map(async (partition) => {
         const { values } = await this.#completions.request(
@@ -312,7 +397,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           (tag) => {
             this.#completions.binding.partitionQueryAsync(this.topic.handle, partition, tag);
           },
-          { signal: options.signal },
+          { signal },
         );
         const position = cursors.position(partition);
         return { partition, position, visibleEnd: values[1], events: Math.max(0, values[1] - position) };
@@ -326,7 +411,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const what = `closing a consumer of topic '${this.topic.name}'`;
-    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
+    const signal = signalOf("consumer.close", options);
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), signal);
   }
   /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -354,6 +440,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     into: Destination | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
+    checkSignal("signal of event.fetch", signal);
     throwIfAborted("event.fetch", signal);
     if (!(selection instanceof Selection)) throw invalid("the selection", selection, "all, range(…), box(…), …");
     const { requests } = await this.#open(signal);
@@ -378,11 +465,14 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   async #next(): Promise<IteratorResult<Event<Metadata>, undefined>> {
     throwIfAborted("the iteration", this.#signal);
-    this.#releaseLent();
-    const event = this.#opened === undefined ? undefined : this.#take(false);
-    if (event !== undefined) return { done: false, value: event as Event<Metadata> };
+    if (!this.#taking && this.#opened !== undefined) {
+      this.#releaseLent();
+      const event = this.#take(false);
+      if (event !== undefined) return { done: false, value: event as Event<Metadata> };
+    }
     return await this.#exclusively(async () => {
       const { cursors } = await this.#open(undefined);
+      this.#releaseLent();
       for (;;) {
         this.#fill();
         const next = this.#take(false);
@@ -398,9 +488,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   async #exclusively<T>(work: () => Promise<T>): Promise<T> {
     if (this.#taking) {
-      throw new WeftError("WEFT_BUSY", `another pull or iteration of this consumer of '${this.topic.name}' waits`, {
-        next: "await it first, or open a consumer for each",
-      });
+      throw new WeftError(
+        "WEFT_BUSY",
+        `another pull, iteration or seek of this consumer of '${this.topic.name}' waits`,
+        {
+          next: "await it first, or open a consumer for each",
+        },
+      );
     }
     this.#taking = true;
     try {
@@ -449,7 +543,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   /** Prepares groups as long as there are frames and memory. */
   #fill(): void {
     const opened = this.#opened;
-    if (opened === undefined || this.#closing !== undefined || this.#filling) return;
+    if (opened === undefined || this.#closing !== undefined || this.#filling || this.#seeking) return;
     this.#filling = true;
     try {
       while (this.#prepared.length < preparedMax) {
@@ -470,13 +564,11 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     }
   }
 
-  #prepare(built: EventGroup | WeftError): void {
-    const failed = built instanceof WeftError;
-    const prepared: Prepared = {
-      group: failed ? undefined : built,
-      error: failed ? built : undefined,
-      settled: failed || built.ready === undefined,
-    };
+  #prepare(built: EventGroup | FailedPartition): void {
+    const prepared: Prepared =
+      "error" in built
+        ? { group: undefined, error: built.error, partition: built.partition, settled: true }
+        : { group: built, error: undefined, partition: built.events[0]?.partition, settled: built.ready === undefined };
     this.#prepared.push(prepared);
     if (prepared.settled) return;
     // A group never fails as a whole: its events carry what went wrong.

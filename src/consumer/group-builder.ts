@@ -2,19 +2,19 @@
  * Makes groups of events out of frames: the data selector speaks for a whole frame, its selections become one data
  * request, as much as one slab holds. JavaScript thread.
  */
-import { WeftError } from "../errors.js";
+import type { WeftError } from "../errors.js";
 import type { DataAllocator, Placed } from "./data-allocator.js";
 import type { Chosen, DataSelector } from "./data-selector.js";
 import type { Event, EventOwner } from "./event.js";
 import { type DataRequests, EventGroup, type WantedEvent, alignUp, selectionsMax } from "./event-group.js";
-import type { FrameSource, WantedFrame } from "./frame-source.js";
+import type { FailedPartition, FrameSource, WantedFrame } from "./frame-source.js";
 import type { SlabPool } from "./slab-pool.js";
 
 /** Frames looked at in one go without an event to hand out, before the event loop gets its turn. */
 const framesAtOnceMax = 64;
 
 /** What a try to make a group gave: "dry": wait for frames; "full": wait for a slab; "later": more is there. */
-export type Built = EventGroup | WeftError | "dry" | "full" | "later";
+export type Built = EventGroup | FailedPartition | "dry" | "full" | "later";
 
 export class GroupBuilder {
   readonly #source: FrameSource;
@@ -46,12 +46,20 @@ export class GroupBuilder {
     this.#allocator = allocator;
   }
 
+  /** What is left of a frame of these partitions is not handed out. */
+  drop(partitions: ReadonlySet<number>): void {
+    if (this.#frame === undefined || !partitions.has(this.#frame.frame.partition)) return;
+    this.#frame = undefined;
+    this.#chosen = undefined;
+    this.#kept = undefined;
+  }
+
   build(): Built {
     for (let looked = 0; looked < framesAtOnceMax; looked++) {
       if (this.#frame === undefined) {
         const next = this.#source.next();
         if (next === undefined) return "dry";
-        if (next instanceof WeftError) return next;
+        if ("error" in next) return next;
         this.#frame = next;
         this.#at = next.frame.skip;
         this.#chosen = this.#selector.chooseFrame(next);
@@ -63,7 +71,7 @@ export class GroupBuilder {
   }
 
   /** A group out of the rest of a frame; undefined if none of it is to be handed out. */
-  #buildFrom(wanted: WantedFrame): EventGroup | WeftError | "full" | undefined {
+  #buildFrom(wanted: WantedFrame): EventGroup | FailedPartition | "full" | undefined {
     const events: Event[] = [];
     const requested: WantedEvent[] = [];
     let slabEnd = 0;
@@ -76,7 +84,7 @@ export class GroupBuilder {
         const problem = this.#skip(event);
         if (problem === undefined) continue;
         this.#kept = chosen;
-        if (events.length === 0) return problem;
+        if (events.length === 0) return { partition: event.partition, error: problem };
         break;
       }
       const bytes = selection.kind === "none" ? 0 : selection.bytesFor(event.dataLength);
