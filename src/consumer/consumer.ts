@@ -2,9 +2,8 @@
  * A consumer: events of some partitions of a topic, one by one or many at a time, with as much of their data as was
  * selected. JavaScript thread; one pull or iteration at a time.
  *
- * A group of events (of one frame, with one data request) is, in order: prepared (its data is on the way), current,
- * lent (all handed out; its memory goes at the next call). At most `preparedMax` are prepared, so that data of the next
- * group moves while this one is read. An event that a timed-out or aborted pull did not hand out is handed out by the
+ * Events come in groups (of one frame, with one data request), of which some are prepared, so that data of the next
+ * group moves while this one is read (`./group-queue.ts`). An event that a timed-out or aborted pull did not hand out is handed out by the
  * next one.
  */
 import { Readable } from "node:stream";
@@ -15,8 +14,6 @@ import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import type { Destination, Event, EventOwner } from "./event.js";
-import type { EventGroup } from "./event-group.js";
-import type { FailedPartition } from "./frame-source.js";
 import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
   type ConsumerOptions,
@@ -36,9 +33,6 @@ import { Selection, destinationOf } from "./selection.js";
 import { partitionsOfMember } from "./static-group.js";
 import type { FetchedEvent, Step, WantedBytes } from "../steps/step.js";
 
-/** Groups whose data is on its way while another one is read. */
-const preparedMax = 2;
-
 /** How far a consumer is behind in one partition. */
 export interface PartitionLag {
   readonly partition: number;
@@ -48,14 +42,6 @@ export interface PartitionLag {
   readonly visibleEnd: number;
   /** Events between them. */
   readonly events: number;
-}
-
-interface Prepared {
-  readonly group: EventGroup | undefined;
-  readonly error: WeftError | undefined;
-  /** Undefined: of none. */
-  readonly partition: number | undefined;
-  settled: boolean;
 }
 
 /** Events that a stream reads ahead. */
@@ -86,9 +72,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #forgetJob: (() => void) | undefined;
   #opened: OpenedConsumer | undefined;
   #closing: Promise<void> | undefined;
-  #prepared: Prepared[] = [];
-  #current: EventGroup | undefined;
-  #lent: EventGroup[] = [];
   #waiters: (() => void)[] = [];
   #taking = false;
   #filling = false;
@@ -122,8 +105,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   /** With `until: "end"`: all was handed out. */
   get ended(): boolean {
     const opened = this.#opened;
-    if (opened === undefined || this.#prepared.length > 0 || this.#current !== undefined) return false;
-    return opened.source.ended && this.#dry;
+    return opened?.groups.isEmpty === true && opened.source.ended && this.#dry;
   }
 
   /**
@@ -340,7 +322,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   }
 
   async #seek(opened: OpenedConsumer, { to, partitions }: ResolvedSeek): Promise<void> {
-    const { handle, source, builder, cursors } = opened;
+    const { handle, source, builder, cursors, groups } = opened;
     const moved = new Set(partitions ?? opened.partitions);
     const foreign = [...moved].find((partition) => !opened.partitions.includes(partition));
     if (foreign !== undefined) {
@@ -359,7 +341,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       await this.#completions.request(`seeking in topic '${this.topic.name}'`, (tag) => {
         this.#completions.binding.consumerSeekAsync(handle, { ...to, partitions: [...moved] }, tag);
       });
-      await this.#dropAhead(opened, moved);
+      await groups.settled(moved);
+      this.#throwIfClosed(); // that gives them back
+      groups.drop(moved);
       builder.drop(moved);
       for (const partition of moved) {
         source.move(partition);
@@ -368,21 +352,6 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     } finally {
       this.#seeking = false;
       this.#fill();
-    }
-  }
-
-  /** Groups of these partitions that were not handed out, when no server writes into their memory any more. */
-  async #dropAhead(opened: OpenedConsumer, partitions: ReadonlySet<number>): Promise<void> {
-    const isMoved = (group: EventGroup | undefined): group is EventGroup =>
-      group !== undefined && partitions.has(group.events[0]?.partition ?? -1);
-    const dropped = [this.#current, ...this.#prepared.map(({ group }) => group)].filter(isMoved);
-    await Promise.all(dropped.map((group) => group.ready ?? Promise.resolve()));
-    this.#throwIfClosed(); // that gives them back
-    if (isMoved(this.#current)) this.#current = undefined;
-    this.#prepared = this.#prepared.filter(({ partition }) => partition === undefined || !partitions.has(partition));
-    for (const group of dropped) {
-      if (group.memory !== undefined) opened.pool.giveBack(group.memory);
-      if (group.lent !== undefined) opened.allocator?.giveBack(group.lent);
     }
   }
 
@@ -509,34 +478,24 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * that were taken in the same pull (`keepError`).
    */
   #take(keepError: boolean): Event | undefined {
+    const opened = this.#opened;
+    if (opened === undefined) return undefined;
     for (;;) {
-      const group = this.#current;
-      if (group !== undefined) {
-        const event = group.events[group.next++];
-        if (group.next >= group.events.length) {
-          this.#current = undefined;
-          this.#lent.push(group);
-          if (group.lent !== undefined) this.#opened?.allocator?.giveBack(group.lent);
-        }
-        if (event === undefined) continue;
-        this.#opened?.cursors.handOut(event.partition, event.offset);
+      const event = opened.groups.take();
+      if (event !== undefined) {
+        opened.cursors.handOut(event.partition, event.offset);
         return event;
       }
-      const first = this.#prepared[0];
-      if (first?.settled !== true || (first.error !== undefined && keepError)) return undefined;
-      this.#prepared.shift();
+      const next = opened.groups.advance(keepError);
+      if (next === undefined) return undefined;
       this.#fill();
-      if (first.error !== undefined) throw first.error;
-      this.#current = first.group;
+      if (next !== "moved") throw next;
     }
   }
 
   #releaseLent(): void {
-    if (this.#lent.length === 0) return;
-    for (const group of this.#lent) {
-      if (group.memory !== undefined) this.#opened?.pool.giveBack(group.memory);
-    }
-    this.#lent = [];
+    if (this.#opened?.groups.hasLent !== true) return;
+    this.#opened.groups.releaseLent();
     this.#fill();
   }
 
@@ -546,7 +505,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     if (opened === undefined || this.#closing !== undefined || this.#filling || this.#seeking) return;
     this.#filling = true;
     try {
-      while (this.#prepared.length < preparedMax) {
+      while (!opened.groups.isFull) {
         const built = opened.builder.build();
         this.#dry = built === "dry";
         if (built === "dry" || built === "full") break;
@@ -557,25 +516,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           });
           break;
         }
-        this.#prepare(built);
+        opened.groups.add(built, () => {
+          this.#wakeWaiters();
+        });
       }
     } finally {
       this.#filling = false;
     }
-  }
-
-  #prepare(built: EventGroup | FailedPartition): void {
-    const prepared: Prepared =
-      "error" in built
-        ? { group: undefined, error: built.error, partition: built.partition, settled: true }
-        : { group: built, error: undefined, partition: built.events[0]?.partition, settled: built.ready === undefined };
-    this.#prepared.push(prepared);
-    if (prepared.settled) return;
-    // A group never fails as a whole: its events carry what went wrong.
-    void prepared.group?.ready?.then(() => {
-      prepared.settled = true;
-      this.#wakeWaiters();
-    });
   }
 
   #wakeWaiters(): void {
@@ -694,12 +641,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       failures.push(error as WeftError);
     });
     // Requests under way write into our memory: it goes when they were answered.
-    await Promise.all(this.#prepared.map(({ group }) => group?.ready ?? Promise.resolve()));
-    const groups = [...this.#lent, this.#current, ...this.#prepared.map(({ group }) => group)];
-    for (const group of groups) if (group?.memory !== undefined) opened.pool.giveBack(group.memory);
-    this.#lent = [];
-    this.#prepared = [];
-    this.#current = undefined;
+    await opened.groups.settled();
+    opened.groups.releaseLent();
+    opened.groups.drop();
     this.#forgetJob?.();
     this.topic.job.opened.delete(this);
     this.#completions.unwatch(opened.tag);

@@ -11,6 +11,7 @@ import { DataSelector } from "./data-selector.js";
 import type { EventOwner } from "./event.js";
 import { DataRequests } from "./event-group.js";
 import { FrameSource } from "./frame-source.js";
+import { GroupQueue } from "./group-queue.js";
 import { GroupBuilder } from "./group-builder.js";
 import type { ResolvedConsumerOptions } from "./options.js";
 import { SlabPool } from "./slab-pool.js";
@@ -23,7 +24,7 @@ export interface OpenedConsumer {
   readonly pool: SlabPool;
   readonly requests: DataRequests;
   readonly builder: GroupBuilder;
-  readonly allocator: DataAllocator | undefined;
+  readonly groups: GroupQueue;
   readonly cursors: Cursors;
 }
 
@@ -47,8 +48,9 @@ export async function openConsumer(
   const requests = new DataRequests(completions, consumer, pool);
   const allocator = allocate === undefined ? undefined : new DataAllocator(completions, allocate);
   const builder = new GroupBuilder(source, requests, pool, owner, new DataSelector(owner, selector), allocator);
+  const groups = new GroupQueue(pool, allocator);
   const cursors = new Cursors(completions, consumer, partitions, ackEvery);
-  return { handle, tag, partitions, source, pool, requests, builder, allocator, cursors };
+  return { handle, tag, partitions, source, pool, requests, builder, groups, cursors };
 }
 
 interface Handle {
