@@ -6,8 +6,14 @@ import { WeftError } from "./errors.js";
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "object" && value !== null) return `a ${value.constructor?.name ?? "object"}`;
-  return String(value);
+  if (typeof value === "object" && value !== null) return `a ${nameOf(value)}`;
+  return typeof value === "function" ? "a function" : String(value);
+}
+
+/** `constructor` of what users give may be anything. */
+function nameOf(value: object): string {
+  const { name } = (value.constructor ?? {}) as { readonly name?: unknown };
+  return typeof name === "string" && name !== "" ? name : "object";
 }
 
 export function invalid(what: string, value: unknown, wanted: string): WeftError {
@@ -63,6 +69,24 @@ export function checkName(what: string, value: unknown): string | undefined {
 
 export function checkSignal(what: string, value: unknown): void {
   if (value !== undefined && !(value instanceof AbortSignal)) throw invalid(what, value, "an AbortSignal");
+}
+
+/** The signal of options that have no other member. */
+export function signalOf(
+  what: string,
+  options: { readonly signal?: AbortSignal | undefined },
+): AbortSignal | undefined {
+  checkMembers(what, options, ["signal"]);
+  checkSignal(`signal of ${what}`, options.signal);
+  return options.signal;
+}
+
+/**
+ * A function of the caller's that must answer at once returned a promise: it is refused as what it is, and its rejection, which
+ * nobody waits for, must not end the process.
+ */
+export function forget(returned: unknown): void {
+  if (returned instanceof Promise) returned.catch(() => undefined);
 }
 
 export function checkFunction(what: string, value: unknown): void {

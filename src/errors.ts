@@ -55,7 +55,16 @@ export function isWeftError(error: unknown, code?: ErrorCode): error is WeftErro
 
 /** What was thrown, as an Error. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error(wordsOf(thrown), { cause: thrown });
+}
+
+/** What was thrown, in words; also of what has none, such as an object without a prototype. */
+export function wordsOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  } catch {
+    return `${typeof thrown === "object" ? "an object" : `a ${typeof thrown}`} without words`;
+  }
 }
 
 /** What an aborted signal becomes: WEFT_CANCELLED with the signal's reason as its cause. */

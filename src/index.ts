@@ -11,6 +11,8 @@ export type {
   FrameFacts,
   PullOptions,
   RunOptions,
+  SeekOptions,
+  SeekTo,
   Select,
   SelectFacts,
   SelectFrame,

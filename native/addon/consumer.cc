@@ -148,6 +148,23 @@ Napi::Value consumer_position(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value consumer_seek_async(const Napi::CallbackInfo& info) {
+  Call call(info, "consumerSeekAsync");
+  auto* consumer = call.native<weft_consumer>(0, Kind::kConsumer);
+  Napi::Object object = call.object(1);
+  std::vector<uint32_t> partitions;
+  uint32_t from = 0;
+  uint64_t from_value = 0;
+  call.member(object, "partitions", partitions);
+  call.member(object, "from", from);
+  call.member(object, "fromValue", from_value);
+  uint64_t tag = call.whole(2);
+  if (!call.ok()) return info.Env().Undefined();
+  const uint32_t* list = partitions.empty() ? nullptr : partitions.data();
+  return call.done(
+      weft_consumer_seek_async(consumer, list, static_cast<uint32_t>(partitions.size()), from, from_value, tag));
+}
+
 // Reads the packed selections (binding.ts) into C structs; false if they are not well formed. The library checks what
 // they mean.
 class Selections {
@@ -266,6 +283,7 @@ void add_consumer(Napi::Env env, Napi::Object exports) {
   add<consumer_close_async>(env, exports, "consumerCloseAsync");
   add<consumer_poll>(env, exports, "consumerPoll");
   add<consumer_position>(env, exports, "consumerPosition");
+  add<consumer_seek_async>(env, exports, "consumerSeekAsync");
   add<data_fetch_async>(env, exports, "dataFetchAsync");
   add<data_fetch_parts_async>(env, exports, "dataFetchPartsAsync");
   add<commit_async>(env, exports, "commitAsync");

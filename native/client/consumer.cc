@@ -257,6 +257,11 @@ void Consumer::commit(uint32_t partition, uint64_t offset, std::function<void(co
 void Consumer::close(std::shared_ptr<Consumer> consumer, std::function<void()> done) {
   Client& client = consumer->client_;
   client.run([consumer = std::move(consumer), done = std::move(done)] {
+    if (consumer->seeking_) {
+      consumer->close_later_ = [consumer, done] { close(consumer, done); };
+      return;
+    }
+    consumer->streams_closed_ = true;
     {
       // Whoever is called for frames may be gone as soon as `done` was called, even if this object is not.
       const std::lock_guard lock(consumer->mutex_);

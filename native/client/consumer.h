@@ -94,16 +94,25 @@ class Consumer {
   Status fetch_and_copy(std::vector<uint32_t> partitions, std::vector<std::string> selections,
                         std::vector<FetchPlace> places, FetchDone done);
   void commit(uint32_t partition, uint64_t offset, std::function<void(const Status&)> done);
+  // Goes on from another place in these partitions (empty: in all that it reads), in all of them or, with an error, in
+  // none. Frames of them that were not polled are dropped; none of before is polled after `done`. WEFT_TRUNCATED,
+  // WEFT_OFFSET_GONE, WEFT_PARTITION_UNAVAILABLE, WEFT_PARTITION_RANGE; WEFT_BUSY while another one is under way.
+  void seek(std::vector<uint32_t> partitions, wire::From from, uint64_t value, std::function<void(const Status&)> done);
+  // Waits for a seek that is under way.
   static void close(std::shared_ptr<Consumer> consumer, std::function<void()> done);
 
   // ---- progress thread
   void add(ConsumerFrame frame, uint64_t ring_end);
+  void drop_frames(uint32_t partition);
   std::mutex& mutex() { return mutex_; }
   // A stream of the slot has opened or failed.
   void send_waiting_fetches(uint32_t slot);
   uint64_t next_frame_id() { return ++last_frame_; }
 
  private:
+  struct Seeking;
+  void end_seek(Seeking& seeking);
+
   Consumer(Client& client, std::shared_ptr<const TopicRecord> topic, ConsumerOptions options,
            std::function<void()> on_frames);
   ConsumerStream* stream(uint32_t partition);
@@ -116,6 +125,9 @@ class Consumer {
   std::function<void()> on_frames_;
   std::vector<std::unique_ptr<ConsumerStream>> streams_;  // fixed after open
   std::weak_ptr<Consumer> self_;
+  bool streams_closed_ = false;
+  bool seeking_ = false;
+  std::function<void()> close_later_;          // when the seek has ended
   std::vector<std::shared_ptr<Ring>> echoed_;  // frames' memory stays until the end
 
   std::mutex mutex_;  // guards what follows and the rings' accounting

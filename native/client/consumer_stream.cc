@@ -31,8 +31,7 @@ void ConsumerStream::start(std::function<void(const Status&)> opened) {
   if (session().ready()) open();
 }
 
-Status ConsumerStream::take_ring() {
-  if (ring_) return {};
+Result<std::shared_ptr<Ring>> ConsumerStream::spare_ring() {
   fabric::Lane& lane = consumer_.client().lane();
   {
     const std::lock_guard lock(consumer_.mutex());
@@ -40,13 +39,18 @@ Status ConsumerStream::take_ring() {
         std::find_if(retired_.begin(), retired_.end(), [](const auto& ring) { return ring->reusable(); });
     if (found != retired_.end()) {
       WEFT_RETURN_IF_ERROR((*found)->lend_again(lane));
-      ring_ = std::move(*found);
+      std::shared_ptr<Ring> ring = std::move(*found);
       retired_.erase(found);
-      return {};
+      return ring;
     }
   }
   WEFT_RETURN_IF_ERROR(consumer_.client().check_quarantine(Client::Lent::kForOthers));
-  Result<std::shared_ptr<Ring>> ring = Ring::create(lane, consumer_.options().prefetch_bytes);
+  return Ring::create(lane, consumer_.options().prefetch_bytes);
+}
+
+Status ConsumerStream::take_ring() {
+  if (ring_) return {};
+  Result<std::shared_ptr<Ring>> ring = spare_ring();
   if (!ring.ok()) return ring.status();
   const std::lock_guard lock(consumer_.mutex());
   ring_ = ring.take();
@@ -114,6 +118,7 @@ void ConsumerStream::on_opened(const Status& status, wire::MessageReader* answer
 }
 
 void ConsumerStream::on_session_message(wire::MessageReader& message) {
+  if (seek_ready() && hold_for_seek(message)) return;
   if (state_ != State::kOpen) return;
   if (message.header().type == wire::MessageType::kFrame) return on_frame(message);
   if (message.header().type == wire::MessageType::kConsumerFailed) return on_failed(message);
@@ -212,8 +217,10 @@ bool ConsumerStream::release(uint64_t frame, bool* credit_due) {
     credit_posted_ = credit_posted_ || *credit_due;
     return true;
   }
-  for (const std::shared_ptr<Ring>& ring : retired_) {
-    if (ring->release(frame)) return true;
+  for (const auto* rings : {&retired_, &leaving_}) {
+    for (const std::shared_ptr<Ring>& ring : *rings) {
+      if (ring->release(frame)) return true;
+    }
   }
   return false;
 }
@@ -259,23 +266,29 @@ void ConsumerStream::on_session_ready() {
   if (state_ == State::kClosed) open();
 }
 
+// Under the consumer's lock.
+void ConsumerStream::retire(std::shared_ptr<Ring> ring, bool memory_safe) {
+  ring->close_access();
+  if (!memory_safe) {
+    ring->keep_mapped();
+    consumer_.client().quarantine(ring, ring->length(), Client::Lent::kForOthers);
+  }
+  // credit_posted_ stays: the task may still be in the lane's queue, or on its way there.
+  retired_.push_back(std::move(ring));
+}
+
 void ConsumerStream::retire_ring(bool memory_safe) {
   if (!ring_) return;
+  const bool was_shown = std::exchange(ring_shown_, false);
   const std::lock_guard lock(consumer_.mutex());
-  ring_->close_access();
-  if (!memory_safe && ring_shown_) {
-    ring_->keep_mapped();
-    consumer_.client().quarantine(ring_, ring_->length(), Client::Lent::kForOthers);
-  }
-  ring_shown_ = false;
-  // credit_posted_ stays: the task may still be in the lane's queue, or on its way there.
-  retired_.push_back(std::exchange(ring_, nullptr));
+  retire(std::exchange(ring_, nullptr), memory_safe || !was_shown);
 }
 
 void ConsumerStream::on_session_lost(const Status& reason, bool memory_safe) {
   // A handle means something on its connection only: on the next one the same number may be another consumer's.
   handle_ = 0;
   retire_ring(memory_safe);
+  retire_others(memory_safe);
   consumer_.client().lane().disarm(&retry_);
   for (const std::shared_ptr<Fetch>& fetch : fetches_) {
     fetch->result.was_lost = fetch->result.was_lost || fetch->under_way;
@@ -296,6 +309,7 @@ void ConsumerStream::on_session_refused(const Status& reason) {
   }
   handle_ = 0;
   retire_ring(false);
+  retire_others(false);
   fail(reason);
   end_fetches(reason);
   if (closing_) end_close();
@@ -341,20 +355,28 @@ void ConsumerStream::close(std::function<void()> done) {
                       if (fetch->under_way && !status.ok()) fetch->result.memory_safe = false;
                     }
                     retire_ring(status.ok());
-                    // The server may still write for the other partitions of such a fetch: its answer, or its deadline,
-                    // is waited for.
-                    close_confirmed_ = status.ok() && has_joined_fetch_under_way();
-                    if (!close_confirmed_) end_close();
+                    handle_ = 0;
+                    close_confirmed_ = status.ok();
+                    end_close_when_done();
                   },
                   false,
                   this};
   session().request(std::move(request));
 }
 
+// A server that has confirmed the end of this stream may still write for the other partitions of a fetch: its answer, or
+// its deadline, is waited for. So is the end of streams that a seek has left.
+void ConsumerStream::end_close_when_done() {
+  if (!closing_ || handle_ != 0 || !leaving_.empty()) return;
+  if (close_confirmed_ && has_joined_fetch_under_way()) return;
+  end_close();
+}
+
 void ConsumerStream::end_close() {
   if (!closed_) return;
   close_confirmed_ = false;
   retire_ring(false);
+  retire_others(false);
   const Status reason(Code::CLOSED, "the consumer was closed");
   fail(reason);
   end_fetches(reason);

@@ -44,6 +44,12 @@ class ConsumerStream : public SessionUser {
   // Sends those that can be, ends those that never will.
   void send_waiting_fetches();
   void commit(uint64_t offset, std::function<void(const Status&)> done);
+  // A second stream from there, beside the one that is there; then one of the two takes its place, the other is closed
+  // (consumer_seek.cc). WEFT_PARTITION_UNAVAILABLE while the slot is away.
+  void seek_begin(wire::From from, uint64_t value, std::function<void(const Status&)> opened);
+  // The second one is still there: it goes with its connection.
+  bool seek_ready() const { return seek_ != nullptr && seek_->handle != 0; }
+  void seek_end(bool take);
   // `done` when the server has confirmed that it writes no more, or is gone.
   void close(std::function<void()> done);
   bool tick(uint64_t now_ns);
@@ -62,8 +68,24 @@ class ConsumerStream : public SessionUser {
  private:
   enum class State { kClosed, kOpening, kOpen, kFailed };
 
+  // A stream that is to take the place of the one that is there.
+  struct Seek {
+    uint32_t handle = 0;  // 0: not opened yet, or lost
+    std::shared_ptr<Ring> ring;
+    StreamPosition position;
+    uint32_t partition_epoch = 0;
+    std::vector<std::vector<std::byte>> messages;  // that came for it, as many as its ring has room for
+    std::function<void(const Status&)> opened;
+  };
+
   Session& session();
   void open();
+  void on_sought(const Status& status, wire::MessageReader* answer);
+  bool hold_for_seek(const wire::MessageReader& message);
+  void leave(uint32_t handle, std::shared_ptr<Ring> ring);
+  void retire(std::shared_ptr<Ring> ring, bool memory_safe);
+  void retire_others(bool memory_safe);
+  Result<std::shared_ptr<Ring>> spare_ring();
   void on_opened(const Status& status, wire::MessageReader* answer);
   void on_frame(wire::MessageReader& message);
   void on_failed(wire::MessageReader& message);
@@ -81,6 +103,7 @@ class ConsumerStream : public SessionUser {
   void end_fetches(const Status& reason);
   void send_credit();
   bool are_events_due() const;
+  void end_close_when_done();
   void end_close();
   static void on_retry(fabric::Timer* timer);
 
@@ -90,7 +113,7 @@ class ConsumerStream : public SessionUser {
   State state_ = State::kClosed;
   std::function<void(const Status&)> opened_;
   std::function<void()> closed_;
-  bool close_confirmed_ = false;  // but fetches with other partitions are under way
+  bool close_confirmed_ = false;
   bool closing_ = false;
   uint32_t handle_ = 0;      // on the connection of now; 0: none
   bool ring_shown_ = false;  // to the server of now, which has not refused it
@@ -103,6 +126,9 @@ class ConsumerStream : public SessionUser {
   std::shared_ptr<Ring> ring_;  // changes under the consumer's lock
   // Stay mapped until the consumer is closed: views may point into them. Lent again when nothing in them is held.
   std::vector<std::shared_ptr<Ring>> retired_;
+  std::unique_ptr<Seek> seek_;
+  // Of streams that were left by a seek and whose end the server has not confirmed. Changes under the consumer's lock.
+  std::vector<std::shared_ptr<Ring>> leaving_;
   std::list<std::shared_ptr<Fetch>> fetches_;
   StreamPosition position_;
   fabric::Task credit_task_;

@@ -82,7 +82,7 @@ void ConsumerStream::send_fetch(const std::shared_ptr<Fetch>& fetch) {
                   },
                   [this, fetch](const Status& status, wire::MessageReader* answer) {
                     on_fetched(fetch, status, answer);
-                    if (close_confirmed_ && !has_joined_fetch_under_way()) end_close();  // may delete this
+                    if (close_confirmed_) end_close_when_done();  // may delete this
                   },
                   false,
                   this};

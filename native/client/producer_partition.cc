@@ -228,6 +228,10 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
     end = std::max(end, ack.first_offset + batch->header.event_count);
     return producer_.finish(batch, {}, {ack.first_offset, ack.partition_epoch});
   }
+  if (state_ == State::kFailed) {  // fenced: whatever the answer is, it is not sent again
+    forget(found);
+    return producer_.finish(batch, failure_, {});
+  }
   const auto code = static_cast<Code>(ack.code);
   expected_ = ack.expected_sequence;
   const Status reason(code, std::string(text));
@@ -242,7 +246,7 @@ void ProducerPartition::on_ack(const wire::Ack& ack, std::string_view text) {
   if (code == Code::FENCED) {
     forget(found);
     producer_.finish(batch, reason, {});
-    return fail(reason);
+    return fence(reason);
   }
   // Only a gap behind the expected batch is stored, too long ago for the server to say where: never to be sent again.
   // Any other batch is not stored and will not be: those behind it come back as gaps and move up.
@@ -281,7 +285,13 @@ void ProducerPartition::on_session_ready() {
 }
 
 void ProducerPartition::on_session_lost(const Status& reason, bool memory_safe) {
-  if (state_ == State::kFailed) return;
+  if (state_ == State::kFailed) {
+    is_fenced_ = false;
+    if (memory_safe) {
+      for (Batch* batch : batches_) batch->exposed = false;
+    }
+    return fail(failure_);
+  }
   state_ = State::kClosed;
   failure_ = reason;
   producer_.client().lane().disarm(&retry_);
@@ -304,19 +314,36 @@ void ProducerPartition::on_session_lost(const Status& reason, bool memory_safe) 
 
 void ProducerPartition::on_session_refused(const Status& reason) { fail(reason); }
 
-void ProducerPartition::fail(const Status& reason) {
-  if (state_ == State::kFailed) return;
+// Nothing more is sent. The server is there, and answers each batch that was sent: until then it may be reading its
+// memory, which would be kept away from its owner for good if it were given up here.
+void ProducerPartition::fence(const Status& reason) {
   state_ = State::kFailed;
+  is_fenced_ = true;
   failure_ = reason;
+  producer_.client().lane().disarm(&retry_);
+  std::deque<Batch*> unsent;
+  std::erase_if(batches_, [&](Batch* batch) {
+    if (!batch->sent) unsent.push_back(batch);
+    return !batch->sent;
+  });
+  sent_count_ = batches_.size();
+  for (Batch* batch : unsent) producer_.give_up(batch, reason);
+}
+
+// Of one that was fenced: what is left unanswered is given up.
+void ProducerPartition::fail(const Status& reason) {
+  if (state_ != State::kFailed) failure_ = reason;
+  state_ = State::kFailed;
   producer_.client().lane().disarm(&retry_);
   unanswered_ = 0;
   unanswered_bytes_ = 0;
   sent_count_ = 0;
   std::deque<Batch*> batches;
   batches.swap(batches_);
+  const Status why = failure_;
   for (Batch* batch : batches) {
     batch->sent = false;
-    producer_.give_up(batch, reason);  // memory that the server may still be reading is kept away
+    producer_.give_up(batch, why);  // memory that the server may still be reading is kept away
   }
   if (opened_) std::exchange(opened_, nullptr)(reason);
 }
@@ -405,7 +432,7 @@ void ProducerPartition::close() {
   const Status closed(Code::CLOSED, "the producer was closed");
   // Nothing was pushed to it, and its slot has no session.
   if (!started_) return fail(closed);
-  if (state_ == State::kOpen) {
+  if (state_ == State::kOpen || is_fenced_) {
     writer_.begin(wire::MessageType::kProducerClose, session().token(), 0);
     writer_.put(wire::ProducerClose{handle_, 0});
     const Status sent = session().send(writer_);

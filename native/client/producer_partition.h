@@ -53,6 +53,7 @@ class ProducerPartition : public SessionUser {
   void open();
   void on_opened(const Status& status, wire::MessageReader* answer);
   void fail(const Status& reason);
+  void fence(const Status& reason);
   void pump();
   Status send(Batch* batch);
   void on_ack(const wire::Ack& ack, std::string_view text);
@@ -67,6 +68,7 @@ class ProducerPartition : public SessionUser {
   const uint32_t slot_;
   bool started_ = false;
   State state_ = State::kClosed;
+  bool is_fenced_ = false;  // failed, on a connection that is there
   std::function<void(const Status&)> opened_;
   uint64_t open_began_ns_ = 0;
   uint64_t open_deadline_ns_ = 0;  // of the first opening

@@ -109,6 +109,19 @@ Status poll_frame(weft_consumer* consumer, weft_frame* into, bool* found) {
   return {};
 }
 
+Status begin_seek(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count, uint32_t from,
+                  uint64_t value, std::function<void(const Status&)> done) {
+  if (from > WEFT_FROM_CURSOR)
+    return Status(Code::INVALID_ARGUMENT, join_text("from is ", from, "; see enum weft_from"));
+  std::vector<uint32_t> concerned;
+  if (partitions != nullptr) concerned.assign(partitions, partitions + partition_count);
+  if (partitions != nullptr && partition_count == 0) {
+    return Status(Code::INVALID_ARGUMENT, "there are no partitions to seek in; give some, or NULL for all");
+  }
+  consumer->consumer->seek(std::move(concerned), static_cast<wire::From>(from), value, std::move(done));
+  return {};
+}
+
 namespace {
 // Beside headers, in one message.
 constexpr size_t kEncodedSelectionBytesMax = 48 * 1024;
@@ -295,6 +308,16 @@ int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, ui
   if (had_cursor != nullptr) *had_cursor = position.value().had_cursor ? 1 : 0;
   if (visible_end != nullptr) *visible_end = position.value().visible_end;
   return WEFT_OK;
+}
+WEFT_CATCH
+
+int weft_consumer_seek_async(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count,
+                             uint32_t from, uint64_t from_value, uint64_t tag) try {
+  WEFT_CHECK_HANDLE(consumer);
+  return report(begin_seek(consumer, partitions, partition_count, from, from_value,
+                           [job = consumer->job->self, tag](const Status& status) {
+                             job->completions.push_status(WEFT_COMPLETION_SEEK, tag, status);
+                           }));
 }
 WEFT_CATCH
 

@@ -29,5 +29,7 @@ struct weft_consumer {
 namespace weft::library {
 
 Status poll_frame(weft_consumer* consumer, weft_frame* frame, bool* found);
+Status begin_seek(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count, uint32_t from,
+                  uint64_t value, std::function<void(const Status&)> done);
 
 }  // namespace weft::library

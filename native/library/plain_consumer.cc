@@ -58,6 +58,29 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout
 }
 }  // namespace
 
+extern "C" int weft_consumer_seek(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count,
+                                  uint32_t from, uint64_t from_value) try {
+  WEFT_CHECK_HANDLE(consumer);
+  const PullTurn turn(consumer, deadline_after(0));
+  if (!turn.has()) {
+    return report(weft::Code::BUSY, weft::join_text("another thread pulls from this consumer of topic '",
+                                                    consumer->consumer->topic().name, "'; seek between pulls"));
+  }
+  Waiter waiter;
+  const Status begun = begin_seek(consumer, partitions, partition_count, from, from_value,
+                                  [&waiter](const Status& status) { waiter.set(status); });
+  if (!begun.ok()) return report(begun);
+  const Status sought = waiter.wait(-1, "the seek");  // has its own deadline
+  if (!sought.ok() || !consumer->holds_frame) return report(sought);
+  // What is left of the frame that events are given out of is of before.
+  const uint32_t held = consumer->frame.partition;
+  const bool moved = partitions == nullptr ||
+                     std::find(partitions, partitions + partition_count, held) != partitions + partition_count;
+  if (moved) consumer->next_event = consumer->frame.count;
+  return WEFT_OK;
+}
+WEFT_CATCH
+
 extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event) try {
   WEFT_CHECK_HANDLE(consumer);
   WEFT_CHECK_ARGUMENT(event);

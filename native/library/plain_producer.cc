@@ -145,7 +145,7 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
                   join_text("metadata of ", metadata_length, " bytes is over the limit of ", wire::kMetadataBytesMax,
                             "; put large content into the event's data"));
   }
-  if (partition >= 0 && static_cast<size_t>(partition) >= topic.slots.size()) {
+  if (partition < -1 || (partition >= 0 && static_cast<size_t>(partition) >= topic.slots.size())) {
     return Status(Code::PARTITION_RANGE, join_text("topic '", topic.name, "' has ", topic.slots.size(),
                                                    " partitions and no partition ", partition));
   }
@@ -326,7 +326,7 @@ int weft_push_pieces(weft_producer* producer, int32_t partition, const void* met
   WEFT_CHECK_HANDLE(producer);
   if (piece_count > 0) WEFT_CHECK_ARGUMENT(pieces);
   return report(
-      push(producer, partition < 0 ? -1 : partition, metadata, metadata_length, pieces, piece_count, receipt));
+      push(producer, partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
 WEFT_CATCH
 

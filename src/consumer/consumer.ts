@@ -2,37 +2,36 @@
  * A consumer: events of some partitions of a topic, one by one or many at a time, with as much of their data as was
  * selected. JavaScript thread; one pull or iteration at a time.
  *
- * A group of events (of one frame, with one data request) is, in order: prepared (its data is on the way), current,
- * lent (all handed out; its memory goes at the next call). At most `preparedMax` are prepared, so that data of the next
- * group moves while this one is read. An event that a timed-out or aborted pull did not hand out is handed out by the
+ * Events come in groups (of one frame, with one data request), of which some are prepared, so that data of the next
+ * group moves while this one is read (`./group-queue.ts`). An event that a timed-out or aborted pull did not hand out is handed out by the
  * next one.
  */
 import { Readable } from "node:stream";
 
-import { invalid } from "../check.js";
-import { WeftError, throwIfAborted } from "../errors.js";
+import { checkSignal, invalid, signalOf } from "../check.js";
+import { WeftError, throwIfAborted, wordsOf } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
 import type { Destination, Event, EventOwner } from "./event.js";
-import type { EventGroup } from "./event-group.js";
 import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
   type ConsumerOptions,
   type PullOptions,
   type ResolvedConsumerOptions,
+  type ResolvedSeek,
   type RunOptions,
+  type SeekOptions,
+  type SeekTo,
   resolveConsumerOptions,
   resolvePullOptions,
   resolveRunOptions,
+  resolveSeek,
   timerMsMax,
 } from "./options.js";
 import { Selection, destinationOf } from "./selection.js";
 import { partitionsOfMember } from "./static-group.js";
 import type { FetchedEvent, Step, WantedBytes } from "../steps/step.js";
-
-/** Groups whose data is on its way while another one is read. */
-const preparedMax = 2;
 
 /** How far a consumer is behind in one partition. */
 export interface PartitionLag {
@@ -45,19 +44,13 @@ export interface PartitionLag {
   readonly events: number;
 }
 
-interface Prepared {
-  readonly group: EventGroup | undefined;
-  readonly error: WeftError | undefined;
-  settled: boolean;
-}
-
 /** Events that a stream reads ahead. */
 const streamEvents = 16;
 /** Between two questions about where the partitions end. */
 const endAgainMs = 1000;
 
 function handlerError(topicName: string, event: Event, cause: unknown): WeftError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = wordsOf(cause);
   return new WeftError("WEFT_HANDLER", `the handler of ${event.name} of topic '${topicName}' failed: ${why}`, {
     cause,
   });
@@ -79,12 +72,12 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #forgetJob: (() => void) | undefined;
   #opened: OpenedConsumer | undefined;
   #closing: Promise<void> | undefined;
-  #prepared: Prepared[] = [];
-  #current: EventGroup | undefined;
-  #lent: EventGroup[] = [];
   #waiters: (() => void)[] = [];
   #taking = false;
   #filling = false;
+  #seeking = false;
+  /** Handed out to a stream that was ended before it gave them on. */
+  #givenBack: Event[] = [];
   #dry = false;
   #endTimer: NodeJS.Timeout | undefined;
   #closedBy: WeftError | undefined;
@@ -107,15 +100,14 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * a Communicator collective over it.
    */
   async open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
-    await this.#open(options.signal);
+    await this.#open(signalOf("consumer.open", options));
     return this;
   }
 
   /** With `until: "end"`: all was handed out. */
   get ended(): boolean {
     const opened = this.#opened;
-    if (opened === undefined || this.#prepared.length > 0 || this.#current !== undefined) return false;
-    return opened.source.ended && this.#dry;
+    return opened?.groups.isEmpty === true && this.#givenBack.length === 0 && opened.source.ended && this.#dry;
   }
 
   /**
@@ -263,7 +255,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   /**
    * A stream of the events, for pipelines of Node. Their data is copied, for a stream reads ahead. Ends as an iteration does; destroying it
-   * leaves the consumer open. Local.
+   * leaves the consumer open, which goes on with what the stream had not given out. Local.
    *
    * @example
    * ```ts
@@ -274,11 +266,23 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * ```
    */
   toReadable(): Readable {
-    return Readable.from(this.#kept(), { objectMode: true, highWaterMark: streamEvents });
+    const ahead: Event[] = [];
+    const stream = Readable.from(this.#kept(ahead), { objectMode: true, highWaterMark: streamEvents });
+    // Who goes on with the consumer gets first what the stream had read and not given out.
+    stream.once("close", () => {
+      this.#givenBack.push(...ahead.slice(ahead.length - Math.min(ahead.length, stream.readableLength)));
+    });
+    return stream;
   }
 
-  async *#kept(): AsyncGenerator<Event<Metadata>, void> {
-    for await (const event of this) yield event.keep();
+  /** `ahead`: the last that were given to the stream, as many as it may keep. */
+  async *#kept(ahead: Event[]): AsyncGenerator<Event<Metadata>, void> {
+    for await (const event of this) {
+      const kept = event.keep();
+      ahead.push(kept);
+      if (ahead.length > 2 * streamEvents) ahead.splice(0, streamEvents);
+      yield kept;
+    }
   }
 
   /**
@@ -293,7 +297,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * ```
    */
   async commit(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("commit", options.signal);
+    const signal = signalOf("commit", options);
+    throwIfAborted("commit", signal);
     if (this.#options.native.name === undefined) {
       throw new WeftError(
         "WEFT_INVALID_ARGUMENT",
@@ -303,13 +308,77 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
         },
       );
     }
-    const { cursors } = await this.#open(options.signal);
-    await cursors.commit(options.signal);
+    const { cursors } = await this.#open(signal);
+    await cursors.commit(signal);
+  }
+
+  /**
+   * Goes on from another place in all partitions that it reads, or in some: in all of them or, with an error, in none. What was sent
+   * ahead is dropped; views of earlier events' data end with this call. Between pulls, or in the body of an iteration; else WEFT_BUSY. A partition that
+   * had failed or ended begins anew; `until` stays as it is.
+   *
+   * What is acknowledged is counted anew from there: the next acknowledged event, or `commit`, makes the name's position one of there,
+   * before or behind what was committed. The seek alone makes nothing durable.
+   *
+   * WEFT_TRUNCATED for an offset behind the end, which the message names; WEFT_OFFSET_GONE for one that retention removed: it
+   * names the first there is; WEFT_PARTITION_RANGE for a partition that it does not read; WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT,
+   * WEFT_CANCELLED, WEFT_CLOSED. Local.
+   *
+   * @example
+   * ```ts
+   * await consumer.seek("earliest");
+   * await consumer.seek({ time: new Date(Date.now() - 60_000) });
+   * for (const event of await consumer.pull({ max: 1 })) await consumer.seek(event); // it comes again
+   * ```
+   */
+  async seek(to: SeekTo, options: SeekOptions = {}): Promise<void> {
+    const resolved = resolveSeek(this.topic, to, options);
+    throwIfAborted("seek", resolved.signal);
+    const seeking = this.#exclusively(async () => {
+      await this.#seek(await this.#open(resolved.signal), resolved);
+    });
+    await waitUnlessAborted("seek", seeking, resolved.signal);
+  }
+
+  async #seek(opened: OpenedConsumer, { to, partitions }: ResolvedSeek): Promise<void> {
+    const { handle, source, builder, cursors, groups } = opened;
+    const moved = new Set(partitions ?? opened.partitions);
+    const foreign = [...moved].find((partition) => !opened.partitions.includes(partition));
+    if (foreign !== undefined) {
+      throw new WeftError(
+        "WEFT_PARTITION_RANGE",
+        `this consumer of topic '${this.topic.name}' does not read partition ${foreign}: it reads ${opened.partitions.join(", ") || "none"}`,
+        { next: "seek in partitions that it reads" },
+      );
+    }
+    if (handle === undefined) return; // a member without partitions
+    // What is polled meanwhile could be of before or of behind.
+    this.#seeking = true;
+    try {
+      this.#releaseLent();
+      await cursors.settled();
+      await this.#completions.request(`seeking in topic '${this.topic.name}'`, (tag) => {
+        this.#completions.binding.consumerSeekAsync(handle, { ...to, partitions: [...moved] }, tag);
+      });
+      await groups.settled(moved);
+      this.#throwIfClosed(); // that gives them back
+      groups.drop(moved);
+      this.#givenBack = this.#givenBack.filter(({ partition }) => !moved.has(partition));
+      builder.drop(moved);
+      for (const partition of moved) {
+        source.move(partition);
+        cursors.move(partition);
+      }
+    } finally {
+      this.#seeking = false;
+      this.#fill();
+    }
   }
 
   /** How many events are visible and not acknowledged; asks the servers. WEFT_PARTITION_UNAVAILABLE. Local. */
   async lag(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PartitionLag[]> {
-    const { cursors, partitions } = await this.#open(options.signal);
+    const signal = signalOf("lag", options);
+    const { cursors, partitions } = await this.#open(signal);
     return await Promise.all(
       partitions.map(async (partition) => {
         const { values } = await this.#completions.request(
@@ -317,7 +386,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           (tag) => {
             this.#completions.binding.partitionQueryAsync(this.topic.handle, partition, tag);
           },
-          { signal: options.signal },
+          { signal },
         );
         const position = cursors.position(partition);
         return { partition, position, visibleEnd: values[1], events: Math.max(0, values[1] - position) };
@@ -331,7 +400,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const what = `closing a consumer of topic '${this.topic.name}'`;
-    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
+    const signal = signalOf("consumer.close", options);
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), signal);
   }
   /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -359,6 +429,7 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     into: Destination | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
+    checkSignal("signal of event.fetch", signal);
     throwIfAborted("event.fetch", signal);
     if (!(selection instanceof Selection)) throw invalid("the selection", selection, "all, range(…), box(…), …");
     const { requests } = await this.#open(signal);
@@ -383,11 +454,14 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   async #next(): Promise<IteratorResult<Event<Metadata>, undefined>> {
     throwIfAborted("the iteration", this.#signal);
-    this.#releaseLent();
-    const event = this.#opened === undefined ? undefined : this.#take(false);
-    if (event !== undefined) return { done: false, value: event as Event<Metadata> };
+    if (!this.#taking && this.#opened !== undefined) {
+      this.#releaseLent();
+      const event = this.#take(false);
+      if (event !== undefined) return { done: false, value: event as Event<Metadata> };
+    }
     return await this.#exclusively(async () => {
       const { cursors } = await this.#open(undefined);
+      this.#releaseLent();
       for (;;) {
         this.#fill();
         const next = this.#take(false);
@@ -403,9 +477,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
 
   async #exclusively<T>(work: () => Promise<T>): Promise<T> {
     if (this.#taking) {
-      throw new WeftError("WEFT_BUSY", `another pull or iteration of this consumer of '${this.topic.name}' waits`, {
-        next: "await it first, or open a consumer for each",
-      });
+      throw new WeftError(
+        "WEFT_BUSY",
+        `another pull, iteration or seek of this consumer of '${this.topic.name}' waits`,
+        {
+          next: "await it first, or open a consumer for each",
+        },
+      );
     }
     this.#taking = true;
     try {
@@ -420,44 +498,36 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * that were taken in the same pull (`keepError`).
    */
   #take(keepError: boolean): Event | undefined {
+    const opened = this.#opened;
+    if (opened === undefined) return undefined;
+    const before = this.#givenBack.shift();
+    if (before !== undefined) return before;
     for (;;) {
-      const group = this.#current;
-      if (group !== undefined) {
-        const event = group.events[group.next++];
-        if (group.next >= group.events.length) {
-          this.#current = undefined;
-          this.#lent.push(group);
-          if (group.lent !== undefined) this.#opened?.allocator?.giveBack(group.lent);
-        }
-        if (event === undefined) continue;
-        this.#opened?.cursors.handOut(event.partition, event.offset);
+      const event = opened.groups.take();
+      if (event !== undefined) {
+        opened.cursors.handOut(event.partition, event.offset);
         return event;
       }
-      const first = this.#prepared[0];
-      if (first?.settled !== true || (first.error !== undefined && keepError)) return undefined;
-      this.#prepared.shift();
+      const next = opened.groups.advance(keepError);
+      if (next === undefined) return undefined;
       this.#fill();
-      if (first.error !== undefined) throw first.error;
-      this.#current = first.group;
+      if (next !== "moved") throw next;
     }
   }
 
   #releaseLent(): void {
-    if (this.#lent.length === 0) return;
-    for (const group of this.#lent) {
-      if (group.memory !== undefined) this.#opened?.pool.giveBack(group.memory);
-    }
-    this.#lent = [];
+    if (this.#opened?.groups.hasLent !== true) return;
+    this.#opened.groups.releaseLent();
     this.#fill();
   }
 
   /** Prepares groups as long as there are frames and memory. */
   #fill(): void {
     const opened = this.#opened;
-    if (opened === undefined || this.#closing !== undefined || this.#filling) return;
+    if (opened === undefined || this.#closing !== undefined || this.#filling || this.#seeking) return;
     this.#filling = true;
     try {
-      while (this.#prepared.length < preparedMax) {
+      while (!opened.groups.isFull) {
         const built = opened.builder.build();
         this.#dry = built === "dry";
         if (built === "dry" || built === "full") break;
@@ -468,27 +538,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           });
           break;
         }
-        this.#prepare(built);
+        opened.groups.add(built, () => {
+          this.#wakeWaiters();
+        });
       }
     } finally {
       this.#filling = false;
     }
-  }
-
-  #prepare(built: EventGroup | WeftError): void {
-    const failed = built instanceof WeftError;
-    const prepared: Prepared = {
-      group: failed ? undefined : built,
-      error: failed ? built : undefined,
-      settled: failed || built.ready === undefined,
-    };
-    this.#prepared.push(prepared);
-    if (prepared.settled) return;
-    // A group never fails as a whole: its events carry what went wrong.
-    void prepared.group?.ready?.then(() => {
-      prepared.settled = true;
-      this.#wakeWaiters();
-    });
   }
 
   #wakeWaiters(): void {
@@ -607,12 +663,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
       failures.push(error as WeftError);
     });
     // Requests under way write into our memory: it goes when they were answered.
-    await Promise.all(this.#prepared.map(({ group }) => group?.ready ?? Promise.resolve()));
-    const groups = [...this.#lent, this.#current, ...this.#prepared.map(({ group }) => group)];
-    for (const group of groups) if (group?.memory !== undefined) opened.pool.giveBack(group.memory);
-    this.#lent = [];
-    this.#prepared = [];
-    this.#current = undefined;
+    await opened.groups.settled();
+    opened.groups.releaseLent();
+    opened.groups.drop();
     this.#forgetJob?.();
     this.topic.job.opened.delete(this);
     this.#completions.unwatch(opened.tag);

@@ -16,6 +16,8 @@ export class CursorTracker {
   #handedOut: number;
   /** What the last commit that was sent said. */
   committed: number;
+  /** Since it was moved none was acknowledged: that alone is nothing to commit by itself. */
+  #isMoved = false;
 
   constructor(partition: number, start: number) {
     this.#partition = partition;
@@ -29,6 +31,18 @@ export class CursorTracker {
     return this.#position;
   }
 
+  get isMoved(): boolean {
+    return this.#isMoved;
+  }
+
+  /** Events are handed out from another place on: what is done is counted anew from there. */
+  move(start: number): void {
+    this.#done.clear();
+    this.#position = start;
+    this.#handedOut = start;
+    this.#isMoved = true;
+  }
+
   /** An event is handed out. Offsets before it that never came (removed by retention) are done. */
   handOut(offset: number): void {
     if (offset > this.#handedOut) this.#finish(this.#handedOut, offset);
@@ -37,6 +51,7 @@ export class CursorTracker {
 
   /** An event is done. Again, or one from before the position: nothing happens. */
   acknowledge(offset: number): void {
+    this.#isMoved = false;
     if (offset >= this.#position) this.#finish(offset, offset + 1);
   }
 

@@ -8,6 +8,8 @@ import type { Completions } from "../native/completions.js";
 import type { ResolvedAckEvery } from "./options.js";
 import { CursorTracker } from "./cursor-tracker.js";
 
+const isAcknowledged = (tracker: CursorTracker): boolean => !tracker.isMoved;
+
 export class Cursors {
   readonly #completions: Completions;
   readonly #handle: ConsumerHandle;
@@ -58,7 +60,7 @@ export class Cursors {
 
   /** Nobody waits for it: the next commit tells its failure, and makes the same position durable. */
   #commitByItself(): void {
-    this.commit(undefined).catch((error: unknown) => {
+    this.#commitOf(isAcknowledged, undefined).catch((error: unknown) => {
       const failure = error as WeftError;
       this.#failure ??= failure;
       if (this.#ackMs !== 0 && this.#timer === undefined && failure.canRetry && !this.#closed) this.#startTimer();
@@ -71,6 +73,17 @@ export class Cursors {
     clearTimeout(this.#timer);
   }
 
+  /** Events of a partition are handed out from another place on, as the native side has it. After `settled`. */
+  move(partition: number): void {
+    const { startOffset } = this.#completions.binding.consumerPosition(this.#handle, partition);
+    this.#trackers.get(partition)?.move(startOffset);
+  }
+
+  /** When no commit is under way. */
+  async settled(): Promise<void> {
+    while (this.#committing !== undefined) await this.#committing.catch(() => undefined);
+  }
+
   /** The offset of the next event that is not done. */
   position(partition: number): number {
     return this.#trackers.get(partition)?.position ?? 0;
@@ -78,10 +91,14 @@ export class Cursors {
 
   /** Makes all positions durable, one commit after the other. */
   async commit(signal: AbortSignal | undefined): Promise<void> {
+    await this.#commitOf(() => true, signal);
+  }
+
+  async #commitOf(isWanted: (tracker: CursorTracker) => boolean, signal: AbortSignal | undefined): Promise<void> {
     const before = this.#committing;
     const work = (async (): Promise<void> => {
       await before?.catch(() => undefined); // its own caller gets its error
-      await this.#commitAll(signal);
+      await this.#commitAll(isWanted, signal);
     })();
     this.#committing = work;
     try {
@@ -97,7 +114,7 @@ export class Cursors {
     if (this.#ackEvents === 0 && this.#ackMs === 0) return;
     const failure = this.#failure;
     this.#failure = undefined;
-    await this.commit(undefined);
+    await this.#commitOf(isAcknowledged, undefined);
     if (failure !== undefined && !failure.canRetry) throw failure;
   }
 
@@ -112,16 +129,18 @@ export class Cursors {
     );
   }
 
-  async #commitAll(signal: AbortSignal | undefined): Promise<void> {
+  async #commitAll(isWanted: (tracker: CursorTracker) => boolean, signal: AbortSignal | undefined): Promise<void> {
     this.#acknowledged = 0;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const moved = [...this.#trackers].filter(([, tracker]) => tracker.position > tracker.committed);
+    const moved = [...this.#trackers].filter(
+      ([, tracker]) => tracker.position !== tracker.committed && isWanted(tracker),
+    );
     const outcomes = await Promise.allSettled(
       moved.map(async ([partition, tracker]) => {
         const { position } = tracker;
         await this.commitAt(partition, position, signal);
-        tracker.committed = Math.max(tracker.committed, position);
+        tracker.committed = position;
       }),
     );
     const failed = outcomes.find((outcome) => outcome.status === "rejected");

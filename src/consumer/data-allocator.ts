@@ -2,6 +2,7 @@
  * Memory of the caller's for the selected data of each event (`allocate`), checked before anything is asked for. Whatever
  * is wrong with it is an error of that event's data alone. JavaScript thread.
  */
+import { forget } from "../check.js";
 import { WeftError } from "../errors.js";
 import type { Region } from "../job/region.js";
 import type { Completions } from "../native/completions.js";
@@ -42,6 +43,7 @@ export class DataAllocator {
     } catch (error) {
       throw thrownBy("allocate", event.name, error);
     }
+    forget(memory);
     const what = `the memory that allocate gave for ${event.name}`;
     const { bytes: given, region } = destinationOf(memory, what, this.#completions);
     if (given.byteLength < bytes) {

@@ -5,6 +5,7 @@
  */
 import { inspect } from "node:util";
 
+import { forget } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Event, type EventOwner } from "./event.js";
 import type { WantedFrame } from "./frame-source.js";
@@ -76,6 +77,7 @@ export class DataSelector {
 
   #checked(event: Event, selection: unknown, option: string): Chosen {
     if (!(selection instanceof Selection)) {
+      forget(selection);
       return failed(
         event,
         new WeftError("WEFT_INVALID_ARGUMENT", `${option} returned no selection for ${event.name}`, {
@@ -114,6 +116,7 @@ function rangeName(events: readonly Event[]): string {
 /** What selectFrame returned, if it is a list with one for each event. */
 function listFor(events: readonly Event[], returned: unknown): readonly unknown[] {
   if (Array.isArray(returned) && returned.length === events.length) return returned as readonly unknown[];
+  forget(returned);
   const what = Array.isArray(returned) ? `${returned.length} selections` : "no list";
   throw new WeftError(
     "WEFT_INVALID_ARGUMENT",

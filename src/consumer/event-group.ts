@@ -50,6 +50,8 @@ interface FillOutcome {
 export class EventGroup {
   readonly events: readonly Event[];
   memory: ConsumeMemory | undefined;
+  /** Memory that selections name, until the next call gives the group back. */
+  named: readonly LentRange[] | undefined;
   /** Of the caller's memory, until all were handed out. */
   lent: readonly LentRange[] | undefined;
   /** Undefined: there is nothing to wait for. */

@@ -2,7 +2,8 @@
  * An event as it is handed out. Metadata is decoded at its first use. Data, if some was selected, is a view of memory
  * that is reused: it ends with the next iteration (`copy()` keeps it). JavaScript thread.
  */
-import { WeftError } from "../errors.js";
+import { checkMembers } from "../check.js";
+import { WeftError, wordsOf } from "../errors.js";
 import type { Region, RegionSlice } from "../job/region.js";
 import type { DecodeMetadata } from "../topic/metadata-codec.js";
 import { readUtf8 } from "../packed/text.js";
@@ -169,6 +170,7 @@ export class Event<Metadata = unknown> {
    * ```
    */
   async fetch(selection: Selection, options: FetchOptions = {}): Promise<Uint8Array> {
+    checkMembers("event.fetch", options, ["into", "signal"]);
     return await this.owner.fetch(this, selection, options.into, options.signal);
   }
 
@@ -224,7 +226,7 @@ export class Event<Metadata = unknown> {
     try {
       return decode(this.metadataBytes);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = wordsOf(cause);
       throw new WeftError(
         "WEFT_METADATA_INVALID",
         `the topic's serializer cannot read the metadata of ${this.name}: ${why}`,
@@ -245,7 +247,7 @@ export class Event<Metadata = unknown> {
     try {
       return { value: JSON.parse(text) as unknown };
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = wordsOf(cause);
       throw new WeftError("WEFT_METADATA_INVALID", `the metadata of ${this.name} is not JSON: ${why}`, {
         cause,
         next: "look at its producer; event.metadataBytes has what is stored",

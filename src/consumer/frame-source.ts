@@ -17,6 +17,12 @@ export interface WantedFrame {
   readonly end: number;
 }
 
+/** Why no more comes of a partition; of none: why no more comes at all. */
+export interface FailedPartition {
+  readonly partition: number | undefined;
+  readonly error: WeftError;
+}
+
 export class FrameSource {
   readonly #completions: Completions;
   readonly #handle: ConsumerHandle;
@@ -66,6 +72,15 @@ export class FrameSource {
     if ((this.#next.get(partition) ?? 0) >= limited) this.#open.delete(partition);
   }
 
+  /** A partition is read from another place on, as the native side has it; it ends where it did. */
+  move(partition: number): void {
+    const { startOffset } = this.#completions.binding.consumerPosition(this.#handle, partition);
+    this.#next.set(partition, startOffset);
+    if (startOffset >= (this.#ends.get(partition) ?? Infinity)) this.#open.delete(partition);
+    else this.#open.add(partition);
+    this.#dry = false;
+  }
+
   /** Nothing more comes: every partition reached its end or failed. */
   get ended(): boolean {
     return this.#open.size === 0 && !this.#waitsInVain;
@@ -85,7 +100,7 @@ export class FrameSource {
    * The next frame; undefined when none is there; the error of a partition whose stream failed, once. That the topic ended
    * is none, but that a producer of it died.
    */
-  next(): WantedFrame | WeftError | undefined {
+  next(): WantedFrame | FailedPartition | undefined {
     while (!this.#dry && this.#open.size > 0) {
       let metadata: string | Uint8Array<ArrayBuffer> | null;
       try {
@@ -94,7 +109,7 @@ export class FrameSource {
         const failed = error as WeftError;
         const wasOpen = this.#open.delete(this.#scratch.partition);
         const isEnd = failed.code === "WEFT_END_OF_STREAM" || failed.code === "WEFT_PRODUCER_LOST";
-        if (!isEnd) return failed;
+        if (!isEnd) return { partition: this.#scratch.partition, error: failed };
         if (wasOpen && failed.code === "WEFT_PRODUCER_LOST") this.#loss ??= failed;
         continue;
       }
@@ -119,8 +134,8 @@ export class FrameSource {
       if (end > frame.skip) return { frame, end };
     }
     if (!this.ended) return undefined;
-    const loss = this.#loss;
+    const error = this.#loss;
     this.#loss = undefined;
-    return loss;
+    return error === undefined ? undefined : { partition: undefined, error };
   }
 }

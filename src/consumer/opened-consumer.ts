@@ -2,6 +2,7 @@
  * What exists while a consumer is open: its native handle, and what turns frames into groups of events. JavaScript thread.
  * A member of a static group without a partition has no handle: nobody asks its parts anything.
  */
+import { LentMemory } from "./lent-memory.js";
 import type { ConsumerHandle, NativeConsumerOptions } from "../native/binding.js";
 import { completionKind } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
@@ -11,6 +12,7 @@ import { DataSelector } from "./data-selector.js";
 import type { EventOwner } from "./event.js";
 import { DataRequests } from "./event-group.js";
 import { FrameSource } from "./frame-source.js";
+import { GroupQueue } from "./group-queue.js";
 import { GroupBuilder } from "./group-builder.js";
 import type { ResolvedConsumerOptions } from "./options.js";
 import { SlabPool } from "./slab-pool.js";
@@ -23,7 +25,7 @@ export interface OpenedConsumer {
   readonly pool: SlabPool;
   readonly requests: DataRequests;
   readonly builder: GroupBuilder;
-  readonly allocator: DataAllocator | undefined;
+  readonly groups: GroupQueue;
   readonly cursors: Cursors;
 }
 
@@ -46,9 +48,19 @@ export async function openConsumer(
   const pool = new SlabPool(completions, store, slabBytes, slabs);
   const requests = new DataRequests(completions, consumer, pool);
   const allocator = allocate === undefined ? undefined : new DataAllocator(completions, allocate);
-  const builder = new GroupBuilder(source, requests, pool, owner, new DataSelector(owner, selector), allocator);
+  const ownMemory = new LentMemory();
+  const builder = new GroupBuilder(
+    source,
+    requests,
+    pool,
+    owner,
+    new DataSelector(owner, selector),
+    allocator,
+    ownMemory,
+  );
+  const groups = new GroupQueue(pool, allocator, ownMemory);
   const cursors = new Cursors(completions, consumer, partitions, ackEvery);
-  return { handle, tag, partitions, source, pool, requests, builder, allocator, cursors };
+  return { handle, tag, partitions, source, pool, requests, builder, groups, cursors };
 }
 
 interface Handle {

@@ -27,6 +27,16 @@ export type ConsumeFrom =
   | { readonly timeNs: bigint }
   | { readonly time: Date };
 
+/** Where `seek` goes: as `from` of every partition concerned, or to one event of one partition, by its id. */
+export type SeekTo = ConsumeFrom | { readonly partition: number; readonly offset: number };
+
+export interface SeekOptions {
+  /** Default: all that the consumer reads, or that of the id. */
+  readonly partitions?: readonly number[] | undefined;
+  /** Ends the waiting with WEFT_CANCELLED. The seek goes on, and whoever pulls before it has ended gets WEFT_BUSY. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Where to end: behind what is visible at the opening ("end"); before an offset of every partition; before the first event that a
  * server appended at or after a time, which ends by itself once that time has passed.
@@ -286,10 +296,14 @@ function resolveSelector<Metadata>(options: ConsumerOptions<Metadata>, eventByte
   };
 }
 
-function resolvePartitions(topic: TopicContext, given: readonly number[] | undefined): readonly number[] {
+function resolvePartitions(
+  topic: TopicContext,
+  given: readonly number[] | undefined,
+  what = "partitions of consumer",
+): readonly number[] {
   const count = topic.partitionCount;
   if (given === undefined) return Array.from({ length: count }, (_, partition) => partition);
-  if (!Array.isArray(given) || given.length === 0) throw invalid("partitions of consumer", given, "a list of numbers");
+  if (!Array.isArray(given) || given.length === 0) throw invalid(what, given, "a list of numbers");
   for (const partition of given as readonly unknown[]) {
     if (typeof partition === "number" && Number.isInteger(partition) && partition >= 0 && partition < count) continue;
     throw new WeftError(
@@ -298,7 +312,7 @@ function resolvePartitions(topic: TopicContext, given: readonly number[] | undef
     );
   }
   const unique: readonly number[] = [...new Set<number>(given)];
-  if (unique.length !== given.length) throw invalid("partitions of consumer", given.join(", "), "without repetition");
+  if (unique.length !== given.length) throw invalid(what, given.join(", "), "without repetition");
   return unique;
 }
 
@@ -310,12 +324,18 @@ function timeOf(given: object): bigint | undefined {
   return typeof ns === "bigint" && ns >= 0n && ns <= timeNsMax ? ns : undefined;
 }
 
+function offsetOf(what: string, { offset }: { readonly offset: unknown }): number {
+  const checked = checkInteger(`the offset of ${what}`, offset, 0, Number.MAX_SAFE_INTEGER, undefined);
+  if (checked === undefined) throw invalid(`the offset of ${what}`, offset, "a whole number from 0");
+  return checked;
+}
+
 function resolveUntil(until: ConsumeUntil | undefined): ResolvedUntil {
   if (until === undefined || until === "never") return { isNow: false };
   if (until === "end") return { isNow: true };
   if (typeof until === "object" && (until as unknown) !== null) {
     if ("offset" in until) {
-      return { isNow: false, offset: checkInteger("the offset of until", until.offset, 0, Number.MAX_SAFE_INTEGER, 0) };
+      return { isNow: false, offset: offsetOf("until of consumer", until) };
     }
     const timeNs = timeOf(until);
     if (timeNs !== undefined) return { isNow: timeNs <= BigInt(Date.now()) * 1_000_000n, timeNs };
@@ -327,7 +347,39 @@ function resolveUntil(until: ConsumeUntil | undefined): ResolvedUntil {
   );
 }
 
-function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
+export interface ResolvedSeek {
+  readonly to: Pick<NativeConsumerOptions, "from" | "fromValue">;
+  /** Undefined: all that the consumer reads. */
+  readonly partitions: readonly number[] | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** WEFT_INVALID_ARGUMENT, WEFT_PARTITION_RANGE. */
+export function resolveSeek(topic: TopicContext, to: SeekTo, options: SeekOptions): ResolvedSeek {
+  checkMembers("seek", options, ["partitions", "signal"]);
+  const { signal, partitions } = options;
+  checkSignal("signal of seek", signal);
+  if ((to as unknown) === undefined) throw invalid("the place of seek", to, fromForms);
+  if (typeof to !== "object" || (to as unknown) === null || !("partition" in to)) {
+    const concerned = partitions === undefined ? undefined : resolvePartitions(topic, partitions, "partitions of seek");
+    return { to: resolveFrom(to, "the place of seek"), partitions: concerned, signal };
+  }
+  if (partitions !== undefined) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", "seek takes partitions or the id of an event, not both", {
+      next: "leave partitions out",
+    });
+  }
+  const { partition, offset } = to;
+  return {
+    to: resolveFrom({ offset }, "the place of seek"),
+    partitions: resolvePartitions(topic, [partition], "the partition of seek"),
+    signal,
+  };
+}
+
+const fromForms = '"cursor", "earliest", "latest", { offset }, { timeNs } or { time }, a time from 1970 to 2554';
+
+function resolveFrom(from: ConsumeFrom | undefined, what = "from of consumer"): NativeConsumerOptions {
   switch (from) {
     case undefined:
     case "cursor":
@@ -342,17 +394,13 @@ function resolveFrom(from: ConsumeFrom | undefined): NativeConsumerOptions {
     if ("offset" in from) {
       return {
         from: 2,
-        fromValue: BigInt(checkInteger("the offset of from", from.offset, 0, Number.MAX_SAFE_INTEGER, 0)),
+        fromValue: BigInt(offsetOf(what, from)),
       };
     }
     const timeNs = timeOf(from);
     if (timeNs !== undefined) return { from: 3, fromValue: timeNs };
   }
-  throw invalid(
-    "from of consumer",
-    from,
-    '"cursor", "earliest", "latest", { offset }, { timeNs } or { time }, a time from 1970 to 2554',
-  );
+  throw invalid(what, from, fromForms);
 }
 
 export interface ResolvedPullOptions {

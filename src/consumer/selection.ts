@@ -2,7 +2,7 @@
  * Which bytes of an event's data a consumer wants: values, checked when they are made, applied to any number of events.
  * The selected bytes arrive one after another, without what lies between them.
  */
-import { invalid } from "../check.js";
+import { checkMembers, invalid } from "../check.js";
 import { WeftError } from "../errors.js";
 import { Region, type RegionSlice, ownedBytes } from "../job/region.js";
 import type { Completions } from "../native/completions.js";
@@ -79,6 +79,7 @@ export class Selection {
    * ```
    */
   narrow(inner: Selection): Selection {
+    if (!(inner instanceof Selection)) throw invalid("the inner selection", inner, "range(…), box(…), …");
     if (this.kind === "skip" || this.kind === "none" || inner.kind === "all") return this;
     if (this.kind === "all" || inner.kind !== "runs") return new Selection(inner.kind, inner.runs, this.destination);
     if (inner.end > this.byteLength) {
@@ -159,8 +160,11 @@ export function range(start: number, end: number): Selection {
 
 /** Several ranges, joined in this order; at most 1,024. */
 export function ranges(list: readonly (readonly [start: number, end: number])[]): Selection {
+  if (!Array.isArray(list)) throw invalid("the ranges", list, "a list of [start, end]");
   const runs: Run[] = [];
-  for (const [start, end] of list) {
+  for (const one of list as readonly (readonly [number, number])[]) {
+    if (!Array.isArray(one)) throw invalid("a range", one, "[start, end]");
+    const [start, end] = one as readonly [number, number];
     checkWhole("the start of a range", start);
     checkWhole("the end of a range", end, start);
     if (end > start) runs.push({ start, length: end - start, levels: [] });
@@ -176,7 +180,8 @@ export function strided(options: {
   readonly stride: number;
   readonly count: number;
 }): Selection {
-  const start = checkWhole("start of strided", options.start ?? 0);
+  checkMembers("strided", options ?? null, ["start", "length", "stride", "count"]);
+  const start = checkWhole("start of strided", options.start === undefined ? 0 : options.start);
   const length = checkWhole("length of strided", options.length);
   const stride = checkWhole("stride of strided", options.stride);
   const count = checkWhole("count of strided", options.count);
@@ -199,7 +204,11 @@ export function box(options: {
   readonly size: readonly number[];
   readonly itemSize: number;
 }): Selection {
+  checkMembers("box", options ?? null, ["shape", "origin", "size", "itemSize"]);
   const { shape, origin, size } = options;
+  for (const [name, list] of Object.entries({ shape, origin, size })) {
+    if (!Array.isArray(list)) throw invalid(`${name} of box`, list, "a list of whole numbers");
+  }
   const itemSize = checkWhole("itemSize of box", options.itemSize, 1);
   const dimensions = shape.length;
   if (dimensions === 0 || origin.length !== dimensions || size.length !== dimensions) {

@@ -16,9 +16,10 @@ import { Region } from "./region.js";
 import type { SharedData } from "./shared.js";
 import { SlabStore } from "./slab-store.js";
 import { type JobTicket, nativeTicket, ticketOf } from "./ticket.js";
-import { checkInteger, checkMembers, checkText, checkTimeoutMs, invalid } from "../check.js";
+import { checkInteger, checkMembers, checkSignal, checkText, checkTimeoutMs, invalid, signalOf } from "../check.js";
+import { checkIsData } from "../config/plain-data.js";
 import type { MetadataOfConfig, TopicConfig } from "../config/topic-config.js";
-import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
+import { WeftError, isWeftError, throwIfAborted, wordsOf } from "../errors.js";
 import { native } from "../native/addon.js";
 import type { JobHandle, NativeBinding, NativeJobFacts, TopicHandle } from "../native/binding.js";
 import { type Completion, Completions } from "../native/completions.js";
@@ -158,6 +159,7 @@ export class Job implements JobContext {
   ): Promise<Topic<Metadata>> {
     const { binding, job } = this.completions;
     if (checkText("the topic's name", name) === undefined) throw invalid("the topic's name", name, "a text");
+    const signal = signalOf("job.topic", options);
     const open = (): Promise<Completion> =>
       this.completions.request(
         `opening topic '${name}'`,
@@ -165,7 +167,7 @@ export class Job implements JobContext {
           binding.topicOpenAsync(job, name, tag);
         },
         {
-          signal: options.signal,
+          signal,
           late: (completion) => {
             binding.topicClose(completion.handle as TopicHandle);
           },
@@ -178,7 +180,7 @@ export class Job implements JobContext {
       if (!isWeftError(error, "WEFT_TOPIC_UNKNOWN")) throw error;
       // With several slots, clients are in before the topics of the configuration were created: the control plane
       // answers once they are. Where there is none it names the topics there are.
-      await this.describeTopic(name, { signal: options.signal });
+      await this.describeTopic(name, { signal });
       opened = await open();
     }
     try {
@@ -218,6 +220,7 @@ export class Job implements JobContext {
   /** Local. */
   async createTopic(name: string, config: TopicConfig = {}, options: CreateTopicOptions = {}): Promise<Topic> {
     checkMembers("createTopic", options, ["ifExists", "timeoutMs", "signal"]);
+    checkIsData(`topic '${String(name)}': config`, config);
     // A request id: after a lost connection the same request is answered again instead of failing as a repetition.
     const hashed = await withHashedModules(name, config);
     await tryModules(name, hashed);
@@ -263,6 +266,7 @@ export class Job implements JobContext {
    * ```
    */
   async alterTopic(name: string, change: TopicChange, options: RequestOptions = {}): Promise<TopicDescription> {
+    checkIsData(`topic '${String(name)}': change`, change);
     const reply = await this.control(0, { op: "topic.alter", name, change }, options);
     return reply["topic"] as TopicDescription;
   }
@@ -280,13 +284,16 @@ export class Job implements JobContext {
   /** A request to the control plane of a server slot (docs/formats/control.md); rejects with the error it answers. Local. */
   async control(slot: number, request: object, options: RequestOptions = {}): Promise<Record<string, unknown>> {
     const { binding, job } = this.completions;
+    checkMembers("a request", options, ["ifExists", "timeoutMs", "signal"]);
+    checkSignal("signal of a request", options.signal);
     checkInteger("the slot", slot, 0, 65_535, 0);
     const timeoutMs = checkTimeoutMs("timeoutMs", options.timeoutMs, controlTimeoutMsDefault);
+    const json = jsonOf(request);
     const what = `the control request to slot ${slot}`;
     const { text } = await this.completions.request(
       what,
       (tag) => {
-        binding.controlAsync(job, slot, JSON.stringify(request), timeoutMs, tag);
+        binding.controlAsync(job, slot, json, timeoutMs, tag);
       },
       { signal: options.signal },
     );
@@ -307,7 +314,8 @@ export class Job implements JobContext {
    * first. A shared job (`openShared`) ends alone.
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    await waitUnlessAborted("closing the job", (this.#closing ??= this.#close()), options.signal);
+    const signal = signalOf("job.close", options);
+    await waitUnlessAborted("closing the job", (this.#closing ??= this.#close()), signal);
   }
   /** As `close`: collective after `join`. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -321,6 +329,17 @@ export class Job implements JobContext {
     await binding.jobClose(job, this.#joined);
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+  }
+}
+
+/** WEFT_INVALID_ARGUMENT for what has no JSON: a bigint, or an object in itself. */
+function jsonOf(request: object): string {
+  try {
+    return JSON.stringify(request);
+  } catch (cause) {
+    throw new WeftError("WEFT_INVALID_ARGUMENT", `a request has no JSON: ${wordsOf(cause).split("\n")[0] ?? ""}`, {
+      cause,
+    });
   }
 }
 

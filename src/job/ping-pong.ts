@@ -1,4 +1,5 @@
 /** Two regions for a loop that computes: one is written while the other is sent. JavaScript thread. */
+import { WeftError } from "../errors.js";
 import type { Completions } from "../native/completions.js";
 import { Region } from "./region.js";
 
@@ -40,6 +41,7 @@ export class PingPong {
   async next(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Region> {
     const turn = this.#turn;
     const region = this.regions[turn];
+    if (region.released) throw new WeftError("WEFT_CLOSED", "the two regions were released", { next: "make new ones" });
     this.regions[turn === 0 ? 1 : 0].send();
     await region.idle(options);
     this.#turn = turn === 0 ? 1 : 0;

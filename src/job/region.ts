@@ -5,7 +5,7 @@
  */
 import { markAsUntransferable } from "node:worker_threads";
 
-import { invalid } from "../check.js";
+import { invalid, signalOf } from "../check.js";
 import { WeftError, isWeftError, throwIfAborted } from "../errors.js";
 import type { RegionHandle } from "../native/binding.js";
 import type { Completions } from "../native/completions.js";
@@ -108,10 +108,11 @@ export class Region {
    * server was lost that may still write into it. Local.
    */
   async idle(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("region.idle", options.signal);
+    const signal = signalOf("region.idle", options);
+    throwIfAborted("region.idle", signal);
     this.send();
     if (this.#busyCount > 0) {
-      await abortable("region.idle", options.signal, (resolve) => {
+      await abortable("region.idle", signal, (resolve) => {
         const waiter = (): void => {
           resolve();
         };
@@ -207,13 +208,37 @@ export function ownedBytes(what: string, memory: unknown): Uint8Array<ArrayBuffe
   return bytes;
 }
 
-/** Any view or ArrayBuffer as bytes; shared memory is refused. */
+/** Whether the memory of a view was transferred away. */
+export function isDetached({ buffer, byteLength }: ArrayBufferView): boolean {
+  if (byteLength > 0 || buffer.byteLength > 0) return false;
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function detached(what: string): WeftError {
+  return new WeftError("WEFT_INVALID_ARGUMENT", `${what} is detached: its memory was transferred or released`, {
+    next: "use it before, or give other memory",
+  });
+}
+
+/** Any view or ArrayBuffer as bytes; shared and detached memory is refused. */
 export function viewBytes(what: string, memory: unknown): Uint8Array<ArrayBuffer> {
   if (ArrayBuffer.isView(memory)) {
     if (isSharedBuffer(memory.buffer)) throw notShared(what);
+    if (isDetached(memory)) throw detached(what);
     return new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
   }
-  if (memory instanceof ArrayBuffer) return new Uint8Array(memory);
+  if (memory instanceof ArrayBuffer) {
+    try {
+      return new Uint8Array(memory);
+    } catch {
+      throw detached(what);
+    }
+  }
   if (isSharedBuffer(memory)) throw notShared(what);
   throw invalid(what, memory, "a typed array, a Buffer, an ArrayBuffer, a Region, or a list of them");
 }

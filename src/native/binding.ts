@@ -310,6 +310,12 @@ export interface NativeBinding {
     consumer: ConsumerHandle,
     partition: number,
   ): { startOffset: number; hadCursor: boolean; visibleEnd: number };
+  /** Completion SEEK. Nothing is polled meanwhile. Without partitions: all that it reads. */
+  consumerSeekAsync(
+    consumer: ConsumerHandle,
+    to: Pick<NativeConsumerOptions, "partitions" | "from" | "fromValue">,
+    tag: number,
+  ): void;
   /**
    * Completion DATA. `selections`: for each, offset, destination position, run count, and for each run start, length,
    * level count, and for each level stride, count. `destination` must stay referenced until the completion.

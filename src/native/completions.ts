@@ -25,6 +25,7 @@ export const completionKind = {
   controlRequest: 12,
   log: 13,
   server: 14,
+  seek: 15,
 } as const;
 
 /** Completions taken with one native call. */

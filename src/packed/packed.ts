@@ -6,7 +6,7 @@ import { type PackedField, type PackedSchema, problemOfSchema } from "./schema.j
 /**
  * A schema for `createTopic` and `serve`, checked: WEFT_CONFIG_INVALID names the field. Its fields keep their literal
  * types, from which `PackedMetadata` makes the type of the metadata. The bytes are those of a C struct, which
- * `weftline topic header` writes (docs/formats/packed.md). u64 and i64 are bigint; `push` takes safe integers too, and
+ * `weftline topic header` writes (docs/formats/packed.md). u64 and i64 are bigint; `push` takes safe integers too, where the type is not checked, and
  * leaves out members that the schema does not have. Local.
  *
  * @example

@@ -1,5 +1,7 @@
 /** Metadata to text or bytes, as the topic's serializer has it. */
-import { WeftError } from "../errors.js";
+import { forget, invalid } from "../check.js";
+import { WeftError, wordsOf } from "../errors.js";
+import { isDetached } from "../job/region.js";
 import type { TopicContext } from "../topic/context.js";
 import type { MetadataCodec } from "../topic/metadata-codec.js";
 import { type RecordMemory, recordMemory } from "../packed/writer.js";
@@ -21,8 +23,9 @@ export class EncodedJson {
   readonly text: string;
   #value: { readonly value: unknown } | undefined;
 
-  /** `value`: what the text says, if it is known already. */
+  /** `value`: what the text says, if it is known already. WEFT_INVALID_ARGUMENT for what is no text. */
   constructor(text: string, value?: unknown) {
+    if (typeof text !== "string") throw invalid("the text of EncodedJson", text, "a text");
     this.text = text;
     this.#value = value === undefined ? undefined : { value };
   }
@@ -90,7 +93,7 @@ function encodeJson(value: unknown, bytesMax: number, topicName: string): string
   try {
     text = value instanceof EncodedJson ? value.text : JSON.stringify(value);
   } catch (cause) {
-    throw notJson(topicName, cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause), cause);
+    throw notJson(topicName, wordsOf(cause).split("\n")[0] ?? "", cause);
   }
   // undefined, a function or a symbol have no JSON. The types of JSON.stringify do not say so.
   if ((text as string | undefined) === undefined) throw notJson(topicName, `${describe(value)} has no JSON form`);
@@ -104,6 +107,15 @@ function encodeRaw(value: unknown, bytesMax: number, topicName: string): Uint8Ar
       "WEFT_METADATA_INVALID",
       `the metadata of an event for topic '${topicName}' is ${describe(value)}; its serializer takes bytes`,
       { next: "push a Uint8Array or Buffer" },
+    );
+  }
+  if (isDetached(value)) {
+    throw new WeftError(
+      "WEFT_METADATA_INVALID",
+      `the metadata of an event for topic '${topicName}' is detached memory`,
+      {
+        next: "push bytes before their memory is transferred",
+      },
     );
   }
   checkLength(value.byteLength, bytesMax, topicName);
@@ -120,10 +132,14 @@ function encodeWith(codec: MetadataCodec, value: unknown, bytesMax: number, topi
   try {
     encoded = codec.encode(value);
   } catch (cause) {
-    throw fail(cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause), cause);
+    throw fail(wordsOf(cause).split("\n")[0] ?? "", cause);
   }
   const bytes = typeof encoded === "string" ? Buffer.from(encoded) : encoded;
-  if (!(bytes instanceof Uint8Array)) throw fail(`it made ${describe(bytes)}, neither bytes nor a text`);
+  if (!(bytes instanceof Uint8Array)) {
+    forget(bytes);
+    throw fail(`it made ${describe(bytes)}, neither bytes nor a text`);
+  }
+  if (isDetached(bytes)) throw fail("it made detached memory");
   checkLength(bytes.byteLength, bytesMax, topicName);
   return bytes;
 }

@@ -3,10 +3,10 @@
  * events get none here: `anyPartition`, and their batch gets one when it is sent (`./free-lines.ts`).
  */
 
-import { invalid } from "../check.js";
+import { checkMembers, forget, invalid } from "../check.js";
 import { isModuleConfig } from "../config/module-config.js";
 import type { PartitionSelector } from "../config/topic-config.js";
-import { WeftError } from "../errors.js";
+import { WeftError, wordsOf } from "../errors.js";
 import type { NativeBinding } from "../native/binding.js";
 import type { TopicContext } from "../topic/context.js";
 import { localSlots } from "../topic/local-slots.js";
@@ -60,7 +60,7 @@ export function partitionChoice<Metadata>(
     if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition;
     throw new WeftError(
       "WEFT_PARTITION_RANGE",
-      `topic '${topic.name}' has no partition ${String(partition)}: they are 0 to ${count - 1}`,
+      `topic '${topic.name}' has no partition ${wordsOf(partition)}: they are 0 to ${count - 1}`,
     );
   };
   const partitionOfKey = (key: string): number => binding.crc32c(Buffer.from(key), 0) % count;
@@ -75,11 +75,21 @@ export function partitionChoice<Metadata>(
         : (metadata, _given, segments) =>
             check(selected(topic.name, () => select(valueOf(metadata), count, describeData(segments))));
   return (metadata, given, segments) => {
+    if (given !== undefined) checkPushOptions(given);
     if (given?.partition !== undefined) return check(given.partition);
     if (given?.key === undefined) return byDefault(metadata, given, segments);
     if (typeof given.key !== "string") throw invalid("the key", given.key, "a text");
     return partitionOfKey(given.key);
   };
+}
+
+const pushMembers = ["partition", "key"];
+
+/** A misspelt option must not be ignored. Of every push: without a list of its members. */
+function checkPushOptions(given: unknown): void {
+  let isKnown = typeof given === "object" && given !== null && !Array.isArray(given);
+  for (const member in given as object) isKnown &&= member === "partition" || member === "key";
+  if (!isKnown) checkMembers("push", given, pushMembers);
 }
 
 /** Elsewhere the partition says something, and an event must not go to another one because that is free. */
@@ -97,9 +107,11 @@ function checkLoose(topic: TopicContext, chosenByOption: boolean): void {
 
 function selected(topicName: string, select: () => number): number {
   try {
-    return select();
+    const partition = select();
+    forget(partition);
+    return partition;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = wordsOf(cause);
     throw new WeftError("WEFT_INVALID_ARGUMENT", `the partition selector of topic '${topicName}' threw: ${why}`, {
       cause,
       next: "correct the function, or name the partition in push",

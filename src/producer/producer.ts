@@ -8,7 +8,7 @@
  */
 import type { Writable } from "node:stream";
 
-import { checkInteger } from "../check.js";
+import { checkInteger, signalOf } from "../check.js";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import { PingPong } from "../job/ping-pong.js";
@@ -187,7 +187,7 @@ export class Producer<Metadata = unknown> {
   get dropped(): number {
     return this.#queue.droppedCount;
   }
-  /** Batches under way. */
+  /** Batches that were handed over and not answered: `maxInFlight` of each partition are sent, others wait their turn. */
   get batchesUnderWay(): number {
     return this.#underWay.size;
   }
@@ -206,15 +206,14 @@ export class Producer<Metadata = unknown> {
    * ```
    */
   push(metadata: Metadata, data?: EventData, options?: PushOptions): Receipt {
-    if (this.#closing !== undefined) {
-      throw new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
-    }
+    if (this.#closing !== undefined) throw this.#closedError();
     let segments = segmentsOf(data, this.#options.batchDataBytes);
     if (segments.length > 0) this.#checkLength(segments);
     if (this.#validators.length > 0) validate(this.#validators, metadata, segments);
     const text = this.#codec === undefined ? this.#encode(metadata) : undefined;
     const partition = this.#choose(metadata, options, segments);
     const encoded = text ?? this.#writeRecord(metadata, partition, segments);
+    if (this.#closing !== undefined) throw this.#closedError(); // by a function of the caller's
     const nowMs = this.#clock.nowMs();
     const receipt = new Receipt();
     if (this.#guard !== undefined) segments = this.#guard.sign(segments);
@@ -232,6 +231,10 @@ export class Producer<Metadata = unknown> {
     return receipt;
   }
 
+  #closedError(): WeftError {
+    return new WeftError("WEFT_CLOSED", `the producer of topic '${this.topic.name}' was closed`);
+  }
+
   /** The first failure since the last flush, which will reject with it; `undefined`: none so far. Local. */
   get failure(): WeftError | undefined {
     return this.#failure;
@@ -242,9 +245,10 @@ export class Producer<Metadata = unknown> {
    * free; or when an event failed, as `failure` says. To wait for it after each burst of pushes is the fastest way. Local.
    */
   async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    throwIfAborted("producer.ready", options.signal);
+    const signal = signalOf("producer.ready", options);
+    throwIfAborted("producer.ready", signal);
     if (this.#hasRoom()) return;
-    await abortable("producer.ready", options.signal, (resolve) => addWaiter(this.#roomWaiters, { resolve }));
+    await abortable("producer.ready", signal, (resolve) => addWaiter(this.#roomWaiters, { resolve }));
   }
 
   /**
@@ -326,7 +330,8 @@ export class Producer<Metadata = unknown> {
    */
   async close(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const what = `closing a producer of topic '${this.topic.name}'`;
-    await waitUnlessAborted(what, (this.#closing ??= this.#close()), options.signal);
+    const signal = signalOf("producer.close", options);
+    await waitUnlessAborted(what, (this.#closing ??= this.#close()), signal);
   }
   /** As `close`. Local. */
   async [Symbol.asyncDispose](): Promise<void> {

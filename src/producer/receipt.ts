@@ -2,6 +2,7 @@
  * Receipts: what became of a pushed event. A receipt costs a small object; promises exist only where somebody waits, one
  * per batch. JavaScript thread.
  */
+import { signalOf } from "../check.js";
 import { abortable } from "../job/abortable.js";
 import { WeftError } from "../errors.js";
 
@@ -107,10 +108,11 @@ export class Receipt {
    * WEFT_CANCELLED. Local.
    */
   async wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<EventId> {
-    const outcome = this.#outcome ?? (await this.#placed(options.signal));
+    const signal = signalOf("receipt.wait", options);
+    const outcome = this.#outcome ?? (await this.#placed(signal));
     if (outcome.state === "open") {
-      if (options.signal === undefined) await outcome.settled;
-      else await abortable("waiting for a receipt", options.signal, (resolve) => outcome.onSettled(resolve));
+      if (signal === undefined) await outcome.settled;
+      else await abortable("waiting for a receipt", signal, (resolve) => outcome.onSettled(resolve));
     }
     const id = this.id;
     if (id === undefined) throw this.error ?? new WeftError("WEFT_INTERNAL", "a batch ended without an outcome");

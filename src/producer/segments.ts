@@ -80,10 +80,11 @@ function isRegionSlice(data: unknown): data is RegionSlice {
 }
 
 function regionSegment(region: Region, start: number, end: number): Segment {
-  if (!(start >= 0 && start <= end && end <= region.length)) {
+  void region.handle; // WEFT_CLOSED if it was released
+  const isWhole = Number.isSafeInteger(start) && Number.isSafeInteger(end);
+  if (!(isWhole && start >= 0 && start <= end && end <= region.length)) {
     throw invalid("the slice of a region", `${start} to ${end}`, `within 0 to ${region.length}`);
   }
-  void region.handle; // WEFT_CLOSED if it was released
   const bytes = region.bytes.subarray(start, end);
   // As from C: a request of the server for each of them would cost several times the copy.
   if (bytes.byteLength <= copyBytesMax) return { bytes, copy: true, region: undefined, regionAt: 0 };

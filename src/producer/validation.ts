@@ -1,6 +1,7 @@
 /** What metadata must meet before anything of an event is sent: the topic's validator, then the producer's own. */
 import { isModuleConfig } from "../config/module-config.js";
-import { WeftError } from "../errors.js";
+import { forget } from "../check.js";
+import { WeftError, wordsOf } from "../errors.js";
 import type { TopicContext } from "../topic/context.js";
 import { loadValidator, typeOf } from "../topic/modules.js";
 import { type Validate, type ValidatorConfig, compileValidator } from "../validator/validator.js";
@@ -69,7 +70,7 @@ export function validate<Metadata>(
     try {
       verdict = check(value, data);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = wordsOf(cause);
       throw new WeftError("WEFT_VALIDATOR_REJECTED", `${name} threw: ${why}`, { cause, next });
     }
     if (verdict === true) continue;
@@ -77,6 +78,7 @@ export function validate<Metadata>(
       const why = verdict === false ? "it says no more than that" : verdict;
       throw new WeftError("WEFT_VALIDATOR_REJECTED", `${name} rejected an event: ${why}`, { next });
     }
+    forget(verdict);
     throw new WeftError(
       "WEFT_INVALID_ARGUMENT",
       `${name} returned ${typeOf(verdict)}, neither true, false nor a text`,

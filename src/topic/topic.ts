@@ -1,5 +1,5 @@
 /** A topic that was opened: its facts, and the door to its producers and consumers. JavaScript thread. */
-import { checkInteger } from "../check.js";
+import { checkInteger, signalOf } from "../check.js";
 import { isModuleConfig } from "../config/module-config.js";
 import { formatPath, type TopicConfig } from "../config/topic-config.js";
 import type { TopicDescription } from "../control/topic-description.js";
@@ -81,7 +81,7 @@ export class Topic<Metadata = unknown> implements TopicContext {
 
   /**
    * Opens a producer. With a `name` events keep their identity over restarts, and the newest producer of a name fences
-   * the older ones (WEFT_FENCED there). WEFT_UNSUPPORTED if the topic demands a function that the options lack;
+   * the older ones (WEFT_FENCED there). WEFT_TOPIC_SEALED; WEFT_UNSUPPORTED if the topic demands a function that the options lack;
    * WEFT_PARTITION_UNAVAILABLE, WEFT_TIMED_OUT, WEFT_CANCELLED. Of more than 16 partitions a producer without a name
    * opens 16, and the others with its first batch for them. Local.
    *
@@ -137,13 +137,14 @@ export class Topic<Metadata = unknown> implements TopicContext {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<PartitionState> {
     const { completions } = this.job;
+    const signal = signalOf("topic.partition", options);
     checkInteger("the partition", partition, 0, this.partitionCount - 1, 0);
     const { values } = await completions.request(
       `asking for partition ${partition} of topic '${this.name}'`,
       (tag) => {
         completions.binding.partitionQueryAsync(this.handle, partition, tag);
       },
-      { signal: options.signal },
+      { signal },
     );
     return { partition, firstOffset: values[0], visibleEnd: values[1], epoch: values[2] };
   }

@@ -31,6 +31,8 @@ export function problemOfSchema(schema: unknown): string | undefined {
 
 /** Throws what ajv throws if the schema is not valid. */
 export function compileSchema(schema: JsonSchema): SchemaCheck {
+  if ((typeof schema !== "object" || schema === null) && typeof schema !== "boolean")
+    throw new Error("a JSON Schema is an object, true or false");
   const { $schema } = schema as { $schema?: unknown };
   const ajv = typeof $schema === "string" && newer.test($schema) ? new Ajv2020(options) : new Ajv(options);
   const validate = ajv.compile(schema);

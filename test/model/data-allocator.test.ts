@@ -155,6 +155,33 @@ describe("selected data goes", () => {
     expect(new Float64Array(own.buffer)).toEqual(dataOf(3));
   });
 
+  it("into the same memory of all events' selections, one event at a time", async () => {
+    for (const memory of [new Float64Array(words), place.job.alloc(eventBytes)]) {
+      const chosen = all.into(memory);
+      const seen: number[] = [];
+      await using consumer = topic.consumer({ ...from, select: seen.length % 2 === 0 ? chosen : () => chosen });
+      for await (const event of consumer) {
+        const { n } = event.metadata;
+        await new Promise((resolve) => setImmediate(resolve)); // what was sent ahead could come now
+        expect(event.float64()).toEqual(dataOf(n));
+        seen.push(n);
+      }
+      expect(seen).toEqual(Array.from({ length: eventCount }, (_, n) => n));
+      if (!(memory instanceof Float64Array)) memory.release();
+    }
+    // Two places in turn: two events at a time.
+    const two = new Float64Array(2 * words);
+    await using pairs = topic.consumer({
+      ...from,
+      select: ({ n }) => all.into(two.subarray((n % 2) * words, ((n % 2) + 1) * words)),
+    });
+    for (let n = 0; n < eventCount;) {
+      for (const event of await pairs.pull({ max: 10 })) {
+        expect(event.float64()).toEqual(dataOf(n++));
+      }
+    }
+  });
+
   it("into memory that is used again once its event was handed out, no more ahead than slabs would be", async () => {
     const free: Region[] = Array.from({ length: 4 }, () => place.job.alloc(eventBytes));
     const used = new Map<number, Region>();

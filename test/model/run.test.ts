@@ -134,7 +134,29 @@ describe("streams", () => {
       expect((event as Event).metadata).toBe(1);
       break;
     }
-    expect((await consumer.pull({ timeoutMs: 0 })).length).toBeLessThanOrEqual(1);
+    expect((await consumer.pull({ timeoutMs: 0 })).map(({ metadata }) => metadata)).toEqual([2]);
     await consumer.close();
+  });
+
+  it("give back what they read ahead when they are ended", async () => {
+    const topic = await filled(100);
+    const consumer = topic.consumer({ name: "ahead", from: "earliest", until: "end", select: all });
+    const seen: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      for await (const event of consumer.toReadable() as AsyncIterable<Event<Numbered>>) {
+        seen.push(event.metadata.n);
+        event.ack();
+        if (seen.length % 7 === 0) break;
+      }
+    }
+    for await (const event of consumer) {
+      expect(event.float64()[0]).toBe(event.metadata.n);
+      seen.push(event.metadata.n);
+      event.ack();
+    }
+    expect(seen).toEqual(upTo(100));
+    await consumer.close();
+    await using next = topic.consumer({ name: "ahead", until: "end" });
+    expect(await next.pull({ timeoutMs: 0 })).toEqual([]);
   });
 });

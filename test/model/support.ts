@@ -55,3 +55,16 @@ export async function errorOf(code: ErrorCode, call: () => unknown): Promise<Wef
   }
   throw new Error(`it did not fail with ${code}`);
 }
+
+/** Asks again until it is so. */
+export async function eventually(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  deadlineMs = 60_000,
+): Promise<void> {
+  const endMs = Date.now() + deadlineMs;
+  while (!(await isSo())) {
+    if (Date.now() > endMs) throw new Error(`it did not come true within ${deadlineMs} ms that ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

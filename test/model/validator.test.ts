@@ -158,6 +158,31 @@ describe("a validator", () => {
     expect(await stored(topic)).toEqual([{ a: 4 }]);
   });
 
+  it("that closes its producer, as any function of push may, leaves that event out and nothing undone", async () => {
+    const topic = await place.job.createTopic<unknown>("closed-within");
+    for (const close of ["validate", "selectPartition", "toJSON"] as const) {
+      let closing: Promise<void> | undefined;
+      let isDue = false;
+      const closes = <T>(value: T): T => {
+        if (isDue) closing ??= out.close();
+        return value;
+      };
+      const out = await topic.producer({
+        ...(close === "validate" ? { validate: () => closes(true) } : {}),
+        ...(close === "selectPartition" ? { selectPartition: () => closes(0) } : {}),
+      });
+      const before = out.push({ n: 1 });
+      isDue = true;
+      const metadata = close === "toJSON" ? { toJSON: () => closes({ n: 2 }) } : { n: 2 };
+      await errorOf("WEFT_CLOSED", () => out.push(metadata));
+      await closing;
+      expect(before.completed).toBe(true);
+    }
+    const seen: unknown[] = [];
+    for await (const event of topic.consumer({ from: "earliest", until: "end" })) seen.push(event.metadata);
+    expect(seen).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }]);
+  });
+
   it("that is not valid is refused with its place", async () => {
     const refused: [config: object, words: string][] = [
       [{ validator: { schema: { type: "nmber" } } }, "validator.schema"],

@@ -189,7 +189,8 @@ enum weft_completion_kind {
   WEFT_COMPLETION_CONTROL_REQUEST =
       12,                   /* servers: tag answers it (weft_server_control_reply); text: JSON; value[0] session */
   WEFT_COMPLETION_LOG = 13, /* servers: text: a line for the log; value[0] level 0 debug, 1 info, 2 warning, 3 error */
-  WEFT_COMPLETION_SERVER = 14 /* servers: outcome of an asynchronous weft_server_ call */
+  WEFT_COMPLETION_SERVER = 14, /* servers: outcome of an asynchronous weft_server_ call */
+  WEFT_COMPLETION_SEEK = 15    /* weft_consumer_position says where it begins now */
 };
 typedef struct weft_completion {
   uint32_t kind;
@@ -435,6 +436,17 @@ WEFT_API int weft_frame_release(weft_consumer* consumer, uint32_t partition, uin
 /* Where the partition's stream began, and what the cursor said. */
 WEFT_API int weft_consumer_position(const weft_consumer* consumer, uint32_t partition, uint64_t* start_offset,
                                     int* had_cursor, uint64_t* visible_end);
+/* Goes on from another place (enum weft_from and its value) in `partitions`, or in all that it reads (NULL, 0): in all
+ * of them or, with an error, in none. Their frames that were not polled are dropped, so are the events that weft_pull
+ * has not given out; frames that are held stay valid. A stream that had failed or ended begins anew. Local; at most
+ * timeout_ms of the join. WEFT_TRUNCATED behind the end, which it names; WEFT_OFFSET_GONE before the first offset,
+ * which it names; WEFT_PARTITION_RANGE; WEFT_PARTITION_UNAVAILABLE while a server is away; WEFT_BUSY while another one
+ * is under way, or, of weft_consumer_seek, another thread pulls. With the asynchronous one nothing is polled or pulled
+ * until its completion (WEFT_COMPLETION_SEEK): it could be of before or of after. */
+WEFT_API int weft_consumer_seek(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count,
+                                uint32_t from, uint64_t from_value);
+WEFT_API int weft_consumer_seek_async(weft_consumer* consumer, const uint32_t* partitions, uint32_t partition_count,
+                                      uint32_t from, uint64_t from_value, uint64_t tag);
 
 /* Bytes of one event's data: runs in order, see wire/messages.h. A range is one run without levels; a box of an n-d
  * array one run with n-1 levels; everything is {0, data_length}. */

@@ -561,11 +561,13 @@ TEST_F(ClientTest, AFencedProducerFailsEverythingAndLeavesNoTimer) {
   for (const char name : {'a', 'b', 'c'}) push(name);
   acknowledge(0, Code::BUSY, 0);
   acknowledge(1, Code::FENCED, 0);
+  EXPECT_EQ(outcomes_['c'].count, 0) << "the server may still be reading it";
+  acknowledge(2, Code::FENCED, 0);
   for (const char name : {'a', 'b', 'c'}) {
     EXPECT_EQ(outcomes_[name].count, 1) << name;
     EXPECT_EQ(outcomes_[name].status.code(), Code::FENCED) << name;
   }
-  EXPECT_GT(client_->counters().memory_quarantined_bytes, 0u) << "c may still be read by the server";
+  EXPECT_EQ(client_->counters().memory_quarantined_bytes, 0u);
 }
 
 TEST_F(ClientTest, AProducerClosedWhileItOpensAgainIsNotCalledAnyMore) {
@@ -651,6 +653,202 @@ TEST_F(ClientTest, ACommitOutlivesItsConsumer) {
   EXPECT_EQ(reader.take<wire::Commit>()->offset, 42u);
   answer(MessageType::kCommit, MessageType::kCommitted, wire::Committed{});
   EXPECT_TRUE(committed.ok()) << committed.text();
+}
+
+TEST_F(ClientTest, AProducerThatIsFencedKeepsItsMemoryUntilTheServerHasAnswered) {
+  for (const bool is_lost : {false, true}) {
+    outcomes_.clear();
+    open_producer(2);
+    for (const char name : {'a', 'b', 'c'}) push(name);  // two of them are sent
+    acknowledge(0, Code::FENCED, 0);
+    EXPECT_EQ(outcomes_['a'].status.code(), Code::FENCED);
+    EXPECT_EQ(outcomes_['b'].count, 0) << "the server may still be reading it";
+    EXPECT_EQ(outcomes_['c'].status.code(), Code::FENCED);
+    push('d');
+    EXPECT_EQ(outcomes_['d'].status.code(), Code::FENCED);
+    if (is_lost) {
+      lane_.lose(true);
+    } else {
+      acknowledge(1, Code::BUSY, 0);
+    }
+    EXPECT_EQ(outcomes_['b'].count, 1);
+    EXPECT_EQ(outcomes_['b'].status.code(), Code::FENCED);
+    EXPECT_EQ(client_->counters().memory_quarantined_bytes, 0u);
+    Producer::close(std::move(producer_), [] {});
+    lane_.run();
+    if (!is_lost) lane_.lose(true);
+    lane_.pass_ms(100);
+  }
+}
+
+// A consumer of two partitions, with handles 1 and 2, and what a test says of its seeks.
+class SeekTest : public ClientTest {
+ protected:
+  void open_two() {
+    auto topic = std::make_shared<TopicRecord>(*topic_);
+    topic->slots = {0, 0};
+    topic->info.partition_count = 2;
+    topic_ = topic;
+    Consumer::open(
+        *client_, topic_, {}, [] {},
+        [this](Result<std::shared_ptr<Consumer>> opened) {
+          if (opened.ok()) consumer_ = opened.take();
+        });
+    lane_.run();
+    let_in();
+    opened(0, 1);
+    opened(1, 2);
+    ASSERT_NE(consumer_, nullptr);
+    lane_.sent.clear();
+  }
+  // The answer to the n-th CONSUMER_OPEN since `sent` was cleared.
+  void opened(size_t n, uint32_t handle, Code code = Code::OK) {
+    for (const SentMessage& message : lane_.sent) {
+      if (message.type() != MessageType::kConsumerOpen || n-- > 0) continue;
+      wire::ConsumerOpened opened{};
+      opened.handle = handle;
+      opened.code = static_cast<int32_t>(code);
+      opened.start_offset = 100 + handle;
+      writer_.begin(MessageType::kConsumerOpened, token_, message.reader().header().request_id);
+      writer_.put(opened);
+      return lane_.deliver(writer_);
+    }
+    FAIL() << "it was not opened";
+  }
+  void seek(std::vector<uint32_t> partitions = {}) {
+    lane_.sent.clear();
+    outcomes_of_seek_.clear();
+    consumer_->seek(std::move(partitions), wire::From::kOffset, 7,
+                    [this](const Status& status) { outcomes_of_seek_.push_back(status.code()); });
+    lane_.run();
+  }
+  void failed(uint32_t handle) {
+    writer_.begin(MessageType::kConsumerFailed, token_, 0);
+    writer_.put(wire::ConsumerFailed{handle, static_cast<int32_t>(Code::CORRUPT), 0});
+    lane_.deliver(writer_);
+  }
+  // The partitions whose streams said that they failed.
+  std::vector<uint32_t> polled() {
+    std::vector<uint32_t> partitions;
+    ConsumerFrame frame;
+    while (consumer_->poll(frame)) partitions.push_back(frame.partition);
+    return partitions;
+  }
+  std::vector<uint32_t> closed_handles() {
+    std::vector<uint32_t> handles;
+    for (const SentMessage& message : lane_.sent) {
+      if (message.type() != MessageType::kConsumerClose) continue;
+      wire::MessageReader reader = message.reader();
+      handles.push_back(reader.take<wire::ConsumerClose>()->handle);
+    }
+    return handles;
+  }
+  void TearDown() override {
+    if (consumer_) {
+      if (lane_.peer != 0) lane_.lose(true);
+      EXPECT_TRUE(close(consumer_));
+    }
+    ClientTest::TearDown();
+  }
+  using Codes = std::vector<Code>;
+  using Numbers = std::vector<uint32_t>;
+
+  std::shared_ptr<Consumer> consumer_;
+  Codes outcomes_of_seek_;
+};
+
+TEST_F(SeekTest, TakesThePlaceOfTheStreamsWhenAllAreThere) {
+  open_two();
+  failed(1);  // nobody has polled it: dropped
+  seek();
+  opened(0, 3);
+  failed(3);  // of behind the seek: held until then
+  EXPECT_EQ(outcomes_of_seek_, Codes());
+  opened(1, 4);
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::OK});
+  EXPECT_EQ(closed_handles(), (Numbers{1, 2}));
+  EXPECT_EQ(polled(), Numbers{0});
+  EXPECT_EQ(consumer_->position(0).value().start_offset, 103u);
+  EXPECT_EQ(consumer_->position(1).value().start_offset, 104u);
+  failed(2);  // crossed its end on the way
+  EXPECT_EQ(polled(), Numbers());
+  failed(4);
+  EXPECT_EQ(polled(), Numbers{1});
+}
+
+TEST_F(SeekTest, ThatOnePartitionRefusesChangesNothing) {
+  open_two();
+  seek();
+  opened(0, 3);
+  failed(3);
+  opened(1, 0, Code::TRUNCATED);
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::TRUNCATED});
+  EXPECT_EQ(closed_handles(), Numbers{3});
+  EXPECT_EQ(consumer_->position(0).value().start_offset, 101u);
+  failed(3);
+  EXPECT_EQ(polled(), Numbers());
+  failed(1);
+  failed(2);
+  EXPECT_EQ(polled(), (Numbers{0, 1}));
+  // Also one that had failed is read again.
+  seek({1});
+  opened(0, 5);
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::OK});
+  failed(5);
+  EXPECT_EQ(polled(), Numbers{1});
+}
+
+TEST_F(SeekTest, ThatIsLostChangesNothingEither) {
+  open_two();
+  seek();
+  opened(0, 3);
+  lane_.lose(true);
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::PEER_LOST});
+  EXPECT_EQ(client_->counters().memory_quarantined_bytes, 0u);
+  seek();
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::PARTITION_UNAVAILABLE});
+  lane_.sent.clear();
+  lane_.pass_ms(100);
+  let_in();
+  // Where it was: the streams of before are opened again.
+  wire::MessageReader reader = lane_.newest(MessageType::kConsumerOpen)->reader();
+  EXPECT_EQ(reader.take<wire::ConsumerOpen>()->value, 102u);
+}
+
+TEST_F(SeekTest, IsOneAtATimeAndIsWaitedForByAClose) {
+  open_two();
+  seek();
+  consumer_->seek({}, wire::From::kLatest, 0,
+                  [this](const Status& status) { outcomes_of_seek_.push_back(status.code()); });
+  lane_.run();
+  EXPECT_EQ(outcomes_of_seek_, Codes{Code::BUSY});
+  EXPECT_FALSE(close(consumer_));
+  opened(0, 3);
+  opened(1, 4);
+  EXPECT_EQ(outcomes_of_seek_, (Codes{Code::BUSY, Code::OK}));
+  lane_.run();
+  EXPECT_EQ(closed_handles(), (Numbers{1, 2, 3, 4}));
+  lane_.lose(true);
+}
+
+TEST_F(SeekTest, TheRingThatIsLeftIsLentAgainOnceTheServerHasClosedIt) {
+  open_two();
+  seek({0});
+  std::byte* const first = lane_.registered_last;
+  opened(0, 3);
+  answer(MessageType::kConsumerClose, MessageType::kConsumerClosed, wire::ConsumerClose{1, 0});
+  seek({0});
+  std::byte* const second = lane_.registered_last;
+  EXPECT_NE(first, second);
+  opened(0, 4);
+  answer(MessageType::kConsumerClose, MessageType::kConsumerClosed, wire::ConsumerClose{3, 0});
+  seek({0});
+  EXPECT_EQ(lane_.registered_last, first);
+  // Not as long as it may still be written into.
+  opened(0, 5);
+  seek({0});
+  EXPECT_NE(lane_.registered_last, first);
+  EXPECT_NE(lane_.registered_last, second);
 }
 
 TEST_F(ClientTest, ARingThatALostServerMayWriteIntoIsNotLentAgain) {

@@ -89,6 +89,18 @@ TEST(Packed, RecordsOfAnotherLengthAreRefused) {
   EXPECT_EQ(weft_producer_open(client.job, "broken", nullptr, &producer), WEFT_CONFIG_INVALID);
 }
 
+TEST(Producer, APartitionThatThereIsNotIsRefused) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t", 2}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "t", nullptr, &producer));
+  for (const int32_t partition : {2, -2, INT32_MIN, INT32_MAX})
+    EXPECT_EQ(weft_push_pieces(producer, partition, "1", 1, nullptr, 0, nullptr), WEFT_PARTITION_RANGE) << partition;
+  EXPECT_EQ(weft_push_pieces(producer, -1, "1", 1, nullptr, 0, nullptr), WEFT_OK);
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+}
+
 TEST(Producer, SyncMakesWhatWasAcknowledgedDurable) {
   TemporaryFolder folder;
   TopicPlan memory{"memory"};
@@ -157,6 +169,47 @@ TEST(Producer, OneThatComesBackUnderItsNameKnowsWhereItsEventsEnd) {
   weft_producer* solver = open(client.job, "solver");
   EXPECT_EQ(ends(solver), three);
   ASSERT_WEFT_OK(weft_producer_close(solver, kTimeoutMs));
+}
+
+TEST(Consumer, GoesOnFromAnotherPlace) {
+  TemporaryFolder folder;
+  Server server(folder.path(), {{"t", 2}});
+  Client client(server.group());
+  weft_producer* producer = nullptr;
+  ASSERT_WEFT_OK(weft_producer_open(client.job, "t", nullptr, &producer));
+  for (int i = 0; i < 20; ++i) {
+    const std::string text = std::to_string(i);
+    ASSERT_WEFT_OK(weft_push_pieces(producer, i % 2, text.data(), text.size(), nullptr, 0, nullptr));
+  }
+  ASSERT_WEFT_OK(weft_producer_close(producer, kTimeoutMs));
+  weft_consumer* consumer = open_consumer(client.job, "t");
+  const auto next = [&](uint32_t partition) {
+    weft_event event;
+    for (;;) {
+      if (weft_pull(consumer, kTimeoutMs, &event) != WEFT_OK) return std::string(weft_error_text(nullptr));
+      if (event.partition == partition) return metadata_of(event);
+    }
+  };
+  EXPECT_EQ(next(0), "0");
+  const uint32_t zero = 0;
+  ASSERT_WEFT_OK(weft_consumer_seek(consumer, &zero, 1, WEFT_FROM_OFFSET, 7));
+  EXPECT_EQ(next(0), "14");
+  ASSERT_WEFT_OK(weft_consumer_seek(consumer, nullptr, 0, WEFT_FROM_EARLIEST, 0));
+  EXPECT_EQ(next(1), "1");
+  ASSERT_WEFT_OK(weft_consumer_seek(consumer, nullptr, 0, WEFT_FROM_OFFSET, 9));
+  EXPECT_EQ(next(1), "19");
+  ASSERT_WEFT_OK(weft_consumer_seek(consumer, nullptr, 0, WEFT_FROM_LATEST, 0));
+  weft_event event;
+  EXPECT_EQ(weft_pull(consumer, 20, &event), WEFT_TIMED_OUT);
+  EXPECT_EQ(weft_consumer_seek(consumer, nullptr, 0, WEFT_FROM_OFFSET, 11), WEFT_TRUNCATED);
+  EXPECT_EQ(weft_consumer_seek(consumer, nullptr, 0, 99, 0), WEFT_INVALID_ARGUMENT);
+  EXPECT_EQ(weft_consumer_seek(consumer, &zero, 0, WEFT_FROM_EARLIEST, 0), WEFT_INVALID_ARGUMENT);
+  const uint32_t two = 2;
+  EXPECT_EQ(weft_consumer_seek(consumer, &two, 1, WEFT_FROM_EARLIEST, 0), WEFT_PARTITION_RANGE);
+  EXPECT_EQ(weft_pull(consumer, 20, &event), WEFT_TIMED_OUT);
+  ASSERT_WEFT_OK(weft_consumer_seek(consumer, &zero, 1, WEFT_FROM_OFFSET, 9));
+  EXPECT_EQ(next(0), "18");
+  ASSERT_WEFT_OK(weft_consumer_close(consumer));
 }
 
 TEST(Raw, AnyBytesAreMetadata) {

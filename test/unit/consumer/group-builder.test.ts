@@ -1,4 +1,5 @@
 // Groups of events out of frames: what cannot be passed over yet is told, and comes again.
+import { LentMemory } from "../../../src/consumer/lent-memory.js";
 import { expect, it } from "vitest";
 
 import { DataSelector } from "../../../src/consumer/data-selector.js";
@@ -32,12 +33,12 @@ it("an event that counts as acknowledged is told where that is too many, and no 
     selectFrame: undefined,
     eventBytesMax: 1,
   });
-  const builder = new GroupBuilder(source, {} as never, {} as SlabPool, owner, selector, undefined);
+  const builder = new GroupBuilder(source, {} as never, {} as SlabPool, owner, selector, undefined, new LentMemory());
   const offsets = (built: unknown) => (built as EventGroup).events.map(({ offset }) => offset);
 
   expect(offsets(builder.build())).toEqual([1]);
-  expect(builder.build()).toBe(limit);
-  expect(builder.build()).toBe(limit);
+  expect(builder.build()).toEqual({ partition: 0, error: limit });
+  expect(builder.build()).toEqual({ partition: 0, error: limit });
   isFull = false;
   expect(offsets(builder.build())).toEqual([4]);
   expect(builder.build()).toBe("dry");
