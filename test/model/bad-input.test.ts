@@ -49,6 +49,8 @@ afterAll(async () => {
   await consumer.close();
   await out.close();
   expect(await place.job.listTopics()).toHaveLength(1);
+  expect(place.job.counters()).toMatchObject({ client: { messagesMalformed: 0, memoryQuarantinedBytes: 0 } });
+  expect(place.server.counters()).toMatchObject({ server: { messagesMalformed: 0, producers: 0, consumers: 0 } });
   await place.close();
   process.off("unhandledRejection", onRejection);
 });

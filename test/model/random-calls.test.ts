@@ -28,4 +28,6 @@ it("random calls do what a model of them does", { timeout: 3_600_000 }, async ()
   await runRandomCalls(place, { numRuns: 40, maxCommands: 60, timeLimitMs: 120_000 });
   expect(rejections).toEqual([]);
   expect(await place.job.listTopics()).toEqual([]);
+  expect(place.job.counters()).toMatchObject({ client: { messagesMalformed: 0, memoryQuarantinedBytes: 0 } });
+  expect(place.server.counters()).toMatchObject({ server: { messagesMalformed: 0, producers: 0, consumers: 0 } });
 });

@@ -75,7 +75,6 @@ export async function runRandomCalls(place: Place, loop: Loop): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(createTopic, { minLength: 1, maxLength: 2 }), commands, async (first, calls) => {
       const world = new World(`random-${worlds++}`, module);
-      const begunMs = performance.now();
       try {
         for (const create of first) await create.run(world, place);
         await fc.asyncModelRun(() => ({ model: world, real: place }), calls);
@@ -83,7 +82,6 @@ export async function runRandomCalls(place: Place, loop: Loop): Promise<void> {
         for (const consumer of [...world.consumers]) await closeConsumer(world, consumer);
         for (const producer of [...world.producers]) await closeProducer(world, producer);
       } finally {
-        if (setting("TIMES") !== undefined) console.error(`${worlds} ${Math.round(performance.now() - begunMs)} ms`);
         await clean(world, place);
       }
     }),

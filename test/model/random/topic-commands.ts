@@ -67,7 +67,7 @@ class Seal implements Command {
   toString = (): string => `seal(${shown(this.topic)})`;
 }
 
-/** Until it fails: what was sent ahead is handed out before. */
+/** Until it fails, or ends: what was sent ahead is handed out before. */
 async function pullOn({ handle }: ConsumerModel): Promise<void> {
   for (let pulls = 0; pulls < 1000; pulls++) {
     if ((await handle.pull({ timeoutMs: 30_000 })).length === 0) return;
@@ -84,7 +84,8 @@ class Delete implements Command {
     topic.deleted = true;
     await errorOf("WEFT_TOPIC_UNKNOWN", () => place.job.describeTopic(topic.name));
     for (const consumer of world.consumers.filter((one) => one.topic === topic)) {
-      if (!topic.sealed && !consumer.isOver) await errorOf("WEFT_TOPIC_UNKNOWN", () => pullOn(consumer));
+      const wantsMore = [...consumer.partitions].some(([partition, { limit }]) => limit > topic.countOf(partition));
+      if (!topic.sealed && wantsMore) await errorOf("WEFT_TOPIC_UNKNOWN", () => pullOn(consumer));
       await closeConsumer(world, consumer);
     }
     for (const producer of world.producers.filter((one) => one.topic === topic)) await closeProducer(world, producer);
