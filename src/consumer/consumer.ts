@@ -6,13 +6,14 @@
  * group moves while this one is read (`./group-queue.ts`). An event that a timed-out or aborted pull did not hand out is handed out by the
  * next one.
  */
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 
 import { checkSignal, invalid, signalOf } from "../check.js";
 import { WeftError, throwIfAborted, wordsOf } from "../errors.js";
 import { abortable, waitUnlessAborted } from "../job/abortable.js";
 import type { Completions } from "../native/completions.js";
 import type { TopicContext } from "../topic/context.js";
+import { EventStream } from "./event-stream.js";
 import type { Destination, Event, EventOwner } from "./event.js";
 import { type OpenedConsumer, openConsumer } from "./opened-consumer.js";
 import {
@@ -44,8 +45,6 @@ export interface PartitionLag {
   readonly events: number;
 }
 
-/** Events that a stream reads ahead. */
-const streamEvents = 16;
 /** Between two questions about where the partitions end. */
 const endAgainMs = 1000;
 
@@ -78,6 +77,8 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
   #seeking = false;
   /** Handed out to a stream that was ended before it gave them on. */
   #givenBack: Event[] = [];
+  /** A stream that was ended gives back. */
+  #leaving: Promise<void> | undefined;
   #dry = false;
   #endTimer: NodeJS.Timeout | undefined;
   #closedBy: WeftError | undefined;
@@ -266,23 +267,23 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
    * ```
    */
   toReadable(): Readable {
-    const ahead: Event[] = [];
-    const stream = Readable.from(this.#kept(ahead), { objectMode: true, highWaterMark: streamEvents });
-    // Who goes on with the consumer gets first what the stream had read and not given out.
-    stream.once("close", () => {
-      this.#givenBack.push(...ahead.slice(ahead.length - Math.min(ahead.length, stream.readableLength)));
+    return new EventStream<Metadata>({
+      next: (signal) => this.#next(signal),
+      leave: async (rest) => {
+        const left = (async () => {
+          this.#givenBack.push(...(await rest));
+          if (this.#closing === undefined) await this.#opened?.cursors.commitAcknowledged();
+        })();
+        // Who goes on with the consumer waits for it; how it ended the stream says.
+        const leaving = left
+          .catch(() => undefined)
+          .finally(() => {
+            if (this.#leaving === leaving) this.#leaving = undefined;
+          });
+        this.#leaving = leaving;
+        await left;
+      },
     });
-    return stream;
-  }
-
-  /** `ahead`: the last that were given to the stream, as many as it may keep. */
-  async *#kept(ahead: Event[]): AsyncGenerator<Event<Metadata>, void> {
-    for await (const event of this) {
-      const kept = event.keep();
-      ahead.push(kept);
-      if (ahead.length > 2 * streamEvents) ahead.splice(0, streamEvents);
-      yield kept;
-    }
   }
 
   /**
@@ -452,9 +453,9 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
     return destination.bytes.subarray(0, bytes);
   }
 
-  async #next(): Promise<IteratorResult<Event<Metadata>, undefined>> {
+  async #next(signal?: AbortSignal): Promise<IteratorResult<Event<Metadata>, undefined>> {
     throwIfAborted("the iteration", this.#signal);
-    if (!this.#taking && this.#opened !== undefined) {
+    if (!this.#taking && this.#leaving === undefined && this.#opened !== undefined) {
       this.#releaseLent();
       const event = this.#take(false);
       if (event !== undefined) return { done: false, value: event as Event<Metadata> };
@@ -470,12 +471,13 @@ export class Consumer<Metadata = unknown> implements EventOwner, AsyncIterable<E
           await cursors.commitAcknowledged();
           return { done: true, value: undefined };
         }
-        await this.#wait("the iteration", Infinity, this.#signal);
+        await this.#wait("the iteration", Infinity, this.#eitherSignal(signal));
       }
     });
   }
 
   async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#leaving !== undefined) await this.#leaving;
     if (this.#taking) {
       throw new WeftError(
         "WEFT_BUSY",
