@@ -1,5 +1,6 @@
-// Writes src/native/error-codes.ts and docs/errors.md from the X-macro table in
-// native/include/weftline/weft_errors.h. `--check` writes nothing and fails if a file is not what it should be.
+// Writes src/native/error-codes.ts, docs/errors.md, native/fortran/weft_codes.f90 and python/weftline/codes.py from the
+// X-macro table in native/include/weftline/weft_errors.h. `--check` writes nothing and fails if a file is not what it
+// should be.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -92,7 +93,7 @@ export function markdownOf(errors) {
 
 # Error codes
 
-One table for C, C++, TypeScript and the command line. Numbers are never reused. "Can be tried again" means that the
+One table for C, C++, Fortran, Python, TypeScript and the command line. Numbers are never reused. "Can be tried again" means that the
 same call may succeed later without a change by the caller.
 
 | code | number | can be tried again | what it means | what to do next |
@@ -101,10 +102,53 @@ ${errors.map(line).join("\n")}
 `;
 }
 
+export function fortranOf(errors) {
+  const line = ({ name, number, meaning }) =>
+    `  integer, parameter, public :: ${name} = ${number} ! ${meaning || "no error"}`;
+  return `! Generated from ${header} by scripts/generate-errors.mjs. Do not edit: run \`npm run generate\`.
+module weft_codes
+  implicit none
+  private
+${errors.map(line).join("\n")}
+end module weft_codes
+`;
+}
+
+export function pythonOf(errors) {
+  const line = ({ name, number, canRetry, meaning, next }) =>
+    `    Code("${name}", ${number}, ${canRetry ? "True" : "False"}, ${JSON.stringify(meaning)}, ${JSON.stringify(next)}),`;
+  return `# Generated from ${header} by scripts/generate-errors.mjs. Do not edit: run \`npm run generate\`.
+"""Every code that an error of Weftline can carry."""
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """One row of the table; \`can_retry\`: the same call may succeed later without a change by the caller."""
+
+    name: str
+    number: int
+    can_retry: bool
+    meaning: str
+    next: str
+
+
+CODES = (
+${errors.map(line).join("\n")}
+)
+BY_NUMBER = {code.number: code for code in CODES}
+BY_NAME = {code.name: code for code in CODES}
+`;
+}
+
 /** The generated files that are not as they should be (and are, after `write`). */
 export function generateErrors({ write }) {
   const errors = parseErrorTable(readFileSync(inRoot(header), "utf8"));
-  const files = { "src/native/error-codes.ts": typescriptOf(errors), "docs/errors.md": markdownOf(errors) };
+  const files = {
+    "src/native/error-codes.ts": typescriptOf(errors),
+    "docs/errors.md": markdownOf(errors),
+    "native/fortran/weft_codes.f90": fortranOf(errors),
+    "python/weftline/codes.py": pythonOf(errors),
+  };
   const changed = [];
   for (const [name, text] of Object.entries(files)) {
     const file = inRoot(name);

@@ -29,7 +29,7 @@ Status check_options(const TopicRecord& topic, ConsumerOptions& options) {
   }
   options.prefetch_bytes = wire::align_up(options.prefetch_bytes, 4096);
   const auto count = static_cast<uint32_t>(topic.slots.size());
-  if (options.partitions.empty()) {
+  if (options.partitions.empty() && !options.reads_none) {
     for (uint32_t i = 0; i < count; ++i) options.partitions.push_back(i);
   }
   for (const uint32_t partition : options.partitions) {
@@ -59,6 +59,7 @@ void Consumer::open(Client& client, std::shared_ptr<const TopicRecord> topic, Co
       size_t left;
       Status first_error;
     };
+    if (consumer->streams_.empty()) return done(consumer);
     auto opening = std::make_shared<Opening>(Opening{consumer->streams_.size(), {}});
     for (auto& stream : consumer->streams_) {
       stream->start([consumer, opening, done](const Status& status) {

@@ -23,6 +23,7 @@ struct ConsumerOptions {
   wire::From from = wire::From::kCursor;
   uint64_t from_value = 0;
   std::vector<uint32_t> partitions;  // empty: all
+  bool reads_none = false;           // no partition at all
   uint64_t prefetch_bytes = 4 * 1024 * 1024;
   uint32_t prefetch_events = 0;  // 0: no limit
   bool echo = false;             // no stream is opened; frames come through add()

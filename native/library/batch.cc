@@ -23,6 +23,8 @@ void on_done(client::Batch* batch, const Status& status, const client::BatchResu
   const std::lock_guard lock(producer->mutex);
   --producer->outstanding;
   if (handle->plain) {
+    if (!producer->lines.empty())
+      producer->lines.answered(batch->partition, Clock::system().monotonic_ns(), status.ok());
     record_outcome_locked(producer, handle->number,
                           {status, batch->partition, result.partition_epoch, result.first_offset});
     if (!status.ok() && producer->first_error.ok()) producer->first_error = status;

@@ -12,13 +12,34 @@ namespace weft::library {
 namespace {
 using ConsumerResult = Result<std::shared_ptr<client::Consumer>>;
 
-Result<client::ConsumerOptions> read_consumer_options(const weft_consumer_options* given) {
+Status share_partitions(const weft_consumer_options& given, const client::TopicRecord& topic,
+                        client::ConsumerOptions* options) {
+  if (given.share_size == 0) return {};
+  if (given.share_rank >= given.share_size || given.partitions != nullptr) {
+    return Status(Code::INVALID_ARGUMENT,
+                  join_text("share_rank is ", given.share_rank, " of a share_size of ", given.share_size,
+                            given.partitions == nullptr ? "" : ", and partitions are named as well",
+                            "; give a rank below the size, and no partitions"));
+  }
+  for (uint32_t partition = given.share_rank; partition < topic.slots.size(); partition += given.share_size)
+    options->partitions.push_back(partition);
+  options->reads_none = options->partitions.empty();
+  return {};
+}
+
+Result<client::ConsumerOptions> read_consumer_options(const weft_consumer_options* given,
+                                                      const client::TopicRecord& topic,
+                                                      ConsumerProgress::Options* progress) {
   const weft_consumer_options defaults = WEFT_CONSUMER_OPTIONS_DEFAULT;
   weft_consumer_options all;
   WEFT_RETURN_IF_ERROR(read_options(given, defaults, &all));
   if (all.from > WEFT_FROM_CURSOR)
     return Status(Code::INVALID_ARGUMENT, join_text("from is ", all.from, "; see enum weft_from"));
+  if (all.until > WEFT_UNTIL_TIME)
+    return Status(Code::INVALID_ARGUMENT, join_text("until is ", all.until, "; see enum weft_until"));
+  *progress = {static_cast<weft_until>(all.until), all.until_value, all.ack_every_events};
   client::ConsumerOptions options;
+  WEFT_RETURN_IF_ERROR(share_partitions(all, topic, &options));
   options.from = static_cast<wire::From>(all.from);
   options.from_value = all.from_value;
   if (all.name != nullptr) options.name = all.name;
@@ -41,13 +62,22 @@ void on_frames(weft_consumer* consumer) {
   consumer->changed.notify_all();
 }
 
+void begin_progress(weft_consumer* consumer) {
+  for (const uint32_t partition : consumer->consumer->options().partitions) {
+    const Result<client::StreamPosition> at = consumer->consumer->position(partition);
+    if (at.ok()) consumer->progress->begin(partition, at.value().start_offset, at.value().visible_end);
+  }
+}
+
 void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ConsumerOptions options,
-                   uint64_t tag, bool announces, std::function<void(Result<weft_consumer*>)> done) {
+                   const ConsumerProgress::Options& progress, uint64_t tag, bool announces,
+                   std::function<void(Result<weft_consumer*>)> done) {
   auto owned = std::make_unique<weft_consumer>();  // until the opening has begun, which calls back in any case
   weft_consumer* const made = owned.get();
   made->job = job;
   made->tag = tag;
   made->announces = announces;
+  made->progress = std::make_shared<ConsumerProgress>(progress, topic->name, topic->slots.size());
   options.echo = job->echo != nullptr;
   const std::string name = topic->name;
   client::Consumer::open(
@@ -58,6 +88,7 @@ void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
           return done(consumer.status());
         }
         made->consumer = consumer.take();
+        begin_progress(made);
         if (job->adopt(job->consumers, made)) {
           if (job->echo) job->echo->add_consumer(name, made->consumer);
           return done(made);
@@ -68,6 +99,8 @@ void open_consumer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
       });
   static_cast<void>(owned.release());
 }
+
+constexpr int64_t kClosingCommitMs = 30'000;
 
 void forget(weft_consumer* consumer) {
   const std::lock_guard lock(consumer->job->mutex);
@@ -227,10 +260,11 @@ int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_opt
   *consumer = nullptr;
   auto record = find_topic_and_wait(job, topic);
   if (!record.ok()) return report(record.status());
-  Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
+  ConsumerProgress::Options progress;
+  Result<weft::client::ConsumerOptions> read = read_consumer_options(options, *record.value(), &progress);
   if (!read.ok()) return report(read.status());
   Waiter waiter;
-  open_consumer(job, record.take(), read.take(), 0, false, [&](Result<weft_consumer*> opened) {
+  open_consumer(job, record.take(), read.take(), progress, 0, false, [&](Result<weft_consumer*> opened) {
     if (opened.ok()) *consumer = opened.value();
     waiter.set(opened.status());
   });
@@ -240,9 +274,10 @@ WEFT_CATCH
 
 int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
-  Result<weft::client::ConsumerOptions> read = read_consumer_options(options);
+  ConsumerProgress::Options progress;
+  Result<weft::client::ConsumerOptions> read = read_consumer_options(options, *topic->record, &progress);
   if (!read.ok()) return report(read.status());
-  open_consumer(topic->job, topic->record, read.take(), tag, true,
+  open_consumer(topic->job, topic->record, read.take(), progress, tag, true,
                 [job = topic->job->self, tag](Result<weft_consumer*> opened) {
                   job->completions.push_status(WEFT_COMPLETION_CONSUMER, tag, opened.status(),
                                                opened.ok() ? opened.value() : nullptr);
@@ -254,12 +289,13 @@ WEFT_CATCH
 int weft_consumer_close(weft_consumer* consumer) try {
   if (consumer == nullptr) return WEFT_OK;
   WEFT_CHECK_HANDLE(consumer);
+  const Status committed = commit_acknowledged(consumer, kClosingCommitMs);
   forget(consumer);
   Waiter waiter;
   weft::client::Consumer::close(consumer->consumer, [&waiter] { waiter.set({}); });
   const Status closed = waiter.wait(-1, "closing");  // the closing has its own deadline
   delete consumer;
-  return report(closed);
+  return report(committed.ok() ? closed : committed);
 }
 WEFT_CATCH
 

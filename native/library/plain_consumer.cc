@@ -1,4 +1,4 @@
-// One event at a time, for plain programs.
+// One event at a time, for plain programs. Any thread; callers of weft_pull take turns.
 #include <algorithm>
 #include <utility>
 
@@ -34,6 +34,40 @@ class PullTurn {
   bool has_ = false;
 };
 
+constexpr int64_t kQueryMsMax = 10'000;
+constexpr uint64_t kAskAgainNs = 1000 * weft::kNsPerMs;
+
+// The end of what is visible in the partition, as its server says now.
+Status query_visible_end(weft_consumer* consumer, uint32_t partition, int64_t timeout_ms,
+                         std::function<void(uint64_t)> found) {
+  const weft::client::TopicRecord& topic = consumer->consumer->topic();
+  const auto waiter = std::make_shared<Waiter>();
+  consumer->job->client->query(topic.info.topic, partition, topic.slots[partition],
+                               [waiter, found = std::move(found)](weft::Result<weft::client::PartitionFacts> facts) {
+                                 if (facts.ok()) found(facts.value().visible_end);
+                                 waiter->set(facts.status());
+                               });
+  return waiter->wait(timeout_ms, "the query");
+}
+
+// Where the clock ends the stream: when to look at it again, in terms of the monotonic clock.
+uint64_t look_at_clock(weft_consumer* consumer, uint64_t deadline_ns) {
+  const std::shared_ptr<ConsumerProgress> progress = consumer->progress;
+  const uint64_t ends_at_ns = progress->ends_at_ns();
+  if (ends_at_ns == 0) return deadline_ns;
+  const uint64_t now_ns = weft::Clock::system().monotonic_ns();
+  const uint64_t realtime_ns = weft::Clock::system().realtime_ns();
+  if (realtime_ns < ends_at_ns) return now_ns + std::min(deadline_ns - now_ns, ends_at_ns - realtime_ns);
+  for (const uint32_t partition : progress->without_limit()) {
+    const uint64_t left_ms = now_ns < deadline_ns ? (deadline_ns - now_ns) / weft::kNsPerMs : 0;
+    const Status limited =
+        query_visible_end(consumer, partition, static_cast<int64_t>(std::min<uint64_t>(left_ms, kQueryMsMax)),
+                          [progress, partition](uint64_t visible_end) { progress->limit(partition, visible_end); });
+    if (!limited.ok()) return std::min(deadline_ns, weft::Clock::system().monotonic_ns() + kAskAgainNs);
+  }
+  return deadline_ns;
+}
+
 // Makes `consumer->frame` hold an event that was not given out; waits for it.
 Status next_frame(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout_ms) {
   while (true) {
@@ -42,19 +76,42 @@ Status next_frame(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout
       consumer->frames_came = false;
     }
     bool found = false;
-    WEFT_RETURN_IF_ERROR(poll_frame(consumer, &consumer->frame, &found));
-    if (found) return {};
-    std::unique_lock lock(consumer->mutex);
-    if (!consumer->frames_came)
-      consumer->spin.wait(lock, deadline_ns, [consumer] { return consumer->frames_came.load(); });
-    while (!consumer->frames_came) {
-      if (!wait_until(consumer->changed, lock, deadline_ns)) {
-        return Status(weft::Code::TIMED_OUT,
-                      weft::join_text("no event of topic '", consumer->consumer->topic().name, "' came within ",
-                                      timeout_ms, " ms; nothing was lost: pull again"));
-      }
+    const Status polled = poll_frame(consumer, &consumer->frame, &found);
+    if (!polled.ok()) {
+      consumer->progress->end(consumer->frame.partition);
+      if (polled.code() != weft::Code::END_OF_STREAM) return polled;
+      continue;
     }
+    if (found) return {};
+    const uint64_t look_ns = look_at_clock(consumer, deadline_ns);
+    if (consumer->progress->all_ended()) return consumer->progress->ended();
+    std::unique_lock lock(consumer->mutex);
+    if (!consumer->frames_came) consumer->spin.wait(lock, look_ns, [consumer] { return consumer->frames_came.load(); });
+    bool in_time = true;
+    while (in_time && !consumer->frames_came) in_time = wait_until(consumer->changed, lock, look_ns);
+    if (in_time || look_ns < deadline_ns) continue;
+    return Status(weft::Code::TIMED_OUT,
+                  weft::join_text("no event of topic '", consumer->consumer->topic().name, "' came within ", timeout_ms,
+                                  " ms; nothing was lost: pull again"));
   }
+}
+
+// Makes consumer->frame one that was not handed out as a whole; gives back the frame before.
+Status have_event(weft_consumer* consumer, uint64_t deadline_ns, int64_t timeout_ms) {
+  if (consumer->holds_frame && consumer->next_event == consumer->end_event) {
+    consumer->holds_frame = false;
+    WEFT_RETURN_IF_ERROR(consumer->consumer->release(consumer->frame.partition, consumer->frame.id));
+  }
+  if (consumer->holds_frame) return {};
+  if (consumer->progress->all_ended()) return consumer->progress->ended();
+  WEFT_RETURN_IF_ERROR(next_frame(consumer, deadline_ns, timeout_ms));
+  const weft_frame& frame = consumer->frame;
+  const uint64_t end = consumer->progress->begin_frame(frame.partition, frame.first_offset + frame.skip,
+                                                       frame.first_offset + frame.count, frame.append_time_ns);
+  consumer->holds_frame = true;
+  consumer->next_event = frame.skip;
+  consumer->end_event = static_cast<uint32_t>(end - frame.first_offset);
+  return {};
 }
 }  // namespace
 
@@ -71,13 +128,30 @@ extern "C" int weft_consumer_seek(weft_consumer* consumer, const uint32_t* parti
                                   [&waiter](const Status& status) { waiter.set(status); });
   if (!begun.ok()) return report(begun);
   const Status sought = waiter.wait(-1, "the seek");  // has its own deadline
-  if (!sought.ok() || !consumer->holds_frame) return report(sought);
-  // What is left of the frame that events are given out of is of before.
-  const uint32_t held = consumer->frame.partition;
-  const bool moved = partitions == nullptr ||
-                     std::find(partitions, partitions + partition_count, held) != partitions + partition_count;
-  if (moved) consumer->next_event = consumer->frame.count;
+  if (!sought.ok()) return report(sought);
+  const std::vector<uint32_t>& read = consumer->consumer->options().partitions;
+  const std::span<const uint32_t> moved = partitions == nullptr ? std::span<const uint32_t>(read)
+                                                                : std::span<const uint32_t>(partitions, partition_count);
+  for (const uint32_t partition : moved) {
+    const auto position = consumer->consumer->position(partition);
+    if (position.ok()) consumer->progress->move(partition, position.value().start_offset);
+    // What is left of the frame that events are given out of is of before.
+    if (consumer->holds_frame && consumer->frame.partition == partition) consumer->next_event = consumer->end_event;
+  }
   return WEFT_OK;
+}
+WEFT_CATCH
+
+extern "C" int weft_consumer_lag(weft_consumer* consumer, uint32_t partition, uint64_t* next_offset,
+                                 uint64_t* visible_end) try {
+  WEFT_CHECK_HANDLE(consumer);
+  const weft::Result<uint64_t> next = consumer->progress->next_offset(partition);
+  if (!next.ok()) return report(next.status());
+  if (next_offset != nullptr) *next_offset = next.value();
+  if (visible_end == nullptr) return WEFT_OK;
+  if (consumer->job->echo) return report(weft::Code::UNSUPPORTED, "a job in echo mode has no partitions");
+  // Has its own deadline; without one here no answer comes after the return.
+  return report(query_visible_end(consumer, partition, -1, [visible_end](uint64_t end) { *visible_end = end; }));
 }
 WEFT_CATCH
 
@@ -92,19 +166,13 @@ extern "C" int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event
                                   "' did not end within ", timeout_ms,
                                   " ms; nothing was lost: pull again, or give each thread a consumer"));
   }
-  if (consumer->holds_frame && consumer->next_event == consumer->frame.count) {
-    consumer->holds_frame = false;
-    const Status released = consumer->consumer->release(consumer->frame.partition, consumer->frame.id);
-    if (!released.ok()) return report(released);
-  }
-  if (!consumer->holds_frame) {
-    const Status came = next_frame(consumer, deadline_ns, timeout_ms);
+  do {
+    const Status came = have_event(consumer, deadline_ns, timeout_ms);
     if (!came.ok()) return report(came);
-    consumer->holds_frame = true;
-    consumer->next_event = consumer->frame.skip;
-  }
+  } while (consumer->next_event == consumer->end_event);  // none of that frame
   const weft_frame& frame = consumer->frame;
   const uint32_t index = consumer->next_event++;
+  consumer->progress->hand_out(frame.partition, frame.first_offset + index);
   const uint64_t begin = index == 0 ? 0 : frame.metadata_end[index - 1];
   weft_event all{};
   all.size = sizeof all;

@@ -23,7 +23,10 @@ Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch
   // Without memory it stays open: the timer, the next event or the flush tries again.
   if (submitted.code() == Code::OUT_OF_MEMORY) return submitted;
   producer->open.erase(partition);
-  if (submitted.ok()) return {};
+  if (submitted.ok()) {
+    if (!producer->lines.empty()) producer->lines.sent(partition, Clock::system().monotonic_ns());
+    return {};
+  }
   // Its events are lost to the caller: said by their receipts and by the flush.
   record_outcome_locked(producer, batch->number, {submitted, partition, 0, 0});
   if (producer->first_error.ok()) producer->first_error = submitted;
@@ -37,8 +40,16 @@ Status submit_one_locked(weft_producer* producer, uint32_t partition, weft_batch
 void begin_linger_locked(weft_producer* producer) {
   if (producer->linger_armed) return;
   weft_job* job = producer->job;
-  job->client->run([job, producer] { job->lane->arm(&producer->linger, producer->linger_ms * kNsPerMs); });
+  job->client->run([job, producer] { job->lane->arm(&producer->linger, producer->options.linger_ms * kNsPerMs); });
   producer->linger_armed = true;
+}
+
+// What a push that finds all batches under way says, where it is not to wait.
+Status refuse_full(const weft_producer* producer, const Status& busy) {
+  if (producer->options.when_full != WEFT_FULL_DROP_NEWEST) return busy;
+  return Status(Code::DROPPED, join_text("the event of topic '", producer->producer->topic().name,
+                                         "' was dropped, since all batches of the producer are under way; push more "
+                                         "slowly, raise batches_in_flight, or choose another when_full"));
 }
 
 // The open batch of the partition with room for the event, making a new one if need be; waits while all are in flight.
@@ -88,6 +99,7 @@ Status find_room(weft_producer* producer, std::unique_lock<std::mutex>& lock, ui
     if (opened.code() != Code::BUSY) return opened;
     // What other partitions have begun is sent, or it could be this that everybody waits for.
     WEFT_RETURN_IF_ERROR(submit_open_locked(producer));
+    if (producer->options.when_full != WEFT_FULL_BLOCK) return refuse_full(producer, opened);
     // Until half of the batches are back: then the next pushes find room without waiting. Looked at in between all the
     // same, for another thread may keep more than half under way.
     const uint64_t now_ns = Clock::system().monotonic_ns();
@@ -196,6 +208,12 @@ Status check_event(const weft_producer* producer, int32_t partition, const void*
   return check_record(producer->packed, topic.name, {static_cast<const char*>(metadata), metadata_length});
 }
 
+// Of whole batches: the one that is being filled, else that of a new one; under the lock.
+uint32_t choose_line_locked(weft_producer* producer) {
+  if (!producer->open.contains(producer->line)) producer->line = producer->lines.choose(Clock::system().monotonic_ns());
+  return producer->line;
+}
+
 // For an event pushed without a partition, as the topic's selector has it; under the lock.
 Status choose_partition_locked(const weft_producer* producer, uint32_t* partition) {
   const client::TopicRecord& topic = producer->producer->topic();
@@ -243,7 +261,10 @@ Status push(weft_producer* producer, int32_t partition, const void* metadata, ui
   std::unique_lock lock(producer->mutex);
   const uint32_t partition_count = static_cast<uint32_t>(producer->producer->topic().slots.size());
   uint32_t chosen = static_cast<uint32_t>(partition);
-  if (partition < 0) WEFT_RETURN_IF_ERROR(choose_partition_locked(producer, &chosen));
+  if (partition < 0 && !producer->lines.empty())
+    chosen = choose_line_locked(producer);
+  else if (partition < 0)
+    WEFT_RETURN_IF_ERROR(choose_partition_locked(producer, &chosen));
   weft_batch* batch = nullptr;
   WEFT_RETURN_IF_ERROR(find_room(producer, lock, chosen, metadata_length, total, copied, piece_count, &batch));
   client::Arena& arena = *batch->batch->arena;

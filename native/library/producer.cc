@@ -10,7 +10,7 @@
 
 namespace weft::library {
 
-Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, uint32_t* linger_ms) {
+Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, PushOptions* push) {
   const weft_producer_options defaults = WEFT_PRODUCER_OPTIONS_DEFAULT;
   weft_producer_options all;
   WEFT_RETURN_IF_ERROR(read_options(given, defaults, &all));
@@ -25,7 +25,11 @@ Result<client::ProducerOptions> read_producer_options(const weft_producer_option
     return Status(Code::INVALID_ARGUMENT,
                   join_text("batch_data_bytes is ", options.batch_data_bytes, "; it must be at most ", kDataBytesMax));
   }
-  *linger_ms = all.linger_ms;
+  if (all.when_full > WEFT_FULL_DROP_NEWEST)
+    return Status(Code::INVALID_ARGUMENT, join_text("when_full is ", all.when_full, "; see enum weft_when_full"));
+  if (all.ordering > WEFT_ORDERING_LOOSE)
+    return Status(Code::INVALID_ARGUMENT, join_text("ordering is ", all.ordering, "; see enum weft_ordering"));
+  *push = {all.linger_ms, static_cast<weft_when_full>(all.when_full), static_cast<weft_ordering>(all.ordering)};
   return options;
 }
 
@@ -37,11 +41,11 @@ void on_linger(fabric::Timer* timer) {
   const Status submitted = submit_open_locked(producer);  // other failures are in first_error
   if (submitted.code() != Code::OUT_OF_MEMORY) return;
   producer->linger_armed = true;
-  producer->job->lane->arm(timer, producer->linger_ms * kNsPerMs);
+  producer->job->lane->arm(timer, producer->options.linger_ms * kNsPerMs);
 }
 
 void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> topic, client::ProducerOptions options,
-                   uint32_t linger_ms, std::function<void(Result<weft_producer*>)> done) {
+                   const PushOptions& push, std::function<void(Result<weft_producer*>)> done) {
   if (job->echo) options.echo = job->echo->answer(topic);
   PackedLayout packed;
   if (topic->info.serializer == wire::Serializer::kPacked) {
@@ -50,11 +54,11 @@ void open_producer(weft_job* job, std::shared_ptr<const client::TopicRecord> top
     packed = found.take();
   }
   client::Producer::open(*job->client, std::move(topic), std::move(options),
-                         [job = job->self, linger_ms, packed = std::move(packed),
+                         [job = job->self, push, packed = std::move(packed),
                           done = std::move(done)](Result<std::shared_ptr<client::Producer>> opened) {
                            if (!opened.ok()) return done(opened.status());
                            const std::shared_ptr<client::Producer> producer = opened.take();
-                           weft_producer* const made = make_producer(job.get(), producer, linger_ms, packed);
+                           weft_producer* const made = make_producer(job.get(), producer, push, packed);
                            if (made != nullptr) return done(made);
                            client::Producer::close(producer, [] {});
                            done(job_closed());
@@ -74,15 +78,27 @@ std::vector<uint32_t> local_partitions(const weft_job& job, const weft_producer&
                [&](uint32_t partition) { return is_local[slots[partition]]; });
   return local.empty() ? all : local;
 }
+
+// Partitions that may be chosen freely: with these selectors.
+bool is_free_to_choose(std::string_view selector) {
+  return selector.empty() || selector == "round-robin" || selector == "same-node";
+}
+
+std::vector<uint32_t> loose_partitions(const weft_producer& producer) {
+  if (producer.selector == "same-node") return producer.local;
+  std::vector<uint32_t> all(producer.producer->topic().slots.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
 }  // namespace
 
-weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms,
+weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, const PushOptions& push,
                              PackedLayout packed) {
   auto owned = std::make_unique<weft_producer>();
   weft_producer* const made = owned.get();
   made->job = job;
   made->producer = std::move(producer);
-  made->linger_ms = linger_ms;
+  made->options = push;
   made->selector = partition_selector_of(made->producer->topic().json);
   made->packed = std::move(packed);
   made->linger.owner = made;
@@ -130,26 +146,33 @@ int weft_producer_open(weft_job* job, const char* topic, const weft_producer_opt
                                   "' has a validator, selector or serializer that only JavaScript can run; "
                                   "produce from TypeScript, or create the topic with allowUnvalidated"));
   }
-  uint32_t linger_ms = 0;
-  Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
+  PushOptions push;
+  Result<weft::client::ProducerOptions> read = read_producer_options(options, &push);
   if (!read.ok()) return report(read.status());
+  const std::string selector = partition_selector_of(record.value()->json);
+  if (push.ordering == WEFT_ORDERING_LOOSE && !is_free_to_choose(selector)) {
+    return report(weft::Code::INVALID_ARGUMENT,
+                  weft::join_text("ordering is loose, but topic '", topic, "' has the partition selector '", selector,
+                                  "', which leaves no choice; open the producer with WEFT_ORDERING_STRICT"));
+  }
   Waiter waiter;
-  open_producer(job, record.take(), read.take(), linger_ms, [&](Result<weft_producer*> opened) {
+  open_producer(job, record.take(), read.take(), push, [&](Result<weft_producer*> opened) {
     if (opened.ok()) *producer = opened.value();
     waiter.set(opened.status());
   });
   const Status opened = waiter.wait(-1, "opening the producer");  // has its own deadline
   if (opened.ok() && (*producer)->selector == "same-node") (*producer)->local = local_partitions(*job, **producer);
+  if (opened.ok() && push.ordering == WEFT_ORDERING_LOOSE) (*producer)->lines = FreeLines(loose_partitions(**producer));
   return report(opened);
 }
 WEFT_CATCH
 
 int weft_producer_open_async(weft_topic* topic, const weft_producer_options* options, uint64_t tag) try {
   WEFT_CHECK_HANDLE(topic);
-  uint32_t linger_ms = 0;
-  Result<weft::client::ProducerOptions> read = read_producer_options(options, &linger_ms);
+  PushOptions push;
+  Result<weft::client::ProducerOptions> read = read_producer_options(options, &push);
   if (!read.ok()) return report(read.status());
-  open_producer(topic->job, topic->record, read.take(), linger_ms,
+  open_producer(topic->job, topic->record, read.take(), push,
                 [job = topic->job->self, tag](Result<weft_producer*> opened) {
                   job->completions.push_status(WEFT_COMPLETION_PRODUCER, tag, opened.status(),
                                                opened.ok() ? opened.value() : nullptr);

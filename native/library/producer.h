@@ -7,10 +7,20 @@
 #include <vector>
 
 #include "client/producer.h"
+#include "library/free_lines.h"
 #include "library/job.h"
 #include "library/packed_layout.h"
 #include "library/region.h"
 #include "library/spin.h"
+
+namespace weft::library {
+// What weft_push is told when the producer is opened.
+struct PushOptions {
+  uint32_t linger_ms = 2;
+  weft_when_full when_full = WEFT_FULL_BLOCK;
+  weft_ordering ordering = WEFT_ORDERING_STRICT;
+};
+}  // namespace weft::library
 
 struct weft_batch {
   static constexpr auto kKind = weft::library::Kind::kBatch;
@@ -37,7 +47,7 @@ struct weft_producer {
   std::atomic<weft::library::Kind> kind{kKind};
   weft_job* job = nullptr;
   std::shared_ptr<weft::client::Producer> producer;
-  uint32_t linger_ms = 2;
+  weft::library::PushOptions options;  // of the plain interface
   std::string selector;                // of the topic, for events pushed without a partition; "" is round-robin
   std::vector<uint32_t> local;         // partitions on this host, for same-node; constant once it is open
   weft::library::PackedLayout packed;  // of the topic's records; checks nothing where they are not packed
@@ -61,6 +71,8 @@ struct weft_producer {
   };
   std::map<uint64_t, Outcome> outcomes;  // by batch number; bounded
   weft::Status first_error;              // since the last flush
+  weft::library::FreeLines lines;        // of events without a partition; empty: they go event by event to the next one
+  uint32_t line = 0;                     // the partition of the batch that such events are filling
   weft::fabric::Timer linger;
   bool linger_armed = false;
 };
@@ -73,9 +85,9 @@ constexpr uint64_t kCopiedPieceBytesMax = 16 * 1024;
 // A batch is sent once it refers to so much data, so that transfers overlap with what the caller does next.
 constexpr uint64_t kBatchExtentBytesSent = 4 * 1024 * 1024;
 
-Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, uint32_t* linger_ms);
+Result<client::ProducerOptions> read_producer_options(const weft_producer_options* given, PushOptions* push);
 // Null: the job is being closed.
-weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, uint32_t linger_ms,
+weft_producer* make_producer(weft_job* job, std::shared_ptr<client::Producer> producer, const PushOptions& push,
                              PackedLayout packed);
 // Under the producer's lock; sends a batch (of either interface). On an error it stays with the caller.
 Status submit_locked(weft_producer* producer, weft_batch* batch, uint32_t partition, uint32_t count,

@@ -80,7 +80,7 @@ std::vector<std::string> module_folders(const MpiLoadOptions& options, const Env
   const auto named = environment.find(kModuleDirectory);
   if (named != environment.end() && !named->second.empty()) return {named->second};
   const std::string own = own_folder();
-  return {own, own + "/mpi", own + "/../mpi"};
+  return {own, own + "/mpi", own + "/../mpi", own + "/weftline"};
 }
 
 Result<std::string> find_module(const MpiChoice& choice, const MpiLoadOptions& options,

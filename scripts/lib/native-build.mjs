@@ -53,7 +53,9 @@ function inputsOf(args) {
   const folders = readdirSync(nativeSource, { recursive: true })
     .filter((name) => name.endsWith("CMakeLists.txt"))
     .sort();
-  const compilers = ["g++", "mpicxx.mpich", "mpicxx.openmpi", "mpicxx"].map((name) => findProgram(name) ?? "");
+  const compilers = ["g++", "gfortran", "mpicxx.mpich", "mpicxx.openmpi", "mpicxx"].map(
+    (name) => findProgram(name) ?? "",
+  );
   return JSON.stringify({ args, folders, compilers }, null, 1);
 }
 

@@ -8,6 +8,7 @@ const build = ["libfabric-dev", "libisal-dev", "libsodium-dev", "rapidjson-dev"]
 const lint = ["clang-format", "shellcheck", "shfmt"];
 const guard = ["valgrind"];
 const nativeTests = ["libgtest-dev", "ninja-build", "ccache"];
+const languages = ["gfortran", "pkg-config", "python3", "python3-numpy"];
 const mpich = ["mpich", "libmpich-dev"];
 const openmpi = ["openmpi-bin", "libopenmpi-dev"];
 const hosts = ["libfabric-bin", "iproute2", "nftables"];
@@ -24,8 +25,8 @@ export const packagesFor = {
   suite: [...build, "libbenchmark-dev", "fonts-dejavu-core"],
   // libssl, zlib and curl: librdkafka is built from source
   peers: ["default-jre-headless", "maven", "nats-server", "libssl-dev", "zlib1g-dev", "libcurl4-openssl-dev"],
-  native: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts],
-  test: [...build, ...nativeTests, ...mpich, ...openmpi, ...hosts, ...lint, ...guard],
+  native: [...build, ...nativeTests, ...languages, ...mpich, ...openmpi, ...hosts],
+  test: [...build, ...nativeTests, ...languages, ...mpich, ...openmpi, ...hosts, ...lint, ...guard],
 };
 const wantsAnyMpi = new Set(["demo", "bench", "guard", "suite"]);
 const mpiCompilers = ["mpicxx.mpich", "mpicxx.openmpi", "mpicxx"];

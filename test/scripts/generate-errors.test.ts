@@ -1,6 +1,6 @@
 // The reader of the error table: a row that it does not understand must stop it, never be left out.
 import { describe, expect, it } from "vitest";
-import { markdownOf, parseErrorTable, typescriptOf } from "../../scripts/generate-errors.mjs";
+import { fortranOf, markdownOf, parseErrorTable, pythonOf, typescriptOf } from "../../scripts/generate-errors.mjs";
 
 const table = (...rows: string[]) =>
   `/* X(NAME, …) */\n#define WEFT_ERROR_TABLE(X) \\\n${rows.join(" \\\n")}\n/* end */\n`;
@@ -35,6 +35,14 @@ describe("the generated files", () => {
     const text = typescriptOf(errors);
     expect(text).toContain('| "WEFT_BUSY"');
     expect(text).not.toContain("WEFT_OK");
+  });
+
+  it("name every code in Fortran, with lines that it takes, and in Python", () => {
+    const fortran = fortranOf(errors);
+    expect(fortran).toContain("  integer, parameter, public :: WEFT_BUSY = 8 ! this | that\n");
+    expect(fortran.split("\n").filter((line) => line.length > 132)).toEqual([]);
+    expect(pythonOf(errors)).toContain('    Code("WEFT_BUSY", 8, True, "this | that", "wait"),\n');
+    expect(pythonOf(errors)).toContain('    Code("WEFT_OK", 0, False, "no error", ""),\n');
   });
 
   it("escape what would end a cell in the docs", () => {

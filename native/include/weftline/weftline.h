@@ -268,6 +268,12 @@ WEFT_API int weft_region_release(weft_region* region);
 /* ---- producer -------------------------------------------------------------------------------------------------------
  */
 
+/* What weft_push does when all batches are under way: wait; WEFT_BUSY, and the event was not taken; WEFT_DROPPED, the
+   same as the wish of the program, which weft_flush does not count as a failure. */
+enum weft_when_full { WEFT_FULL_BLOCK = 0, WEFT_FULL_ERROR = 1, WEFT_FULL_DROP_NEWEST = 2 };
+/* Events that name no partition, of topics with the selector round-robin or same-node: event by event to the next
+   partition, or whole batches to the one that has the fewest under way, past one that has not answered for 500 ms. */
+enum weft_ordering { WEFT_ORDERING_STRICT = 0, WEFT_ORDERING_LOOSE = 1 };
 typedef struct weft_producer_options {
   uint32_t size;
   uint32_t batch_events;      /* a batch is closed at so many events; default 128, at most 65,536 */
@@ -276,9 +282,14 @@ typedef struct weft_producer_options {
   uint64_t batch_data_bytes;  /* ... or so many bytes of copied data; default 1 MiB */
   uint32_t batches_in_flight; /* per partition; default 16, at most 64 */
   uint32_t linger_ms;         /* weft_push: a batch that was not filled is sent after so long; default 2 */
+  uint32_t when_full;         /* enum weft_when_full, of weft_push; default WEFT_FULL_BLOCK */
+  uint32_t ordering;          /* enum weft_ordering, of weft_push; default WEFT_ORDERING_STRICT */
 } weft_producer_options;
-#define WEFT_PRODUCER_OPTIONS_DEFAULT \
-  { sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 16, 2 }
+#define WEFT_PRODUCER_OPTIONS_DEFAULT                                                                      \
+  {                                                                                                        \
+    sizeof(weft_producer_options), 128, NULL, UINT64_C(524288), UINT64_C(1048576), 16, 2, WEFT_FULL_BLOCK, \
+        WEFT_ORDERING_STRICT                                                                               \
+  }
 
 /* Opens all partitions of the topic; looking it up and opening each take at most timeout_ms of the join. Of more than
  * 16 a producer without a name opens 16, and the others with its first batch for them, which fails with what is wrong
@@ -309,7 +320,8 @@ typedef struct weft_event_id {
  * says: round-robin, producer-rank and same-node here (round robin over the partitions whose servers were on this host
  * when the producer was opened; over all if there is none); the others want weft_push_pieces with a partition
  * (WEFT_INVALID_ARGUMENT for explicit and key-hash, WEFT_UNSUPPORTED for custom). `receipt` (may be NULL): a number for
- * weft_receipt_wait. Blocks while all batches are in flight (at most delivery_timeout_ms, then WEFT_BUSY). */
+ * weft_receipt_wait. While all batches are in flight it does what `when_full` says; it blocks at most
+ * delivery_timeout_ms, then WEFT_BUSY. */
 WEFT_API int weft_push(weft_producer* producer, const void* metadata, uint64_t metadata_length, weft_region* region,
                        uint64_t at, uint64_t length, uint64_t* receipt);
 typedef struct weft_piece {
@@ -382,6 +394,11 @@ enum weft_from {
   WEFT_FROM_TIME = 3,
   WEFT_FROM_CURSOR = 4
 };
+/* Where weft_pull ends, with WEFT_END_OF_STREAM: not by itself, before the topic does; behind what was visible when the
+   consumer was opened; before an offset of every partition; before the first event appended at or after a time (of the
+   servers' clocks; one that is still to come ends it when it has, by this process's clock, also where no event does).
+ */
+enum weft_until { WEFT_UNTIL_STOPPED = 0, WEFT_UNTIL_END = 1, WEFT_UNTIL_OFFSET = 2, WEFT_UNTIL_TIME = 3 };
 typedef struct weft_consumer_options {
   uint32_t size;
   uint32_t from;       /* enum weft_from; default WEFT_FROM_CURSOR: after the last committed event of `name`, else the
@@ -390,11 +407,19 @@ typedef struct weft_consumer_options {
   uint64_t from_value; /* offset, or nanoseconds since 1970 */
   const uint32_t* partitions; /* NULL: all */
   uint32_t partition_count;
-  uint32_t prefetch_events; /* ... and events, per partition; 0 (default): no limit; a larger batch goes alone */
-  uint64_t prefetch_bytes;  /* of metadata frames, per partition; default 4 MiB, at least 2 MiB + 64 KiB */
+  uint32_t prefetch_events;  /* ... and events, per partition; 0 (default): no limit; a larger batch goes alone */
+  uint64_t prefetch_bytes;   /* of metadata frames, per partition; default 4 MiB, at least 2 MiB + 64 KiB */
+  uint32_t until;            /* enum weft_until, of weft_pull; default WEFT_UNTIL_STOPPED */
+  uint32_t ack_every_events; /* weft_ack commits by itself behind so many; 0: never; default 1,000 */
+  uint64_t until_value;      /* offset, or nanoseconds since 1970 */
+  uint32_t share_rank;       /* member of a static group: reads the partitions p with p % share_size = share_rank */
+  uint32_t share_size;       /* 0 (default): no group. One that is left without a partition has ended at once */
 } weft_consumer_options;
-#define WEFT_CONSUMER_OPTIONS_DEFAULT \
-  { sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304) }
+#define WEFT_CONSUMER_OPTIONS_DEFAULT                                                                                  \
+  {                                                                                                                    \
+    sizeof(weft_consumer_options), WEFT_FROM_CURSOR, NULL, 0, NULL, 0, 0, UINT64_C(4194304), WEFT_UNTIL_STOPPED, 1000, \
+        0, 0, 0                                                                                                        \
+  }
 
 /* Opens a stream for each partition, and events begin to come; looking the topic up and opening each take at most
  * timeout_ms of the join. WEFT_TOPIC_UNKNOWN,
@@ -402,8 +427,8 @@ typedef struct weft_consumer_options {
 WEFT_API int weft_consumer_open(weft_job* job, const char* topic, const weft_consumer_options* options,
                                 weft_consumer** consumer);
 WEFT_API int weft_consumer_open_async(weft_topic* topic, const weft_consumer_options* options, uint64_t tag);
-/* Ends its streams and frees it: frames and events of it end. What was not committed is read again by the next consumer
- * of its name. NULL is fine. */
+/* Commits what was acknowledged (weft_ack), ends its streams and frees it, whatever it returns: frames and events of it
+ * end. What was not committed is read again by the next consumer of its name. NULL is fine. */
 WEFT_API int weft_consumer_close(weft_consumer* consumer);
 WEFT_API int weft_consumer_close_async(weft_consumer* consumer, uint64_t tag);
 
@@ -488,6 +513,12 @@ WEFT_API int weft_data_fetch_parts(weft_consumer* consumer, const uint32_t* part
 /* An n-d box as a run: `levels` has room for dimensions - 1. Checks that the box lies in the shape. Sizes in items. */
 WEFT_API int weft_box(uint32_t dimensions, const uint64_t* shape, const uint64_t* origin, const uint64_t* box_size,
                       uint64_t item_bytes, weft_run* run, weft_run_level* levels);
+/* A selection out of a selection: what `inner` selects among the bytes of `outer`, counted along them, as runs of the
+ * data: a column of a box, every second of the ranges. *run_count: how many there is room for (1,024 is always enough;
+ * `levels` has room for 8 a run), then how many there are. Local. WEFT_SELECTION_OUTSIDE when it reaches beyond
+ * `outer`; WEFT_LIMIT when it has more runs, or over a million contiguous pieces. */
+WEFT_API int weft_narrow(const weft_run* outer, uint32_t outer_count, const weft_run* inner, uint32_t inner_count,
+                         weft_run* runs, uint32_t* run_count, weft_run_level* levels);
 
 /* The position behind the last event that is done: `offset` is the next one wanted. Durable at the topic's durability
  * when it completes. Needs a named consumer. */
@@ -507,10 +538,24 @@ typedef struct weft_event {
   uint64_t metadata_length;
   uint64_t data_length;
 } weft_event;
-/* The next event of any partition; WEFT_TIMED_OUT loses nothing. Threads take turns, and the time limit covers the wait
- * for one's turn. Threads that share a consumer copy the metadata before any of them pulls again: simpler is a consumer
- * for each. */
+/* The next event of any partition; WEFT_TIMED_OUT loses nothing. WEFT_END_OF_STREAM, from then on always: every
+ * partition has ended, by `until`, with its topic, or with an error that was returned, which ends its partition only
+ * (WEFT_PRODUCER_LOST, WEFT_TRUNCATED, WEFT_OFFSET_GONE, WEFT_CORRUPT, WEFT_PARTITION_UNAVAILABLE …). Threads take
+ * turns, and the time limit covers the wait for one's turn. Threads that share a consumer copy the metadata before any
+ * of them pulls again: simpler is a consumer for each. */
 WEFT_API int weft_pull(weft_consumer* consumer, int64_t timeout_ms, weft_event* event);
+/* Says that an event of weft_pull is done, in any order. Behind each ack_every_events of them what is done without a
+ * gap is committed, without waiting; a commit that failed is said by the next weft_commit_acknowledged. Needs a named
+ * consumer (WEFT_INVALID_ARGUMENT, also for an event that was not pulled); WEFT_PARTITION_RANGE; WEFT_LIMIT a million
+ * events behind one that was not acknowledged. Any thread. */
+WEFT_API int weft_ack(weft_consumer* consumer, uint32_t partition, uint64_t offset);
+/* Commits in every partition how far all events are acknowledged, and waits until that is durable. */
+WEFT_API int weft_commit_acknowledged(weft_consumer* consumer, int64_t timeout_ms);
+/* How far it is: the offset behind the last event of the partition that weft_pull returned, and the one behind the last
+ * visible event as its server says now; either may be NULL. At most timeout_ms of the join. WEFT_PARTITION_RANGE,
+ * WEFT_PARTITION_UNAVAILABLE. */
+WEFT_API int weft_consumer_lag(weft_consumer* consumer, uint32_t partition, uint64_t* next_offset,
+                               uint64_t* visible_end);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,59 @@
+! Generated from native/include/weftline/weft_errors.h by scripts/generate-errors.mjs. Do not edit: run `npm run generate`.
+module weft_codes
+  implicit none
+  private
+  integer, parameter, public :: WEFT_OK = 0 ! no error
+  integer, parameter, public :: WEFT_INTERNAL = 1 ! a fault in Weftline itself
+  integer, parameter, public :: WEFT_INVALID_ARGUMENT = 2 ! an argument is outside what the call accepts
+  integer, parameter, public :: WEFT_WRONG_HANDLE = 3 ! a handle of another kind, or one that was closed, was given
+  integer, parameter, public :: WEFT_UNSUPPORTED = 4 ! this build, platform or topic does not offer it
+  integer, parameter, public :: WEFT_TIMED_OUT = 5 ! the time limit passed first
+  integer, parameter, public :: WEFT_CANCELLED = 6 ! the caller cancelled it
+  integer, parameter, public :: WEFT_CLOSED = 7 ! the object was closed
+  integer, parameter, public :: WEFT_BUSY = 8 ! a bounded queue or credit is used up
+  integer, parameter, public :: WEFT_LIMIT = 9 ! a stated limit would be passed
+  integer, parameter, public :: WEFT_OUT_OF_MEMORY = 10 ! memory could not be had
+  integer, parameter, public :: WEFT_TOPIC_UNKNOWN = 20 ! no topic has this name
+  integer, parameter, public :: WEFT_TOPIC_EXISTS = 21 ! a topic has this name already
+  integer, parameter, public :: WEFT_PARTITION_RANGE = 22 ! the topic has no partition of this number
+  integer, parameter, public :: WEFT_PARTITION_READ_ONLY = 23 ! the partition takes no events since a write or sync failed
+  integer, parameter, public :: WEFT_PARTITION_UNAVAILABLE = 24 ! the server slot of this partition is not there
+  integer, parameter, public :: WEFT_EVENT_TOO_LARGE = 25 ! the event is larger than the partition or the metadata limit allows
+  integer, parameter, public :: WEFT_METADATA_INVALID = 26 ! the metadata is not what the topic's serializer takes
+  integer, parameter, public :: WEFT_SELECTION_OUTSIDE = 27 ! the selection reaches outside the event's data
+  integer, parameter, public :: WEFT_FENCED = 28 ! a newer producer opened this name
+  integer, parameter, public :: WEFT_SEQUENCE_GAP = 29 ! a batch came out of sequence
+  integer, parameter, public :: WEFT_TRUNCATED = 30 ! the log ends before this offset: it was cut at recovery
+  integer, parameter, public :: WEFT_OFFSET_GONE = 31 ! the offset was removed by retention
+  integer, parameter, public :: WEFT_BUFFER_TOO_LARGE = 32 ! the data does not fit one JavaScript buffer
+  integer, parameter, public :: WEFT_BUFFER_CHANGED = 33 ! the data was changed between push and transfer
+  integer, parameter, public :: WEFT_VALIDATOR_REJECTED = 34 ! the topic's validator rejected the event
+  integer, parameter, public :: WEFT_DELIVERY_TIMED_OUT = 35 ! the batch was not acknowledged within deliveryTimeoutMs
+  integer, parameter, public :: WEFT_END_OF_STREAM = 36 ! there are no more events
+  integer, parameter, public :: WEFT_MODULE = 37 ! a module of the topic cannot be used
+  integer, parameter, public :: WEFT_HANDLER = 38 ! a function of the program that handles events failed
+  integer, parameter, public :: WEFT_DROPPED = 39 ! the event was dropped, since the producer's queue was full
+  integer, parameter, public :: WEFT_TOPIC_SEALED = 64 ! the topic takes no more events
+  integer, parameter, public :: WEFT_PRODUCER_LOST = 65 ! a producer that the topic ends with died before it was closed
+  integer, parameter, public :: WEFT_STEP_FAILED = 66 ! the step was not committed
+  integer, parameter, public :: WEFT_CORRUPT = 40 ! stored bytes do not match their checksum
+  integer, parameter, public :: WEFT_NO_SPACE = 41 ! the device or the memory of the partition is full
+  integer, parameter, public :: WEFT_IO = 42 ! a system call on a file failed
+  integer, parameter, public :: WEFT_SYNC_FAILED = 43 ! fdatasync failed: pages may be lost
+  integer, parameter, public :: WEFT_DATA_DIRECTORY_LOCKED = 44 ! a live server uses this data directory
+  integer, parameter, public :: WEFT_FORMAT_NEWER = 45 ! the directory was written by a newer version
+  integer, parameter, public :: WEFT_NOT_WRITABLE = 46 ! the directory cannot be written
+  integer, parameter, public :: WEFT_GROUP_MISSING = 50 ! the group directory does not exist
+  integer, parameter, public :: WEFT_GROUP_STALE = 51 ! the group directory names servers that are gone
+  integer, parameter, public :: WEFT_GROUP_UNREADABLE = 52 ! the group directory cannot be read
+  integer, parameter, public :: WEFT_GROUP_OTHER_JOB = 53 ! the group directory belongs to another job
+  integer, parameter, public :: WEFT_SECRET_WRONG = 54 ! the other side does not know the job's secret
+  integer, parameter, public :: WEFT_PROTOCOL_VERSION = 55 ! the other side speaks another protocol version
+  integer, parameter, public :: WEFT_PEER_LOST = 56 ! the other process is gone or silent
+  integer, parameter, public :: WEFT_FABRIC = 57 ! libfabric reported an error
+  integer, parameter, public :: WEFT_NO_SERVER = 58 ! no rank of this world is a server
+  integer, parameter, public :: WEFT_MPI = 60 ! MPI reported an error
+  integer, parameter, public :: WEFT_MPI_WRONG_LAUNCHER = 61 ! the MPI library does not belong to the launcher
+  integer, parameter, public :: WEFT_RANK_LOST = 62 ! a rank of the world is gone
+  integer, parameter, public :: WEFT_CONFIG_INVALID = 63 ! the configuration is not valid
+end module weft_codes
