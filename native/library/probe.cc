@@ -24,6 +24,7 @@ constexpr uint64_t kHalfBytes = uint64_t{8} << 20;
 constexpr uint64_t kPhaseNs = 200 * weft::kNsPerMs;
 constexpr uint32_t kRoundTripsMax = 2'000;
 constexpr uint32_t kRoundTripsFirst = 50;  // not counted
+constexpr uint32_t kRoundTripsLeast = 20;
 // Measurings of one probe: each keeps its state until the end.
 constexpr size_t kSessionsMax = 1'024;
 
@@ -228,12 +229,14 @@ void weft_probe::ping(Session& session) {
 // pings_left goes last: it tells whose the next answer is.
 void weft_probe::on_pong(Session& session, uint64_t now_ns) {
   const uint64_t took_ns = now_ns - session.sent_ns;
+  if (session.pings_left == kRoundTripsMax) session.pings_end_ns = now_ns + kPhaseNs;
   if (session.pings_left <= kRoundTripsMax) session.times_ns.push_back(took_ns);
   if (took_ns < session.least_ns) {
     session.least_ns = took_ns;
     session.clock_offset_ns = static_cast<int64_t>(session.answer.time_ns - (session.stamp_ns + took_ns / 2));
   }
-  const bool last = session.pings_left == 1 || (now_ns > session.pings_end_ns && !session.times_ns.empty());
+  const bool last =
+      session.pings_left == 1 || (session.times_ns.size() >= kRoundTripsLeast && now_ns > session.pings_end_ns);
   {
     const std::lock_guard lock(mutex_);
     session.pings_left = last ? 0 : session.pings_left - 1;
@@ -249,7 +252,6 @@ Status weft_probe::measure_round_trips(Session& session, ProbeResult& result) {
   session.phase = "a message and its answer";
   session.times_ns.reserve(kRoundTripsMax);
   WEFT_RETURN_IF_ERROR(on_thread(session, [this, &session] {
-    session.pings_end_ns = Clock::system().monotonic_ns() + kPhaseNs;
     {
       const std::lock_guard lock(mutex_);
       session.pings_left = kRoundTripsFirst + kRoundTripsMax;
