@@ -45,21 +45,6 @@ Napi::Value crc32c(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), weft_crc32c(bytes.data(), bytes.size(), seed));
 }
 
-Napi::Value doctor(const Napi::CallbackInfo& info) {
-  auto json = std::make_shared<std::string>();
-  Background::Work work{};
-  work.name = "doctor";
-  work.run = [json](Background&) {
-    char* text = nullptr;
-    int code = weft_doctor(&text);
-    if (text != nullptr) json->assign(text);
-    weft_free(text);
-    return code;
-  };
-  work.result = [json](Napi::Env env) { return Napi::String::New(env, *json); };
-  return Background::start(info.Env(), std::move(work));
-}
-
 Napi::Value log_verify(const Napi::CallbackInfo& info) {
   Call call(info, "logVerify");
   std::string data = call.text(0);
@@ -86,7 +71,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add<code_can_retry>(env, exports, "codeCanRetry");
   add<crc32c>(env, exports, "crc32c");
   add<prepare_exit>(env, exports, "prepareExit");
-  add<doctor>(env, exports, "doctor");
   add<log_verify>(env, exports, "logVerify");
   add_job(env, exports);
   add_completions(env, exports);
@@ -96,6 +80,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_producer(env, exports);
   add_consumer(env, exports);
   add_server(env, exports);
+  add_doctor(env, exports);
   return exports;
 }
 

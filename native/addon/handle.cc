@@ -32,6 +32,8 @@ const char* kind_name(Kind kind) {
       return "consumer";
     case Kind::kServer:
       return "server";
+    case Kind::kProbe:
+      return "probe";
   }
   return "handle";
 }

@@ -29,6 +29,7 @@ enum class Kind : uint64_t {
   kBatch,
   kConsumer,
   kServer,
+  kProbe,
 };
 const char* kind_name(Kind kind);
 

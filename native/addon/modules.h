@@ -17,6 +17,7 @@ void add_region(Napi::Env env, Napi::Object exports);
 void add_producer(Napi::Env env, Napi::Object exports);
 void add_consumer(Napi::Env env, Napi::Object exports);
 void add_server(Napi::Env env, Napi::Object exports);
+void add_doctor(Napi::Env env, Napi::Object exports);
 
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 void add(Napi::Env env, Napi::Object exports, const char* name) {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "fabric/left_over_files.h"
+#include "fabric/locality.h"
 #include "fabric/tcp_listener.h"
 
 namespace weft::fabric {
@@ -41,6 +42,13 @@ Status LibfabricTransport::open() {
   library_ = library.value();
   // Opening shm installs signal handlers.
   const SignalGuard guard;
+  const Status opened = open_objects();
+  // Without the job's VNI a NIC refuses, or lets only this step's processes talk: that is mended in the launch.
+  if (opened.ok() || slingshot_.device.empty() || slingshot_.reaches_job) return opened;
+  return Status(opened.code(), join_text(opened.message(), "; ", slingshot_.reason, "; ", slingshot_advice()));
+}
+
+Status LibfabricTransport::open_objects() {
   WEFT_RETURN_IF_ERROR(find_provider());
   int error = library_->fabric(info_->fabric_attr, &fabric_, nullptr);
   if (error != 0) return fail("opening the fabric", error);
@@ -68,8 +76,31 @@ fi_info* LibfabricTransport::make_hints() const {
   return hints;
 }
 
+// The NIC near this process, and the key of the whole job where there is one; libfabric would take its first NIC and
+// the key of this step.
+Status LibfabricTransport::choose_device(fi_info* hints) {
+  Result<SlingshotChoice> choice = choose_slingshot(slingshot_variables(), devices_of_class("cxi", own_numa_node()));
+  WEFT_RETURN_IF_ERROR(choice.status());
+  slingshot_ = choice.take();
+  if (slingshot_.device.empty()) return {};
+  hints->domain_attr->name = strdup(slingshot_.device.c_str());
+  if (!slingshot_.has_key) return {};
+  hints->domain_attr->auth_key = static_cast<uint8_t*>(std::malloc(sizeof slingshot_.key));  // freed with the hints
+  WEFT_ASSERT(hints->domain_attr->auth_key != nullptr);
+  std::memcpy(hints->domain_attr->auth_key, &slingshot_.key, sizeof slingshot_.key);
+  hints->domain_attr->auth_key_size = sizeof slingshot_.key;
+  return {};
+}
+
 Status LibfabricTransport::find_provider() {
   fi_info* hints = make_hints();
+  if (quirks_.slingshot) {
+    const Status chosen = choose_device(hints);
+    if (!chosen.ok()) {
+      library_->freeinfo(hints);
+      return chosen;
+    }
+  }
   const char* node = nullptr;
   uint64_t flags = 0;
   std::string own_name;
@@ -144,12 +175,12 @@ Status LibfabricTransport::open_endpoint() {
   char text[256];
   size_t text_length = sizeof text;
   const char* shown = fi_av_straddr(av_, name, text, &text_length);
-  description_ =
-      join_text(name_, ": ", info_->fabric_attr->prov_name, " of libfabric ",
-                static_cast<uint32_t>(FI_MAJOR(library_->version())), ".",
-                static_cast<uint32_t>(FI_MINOR(library_->version())), " on ", info_->domain_attr->name, " at ",
-                shown != nullptr ? shown : "?", cq_descriptor_ >= 0 ? ", wakes by descriptor" : ", polled",
-                limited ? "" : ", listener without limits: /proc/self/fd cannot be read");
+  description_ = join_text(name_, ": ", info_->fabric_attr->prov_name, " of libfabric ",
+                           static_cast<uint32_t>(FI_MAJOR(library_->version())), ".",
+                           static_cast<uint32_t>(FI_MINOR(library_->version())), " on ", info_->domain_attr->name,
+                           " at ", shown != nullptr ? shown : "?", slingshot_.reason.empty() ? "" : ", ",
+                           slingshot_.reason, cq_descriptor_ >= 0 ? ", wakes by descriptor" : ", polled",
+                           limited ? "" : ", listener without limits: /proc/self/fd cannot be read");
   return post_receives();
 }
 

@@ -14,6 +14,7 @@
 #include "fabric/libfabric_library.h"
 #include "fabric/libfabric_transport.h"
 #include "fabric/quirks.h"
+#include "fabric/slingshot.h"
 
 namespace weft::fabric {
 
@@ -99,7 +100,9 @@ class LibfabricTransport final : public Transport, public EventSource {
 
   Status fail(const char* what, int64_t error) const;
   fi_info* make_hints() const;
+  Status choose_device(fi_info* hints);
   Status find_provider();
+  Status open_objects();
   Status open_queue();
   Status open_endpoint();
   Status post_receives();
@@ -123,6 +126,7 @@ class LibfabricTransport final : public Transport, public EventSource {
   const LibfabricLibrary* library_ = nullptr;
   std::string address_;
   std::string description_;
+  SlingshotChoice slingshot_;
   uint64_t wire_bytes_max_ = 0;
   uint64_t operation_bytes_max_ = 0;
   uint64_t inject_bytes_max_ = 0;

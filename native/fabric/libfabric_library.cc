@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "fabric/exit_gate.h"
+#include "fabric/locality.h"
 
 namespace weft::fabric {
 
@@ -30,6 +31,8 @@ Result<const LibfabricLibrary*> load_once() {
   // The two switches of the infinipath library that replaces the handlers; left alone if the user set them.
   setenv("IPATH_NO_BACKTRACE", "1", 0);
   setenv("HFI_NO_BACKTRACE", "1", 0);
+  // A child process of the application would take pages away from under a Slingshot NIC (libcxi looks once, early).
+  if (!devices_of_class("cxi", -1).empty()) setenv("CXI_FORK_SAFE", "1", 0);
   const SignalGuard guard;
   void* handle = dlopen(kLibraryName, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {

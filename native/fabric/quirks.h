@@ -23,6 +23,8 @@ struct Quirks {
   bool operations_prove_life;
   // Over TCP sockets of its own, whose listener needs the limits of tcp_listener.h.
   bool listens_on_tcp;
+  // Its NIC and key come from the launcher's variables (slingshot.h).
+  bool slingshot;
   const char* reason;
 };
 

@@ -72,6 +72,8 @@ const char* kind_name(Kind kind) {
       return "weft_server";
     case Kind::kCommunicator:
       return "weft_communicator";
+    case Kind::kProbe:
+      return "weft_probe";
     case Kind::kClosed:
       break;
   }

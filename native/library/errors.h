@@ -31,6 +31,7 @@ enum class Kind : uint32_t {
   kRegion = 0x52464557,
   kServer = 0x53464557,
   kCommunicator = 0x4F464557,
+  kProbe = 0x58464557,
 };
 const char* kind_name(Kind kind);
 int wrong_handle(Kind expected);

@@ -6,7 +6,10 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <cmath>
+
 #include "library/job.h"
+#include "library/probe.h"
 #include "library/server.h"
 
 namespace weft::library {
@@ -216,14 +219,26 @@ std::string verification_json(const log::PartitionVerification& verification) {
   return {buffer.GetString(), buffer.GetSize()};
 }
 
-std::string doctor_json(const std::vector<std::string>& lines) {
+std::string probe_json(const ProbeResult& result) {
   rapidjson::StringBuffer buffer;
   Writer writer(buffer);
   writer.StartObject();
-  writer.Key("transports");
-  writer.StartArray();
-  for (const std::string& line : lines) writer.String(line.c_str());
-  writer.EndArray();
+  const auto put_us = [&writer](const char* key, double ns) {
+    writer.Key(key);
+    writer.Double(std::round(ns / 10) / 100);
+  };
+  writer.Key("transport");
+  writer.String(result.transport.c_str());
+  put_us("connectUs", static_cast<double>(result.connect_ns));
+  put_us("latencyP50Us", static_cast<double>(result.half_round_trip_p50_ns));
+  put_us("latencyP99Us", static_cast<double>(result.half_round_trip_p99_ns));
+  writer.Key("readBytesPerSecond");
+  writer.Double(std::round(result.read_bytes_per_second));
+  writer.Key("writeBytesPerSecond");
+  writer.Double(std::round(result.write_bytes_per_second));
+  put(writer, "bytesChecked", result.bytes_checked);
+  put_us("clockOffsetUs", static_cast<double>(result.clock_offset_ns));
+  put_us("clockErrorUs", static_cast<double>(result.clock_error_ns));
   writer.EndObject();
   return {buffer.GetString(), buffer.GetSize()};
 }

@@ -1,15 +1,13 @@
-// Calls that need no job: verifying stored data, saying what the network offers, checksums.
+// Calls that need no job: verifying stored data, checksums, the end of the process.
 #include "base/checksum.h"
 #include "fabric/exit_gate.h"
-#include "fabric/fabric.h"
 #include "library/errors.h"
 #include "library/json_text.h"
+#include "log/directory_lock.h"
 #include "log/verify.h"
 #include "weftline/weftline_server.h"
 
 using namespace weft::library;
-using weft::Result;
-using weft::Status;
 
 extern "C" {
 
@@ -24,12 +22,18 @@ int weft_log_verify(const char* data, void (*report_one)(void* context, const ch
 }
 WEFT_CATCH
 
-int weft_doctor(char** json) try {
-  WEFT_CHECK_ARGUMENT(json);
-  Result<std::unique_ptr<weft::fabric::Lane>> lane = weft::fabric::Lane::open({});
-  if (!lane.ok()) return report(lane.status());
-  *json = copy_text(doctor_json(lane.value()->describe()));
-  return WEFT_OK;
+int weft_lock_check(const char* directory) try {
+  WEFT_CHECK_ARGUMENT(directory);
+  const auto first = weft::log::DirectoryLock::take(directory, "weftline doctor", false);
+  if (!first.ok()) return report(first.status());
+  // Where locks are only pretended, a second server would come in, too.
+  const auto second = weft::log::DirectoryLock::take(directory, "weftline doctor", false);
+  if (!second.ok() && second.status().code() == weft::Code::DATA_DIRECTORY_LOCKED) return WEFT_OK;
+  if (!second.ok()) return report(second.status());
+  return report(
+      weft::Code::UNSUPPORTED,
+      weft::join_text("the file system of ", directory,
+                      " gives the same lock twice; use another, or see that no two servers get one directory"));
 }
 WEFT_CATCH
 

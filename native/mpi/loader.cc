@@ -150,6 +150,17 @@ Result<LoadedMpi> load_module(LoadedMpi loaded) {
   return loaded;
 }
 
+std::vector<std::string> all_modules(const MpiLoadOptions& options, const Environment& environment) {
+  std::set<std::string> found;
+  for (const std::string& folder : module_folders(options, environment)) {
+    for (const MpiFamily family : {MpiFamily::kMpich, MpiFamily::kOpenMpi}) {
+      const std::string path = folder + "/weftline_mpi_" + mpi_family_name(family) + ".so";
+      if (access(path.c_str(), R_OK) == 0) found.insert(real_path(path));
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
 Result<LoadedMpi> load_once(const MpiLoadOptions& options) {
   const Environment environment = process_environment();
   Result<ResidentMpi> resident = find_resident_mpi();
@@ -177,6 +188,21 @@ Result<ResidentMpi> find_resident_mpi() {
   for (const auto& [path, mpi] : found) names += (names.empty() ? "" : ", ") + path;
   return Status(Code::MPI, join_text("this program has loaded more than one MPI library (", names,
                                      "): link it, and the libraries it uses, with one"));
+}
+
+Status plan_mpi(MpiPlan& plan, const MpiLoadOptions& options) {
+  const Environment environment = process_environment();
+  plan.modules = all_modules(options, environment);
+  Result<ResidentMpi> resident = find_resident_mpi();
+  WEFT_RETURN_IF_ERROR(resident.status());
+  Result<MpiChoice> choice = choose_mpi(environment, resident.value());
+  WEFT_RETURN_IF_ERROR(choice.status());
+  plan.choice = choice.take();
+  if (plan.choice.family == MpiFamily::kNone && plan.choice.module_path.empty()) return {};
+  Result<std::string> path = find_module(plan.choice, options, environment);
+  WEFT_RETURN_IF_ERROR(path.status());
+  plan.module_path = path.take();
+  return {};
 }
 
 Result<const LoadedMpi*> load_mpi(const MpiLoadOptions& options) {

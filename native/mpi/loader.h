@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "mpi/mpi_table.h"
@@ -59,6 +60,15 @@ struct MpiLoadOptions {
 
 // Chooses and loads, once; later calls return the same. MPI is not initialized yet.
 Result<const LoadedMpi*> load_mpi(const MpiLoadOptions& options = {});
+
+// What load_mpi() would load, and what else lies there; nothing is loaded.
+struct MpiPlan {
+  MpiChoice choice;
+  std::string module_path;           // empty for a world of one
+  std::vector<std::string> modules;  // every weftline_mpi_*.so in the folders that are looked at
+};
+// The errors of load_mpi(), as far as they show without loading; `modules` of `plan` is filled all the same.
+Status plan_mpi(MpiPlan& plan, const MpiLoadOptions& options = {});
 
 // table->init(), then the facts, then check_world_size. Collective over MPI_COMM_WORLD if MPI is not initialized yet.
 Result<weft_mpi_facts> init_mpi(const LoadedMpi& mpi);

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addConsume } from "./commands/consume.js";
+import { addDoctor } from "./commands/doctor.js";
 import { addInspect } from "./commands/inspect.js";
 import { addProduce } from "./commands/produce.js";
 import { addServe } from "./commands/serve.js";
@@ -49,6 +50,7 @@ Exit status: 0 done, 1 failed, 2 wrong command line or configuration, 3 no job t
   addProduce(program, terminal, done);
   addConsume(program, terminal, done);
   addInspect(program, terminal, done);
+  addDoctor(program, terminal, done);
   inherit(program);
   return program;
 }

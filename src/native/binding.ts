@@ -28,6 +28,7 @@ export type ProducerHandle = Handle<"producer">;
 export type BatchHandle = Handle<"batch">;
 export type ConsumerHandle = Handle<"consumer">;
 export type ServerHandle = Handle<"server">;
+export type ProbeHandle = Handle<"probe">;
 
 /** `weft_join_options`; what is left out has the C default. */
 export interface NativeJoinOptions {
@@ -197,7 +198,17 @@ export interface NativeBinding {
   /** weft_prepare_exit: before exit() of the process, not of a worker. Waits at most 5 s. */
   prepareExit(): void;
   /** `weft_doctor`: JSON. On its own thread. */
-  doctor(): Promise<string>;
+  doctor(options: NativeJoinOptions): Promise<string>;
+  /** `weft_lock_check`, on its own thread. */
+  lockCheck(directory: string): Promise<void>;
+  /** A probe answers until it is closed, or collected. On its own thread, as measuring is. */
+  probeOpen(options: NativeJoinOptions): Promise<ProbeHandle>;
+  /** For another process's `probeMeasure`. */
+  probeAddress(probe: ProbeHandle): Uint8Array;
+  /** JSON. */
+  probeMeasure(probe: ProbeHandle, address: Uint8Array, timeoutMs: number): Promise<string>;
+  /** A measuring that is under way ends first. */
+  probeClose(probe: ProbeHandle): void;
   /** `weft_log_verify` on its own thread; `report` is called with the JSON of each partition. */
   logVerify(data: string, report: (json: string) => void): Promise<void>;
 

@@ -1,5 +1,6 @@
-// One MPI launch over two hosts (network namespaces of this machine): `weftline serve`, the simulation in C and a consumer in
-// TypeScript in one world; the server and one rank of the simulation on the first host, the others on the second.
+// Two hosts (network namespaces of this machine). One MPI launch over both: `weftline serve`, the simulation in C and a
+// consumer in TypeScript in one world; the server and one rank of the simulation on the first host, the others on the second.
+// And clients outside the MPI world, on the other host and beside both.
 //
 // The end of such a launch is MPICH's: between hosts its MPI_Finalize hangs in some runs and returns in others (docs/mpi.md).
 // What is promised is that the time limit ends it, that the error says so, and that nothing of the data is touched by it.
@@ -8,7 +9,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { cliPath, Workplace } from "./support/weftline.js";
+import { cliPath, type Running, until, Workplace } from "./support/weftline.js";
 
 const inRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const native = process.env["WEFTLINE_TEST_NATIVE"] ?? inRoot("build/native");
@@ -75,3 +76,34 @@ test.skipIf(!possible)("a server, C and TypeScript ranks over two hosts lose not
     expect([...codes]).toEqual(["WEFT_RANK_LOST"]); // and of nothing else
   }
 });
+
+test.skipIf(!possible)(
+  "clients outside the MPI world reach a server on another host by tcp, from a host beside the hosts too",
+  async () => {
+    lab("up", "2");
+    const env = { LAB_DIR: place.path("lab") };
+    const weftline = (host: string, ...argv: string[]): Running =>
+      place.startProgram(inRoot("test/lab/hosts.sh"), ["launch", host, process.execPath, cliPath, ...argv], { env });
+    const ok = async (running: Running): Promise<string> => {
+      const { exitCode, output, words } = await running.finished;
+      expect(exitCode, words).toBe(0);
+      return output.toString();
+    };
+    const server = weftline("h1", "serve", "--json", "--data", place.path("weft"));
+    await until("the server's start", () => {
+      if (server.ended) throw new Error(server.words);
+      return server.output.toString().includes("\n");
+    });
+    const group = ["--group", place.path("weft", "group")];
+    await ok(weftline("h2", "topic", "create", "quakes", ...group));
+    const lines = Array.from({ length: 500 }, (_, index) => `{"mag":${index}}\n`).join("");
+    writeFileSync(place.path("quakes.ndjson"), lines);
+    await ok(weftline("h2", "produce", "quakes", "--file", place.path("quakes.ndjson"), ...group));
+    // The namespace that stands for a login node: on the network of the hosts, none of them.
+    expect(await ok(weftline("ctl", "consume", "quakes", "--until", "end", "--metadata-only", ...group))).toBe(lines);
+    const status = JSON.parse(await ok(weftline("ctl", "status", "--json", ...group))) as object;
+    expect(status).toMatchObject({ slot: 0, host: "h1" });
+    await ok(weftline("h2", "stop", ...group));
+    await server.finished;
+  },
+);

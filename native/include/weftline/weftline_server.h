@@ -123,8 +123,30 @@ WEFT_API int weft_server_control_reply(weft_server* server, uint64_t tag, int32_
  * {"partition":"quakes/0","events":2456,"bytes":…,"ok":true} or {…,"ok":false,"damage":"…"}. */
 WEFT_API int weft_log_verify(const char* data, void (*report)(void* context, const char* json), void* context);
 
-/* What this process could use: transports with their addresses and why others were not taken; JSON; weft_free. */
-WEFT_API int weft_doctor(char** json);
+/* Takes the lock of a data directory, as a server does, finds that it cannot be had twice, and lets go: WEFT_OK;
+ * WEFT_UNSUPPORTED where the file system has no locks, WEFT_DATA_DIRECTORY_LOCKED, WEFT_NOT_WRITABLE. Makes the
+ * directory if it is missing, and leaves the lock's file in it. */
+WEFT_API int weft_lock_check(const char* directory);
+
+/* What this process could use, as JSON (docs/doctor.md); weft_free. Of `options` (NULL: defaults) transports and
+ * bind_address count. What cannot be had is told in the JSON, not as an error. Opens a lane for a moment; loads no MPI.
+ * Any thread. */
+WEFT_API int weft_doctor(const weft_join_options* options, char** json);
+
+/* A probe: memory that other processes' probes may send to, read from and write into, without a job or a server. It
+ * answers by itself until it is closed. Of `options` (NULL: defaults) transports and bind_address count. */
+typedef struct weft_probe weft_probe;
+WEFT_API int weft_probe_open(const weft_join_options* options, weft_probe** probe);
+/* What another process needs to measure against this one: opaque, at most 1 KiB, valid while the probe is open. */
+WEFT_API int weft_probe_address(const weft_probe* probe, const void** bytes, uint64_t* length);
+/* Sends messages to the probe at `address`, reads its memory and writes into it, compares checksums, and says what it
+ * took, as JSON (docs/doctor.md); weft_free. Takes about a second. WEFT_TIMED_OUT, WEFT_PEER_LOST, WEFT_FABRIC;
+ * WEFT_CORRUPT when other bytes came than were sent. One at a time for each probe, any thread. */
+WEFT_API int weft_probe_measure(weft_probe* probe, const void* address, uint64_t length, uint64_t timeout_ms,
+                                char** json);
+/* No other call may be under way. */
+WEFT_API int weft_probe_close(weft_probe* probe);
+
 /* Says that this process is about to call exit(): waits (at most 5 s) for a lane that another thread is opening and
  * lets none be opened any more, so that no thread is inside libfabric when its destructors run. An exit handler of the
  * library does the same, later. */

@@ -1,4 +1,4 @@
-// weftline log verify, config explain, doctor, status, stop: looking at things, and ending a job's servers.
+// weftline log verify, config explain, status, stop: looking at things, and ending a job's servers.
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
@@ -56,38 +56,6 @@ async function explainConfig(terminal: Terminal, flags: GlobalOptions): Promise<
   } else {
     await terminal.write(explainText(configuration));
   }
-  return EXIT.ok;
-}
-
-/** Nested JSON as indented lines of "name: value". */
-export function outline(value: unknown, indent = ""): string {
-  if (Array.isArray(value)) {
-    return value
-      .map((each) => (isPlain(each) ? `${indent}- ${String(each)}\n` : `${indent}-\n${outline(each, `${indent}  `)}`))
-      .join("");
-  }
-  if (value === null || typeof value !== "object") return `${indent}${String(value)}\n`;
-  return Object.entries(value)
-    .map(([name, each]) =>
-      isPlain(each) ? `${indent}${name}: ${String(each)}\n` : `${indent}${name}:\n${outline(each, `${indent}  `)}`,
-    )
-    .join("");
-}
-
-function isPlain(value: unknown): value is string | number | boolean | null {
-  return value === null || typeof value !== "object";
-}
-
-async function doctor(terminal: Terminal): Promise<number> {
-  const binding = native();
-  const report = {
-    version: binding.version,
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    ...(JSON.parse(await binding.doctor()) as object),
-  };
-  if (terminal.json) await terminal.writeJson(report);
-  else await terminal.write(outline(report));
   return EXIT.ok;
 }
 
@@ -163,15 +131,6 @@ export function addInspect(program: Command, terminal: Terminal, done: (exitCode
     .addHelpText("after", "\nExamples:\n  weftline config explain\n  WEFTLINE_THREADS=8 weftline config explain --json")
     .action(async (_options: unknown, command: Command) => {
       done(await explainConfig(terminal, command.optsWithGlobals<GlobalOptions>()));
-    });
-  program
-    .command("doctor")
-    .description(
-      "Shows what this process could use: fabric providers with their addresses, and why others were not taken.",
-    )
-    .addHelpText("after", "\nExamples:\n  weftline doctor")
-    .action(async () => {
-      done(await doctor(terminal));
     });
   addClientOptions(program.command("status").description("Shows the server slots of a job."))
     .addHelpText("after", "\nExamples:\n  weftline status --group /scratch/me/weft/group")
