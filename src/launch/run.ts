@@ -135,8 +135,16 @@ class LaunchRun {
       await this.#servers();
     }
     const attached = this.#ended.signal.aborted || this.#stopSignal !== undefined ? [] : this.#startAttached();
-    const failed = attached.map(async (child) => {
+    // What fails first is why; what fails after it is a consequence.
+    let firstFailure = 0;
+    const ended = async (child: Child): Promise<number> => {
       const { exitCode } = await child.ended;
+      if (firstFailure === 0) firstFailure = exitCode;
+      return exitCode;
+    };
+    const ofWorld = this.#world && ended(this.#world);
+    const failed = attached.map(async (child) => {
+      const exitCode = await ended(child);
       if (exitCode !== 0 && this.#drain === undefined) this.#beginDrain(`part '${child.name}' ended with ${exitCode}`);
       return exitCode;
     });
@@ -150,11 +158,8 @@ class LaunchRun {
       () => undefined, // told below
     );
     void this.#endLeftServers(failed);
-    const { exitCode: ofWorld } = (await this.#world?.ended) ?? { exitCode: 0 };
-    const ofAttached = (await Promise.all(failed)).find((code) => code !== 0) ?? 0;
-    // A part that failed is why; what the launcher was then ended with is a consequence.
-    if (this.#drain !== undefined && ofAttached !== 0) return ofAttached;
-    return ofWorld === 0 ? ofAttached : ofWorld;
+    await Promise.all([ofWorld, ...failed]);
+    return firstFailure;
   }
 
   /**

@@ -35,24 +35,34 @@ beforeEach(() => {
 });
 afterEach(() => place.close());
 
-/** Submits a script, waits for its end; its id, exit status and everything that it said. */
+/** Submits a script, waits for its end; its id, exit status and everything that it said. `sbatch --wait` looks too seldom. */
 async function submit(
   script: string,
   flags: readonly string[] = [],
   env: Record<string, string> = {},
-): Promise<{ job: string; exitCode: number | null; said: string }> {
+): Promise<{ job: string; exitCode: number; said: string }> {
   const log = place.path("job.log");
-  const argv = ["run", "sbatch", "--wait", "--parsable", `--output=${log}`, "--open-mode=append", ...flags, script];
-  const surroundings = {
-    LAB_DIR: lab?.directory ?? "",
-    WEFTLINE_HOME: inRoot("").replace(/\/$/, ""),
-    WEFTLINE_SITE: "lab",
-    ...env,
+  const home = inRoot("").replace(/\/$/, "");
+  const surroundings = { LAB_DIR: lab?.directory ?? "", WEFTLINE_HOME: home, WEFTLINE_SITE: "lab", ...env };
+  const run = async (...argv: string[]): Promise<string> => {
+    const running = place.startProgram(inRoot("test/lab/slurm.sh"), ["run", ...argv], { env: surroundings });
+    const { exitCode, output, words } = await running.finished;
+    expect(exitCode, `${argv.join(" ")}: ${words}`).toBe(0);
+    return output.toString().trim();
   };
-  const running = place.startProgram(inRoot("test/lab/slurm.sh"), argv, { env: surroundings });
-  const { exitCode, output, words } = await running.finished;
-  const said = `${words}${existsSync(log) ? readFileSync(log, "utf8") : ""}`;
-  return { job: output.toString().trim(), exitCode, said };
+  const job = await run("sbatch", "--parsable", `--output=${log}`, "--open-mode=append", ...flags, script);
+  const end = Date.now() + 240_000;
+  let state: string;
+  do {
+    state = await run("scontrol", "--oneliner", "show", "job", job);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  } while (/JobState=(PENDING|CONFIGURING|RUNNING|COMPLETING)/.test(state) && Date.now() < end);
+  const said = existsSync(log) ? readFileSync(log, "utf8") : "";
+  const statuses = [...state.matchAll(/ ExitCode=(\d+):(\d+)/g)].map(
+    ([, code, signal]) => Number(code) + Number(signal),
+  );
+  expect(statuses.length, state).toBeGreaterThan(0);
+  return { job, exitCode: Math.max(...statuses), said };
 }
 
 const mpis = [
@@ -93,7 +103,9 @@ it.skipIf(!possible)("attach.sh: steps of their own attach to a service, which i
 it.skipIf(!possible)(
   "before-limit.sh and resume.sh: warned by Slurm, staged out, and gone on with by the next job",
   async () => {
-    const first = await submit(inRoot("slurm/before-limit.sh"), ["--time=2", "--signal=B:USR1@90"]);
+    const first = await submit(inRoot("slurm/before-limit.sh"), ["--time=2", "--signal=B:USR1@90"], {
+      NODE_LOCAL: place.path("first"),
+    });
     expect(first.said).toContain("SIGUSR1: passed on");
     expect(first.exitCode, first.said).toBe(0); // the counters heed the warning
     const ends = [...first.said.matchAll(/rank (\d) ends before (\d+)/g)].map(
@@ -104,6 +116,7 @@ it.skipIf(!possible)(
     expect(readdirSync(staged).sort()).toEqual(["0", "1", "stage.json"]);
     const counts = ends.map(([, n]) => n);
     const second = await submit(inRoot("slurm/resume.sh"), [], {
+      NODE_LOCAL: place.path("second"),
       RESUME_FROM: staged,
       COUNT_TO: String(Math.max(...counts) + 20),
     });
@@ -145,7 +158,7 @@ it.skipIf(!possible)("the scripts for Frontier are those of slurm/ with a head o
   // What the lab has not: accounts, the constraint, the network.
   const text = readFileSync(inRoot("slurm/frontier/produce-consume.sh"), "utf8");
   writeFileSync(place.path("job.sh"), text.replaceAll(/^#SBATCH --(account|constraint|network).*\n/gm, ""));
-  const { exitCode, said } = await submit(place.path("job.sh"), [], {
+  const { exitCode, said } = await submit(place.path("job.sh"), ["--exclusive"], {
     PATH: `${place.path("bin")}:${process.env["PATH"] ?? ""}`,
   });
   expect(exitCode, said).toBe(0);

@@ -85,7 +85,8 @@ export function addStage(program: Command, terminal: Terminal, done: (exitCode: 
       const began = Date.now();
       const options = { ...optionsFor(terminal, flags), ifEmpty: flags.ifEmpty === true };
       const staged = await stageIn(withRank(directory, environment), withRank(data, environment), options);
-      await tell(terminal, staged, began);
+      if (staged.copied === 0 && options.ifEmpty) terminal.say(`${data} is not empty: it is left as it is`);
+      else await tell(terminal, staged, began);
       done(EXIT.ok);
     });
 }

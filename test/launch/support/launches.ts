@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Finished, Workplace } from "../../integration/support/weftline.js";
+import { type Finished, type Running, until, Workplace } from "../../integration/support/weftline.js";
 
 export const inRoot = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 export const program = (name: string): string => inRoot(`build/ts/${name}.js`);
@@ -18,6 +18,24 @@ for (const name of ["SLURM_JOB_ID", "PBS_NODEFILE", "PBS_JOBID", "LMOD_SYSTEM_NA
   delete process.env[name];
 
 export class LaunchPlace extends Workplace {
+  readonly #started: Running[] = [];
+
+  override startProgram(...given: Parameters<Workplace["startProgram"]>): Running {
+    const running = super.startProgram(...given);
+    this.#started.push(running);
+    return running;
+  }
+
+  /** A launcher that is just killed leaves what it has launched: it is asked first, and told twice to be quick. */
+  override async close(): Promise<void> {
+    const left = this.#started.filter(({ ended }) => !ended);
+    for (const { child } of left) child.kill("SIGTERM");
+    const insist = setTimeout(() => left.forEach(({ child }) => child.kill("SIGTERM")), 5_000);
+    await until("the end of what a test left", () => left.every(({ ended }) => ended), 20_000).catch(() => undefined);
+    clearTimeout(insist);
+    await super.close();
+  }
+
   plan(text: string): string {
     const file = this.path("plan.yaml");
     writeFileSync(file, text);
