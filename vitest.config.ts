@@ -28,6 +28,16 @@ export default defineConfig({
       },
       {
         test: {
+          name: "launch",
+          include: ["test/launch/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          // Each launch is several processes, and the lab of one file is a machine of its own.
+          ...oneFileAtATime,
+        },
+      },
+      {
+        test: {
           name: "model",
           include: ["test/model/**/*.test.ts"],
           // Memory that a test lends is not written before it is free.

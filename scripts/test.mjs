@@ -1,6 +1,6 @@
 // `npm test` and its parts: sets up, builds, runs every check and test, and adds them up. The last line is
 // "N passed, N failed" (", N skipped" follows where there are any); the status is 0 only if none failed.
-//   node scripts/test.mjs [all | lint | native | unit | integration | model | package | long]
+//   node scripts/test.mjs [all | lint | native | unit | integration | model | launch | package | long]
 import { readFileSync } from "node:fs";
 import { lintSteps } from "./lib/checks.mjs";
 import { nativeBuildStep } from "./lib/native-build.mjs";
@@ -32,6 +32,7 @@ const sanitized = [
 ];
 const unit = vitestStep({ name: "unit tests", project: "unit", needs: ["npm packages"] });
 const integration = vitestStep({ name: "integration tests", project: "integration", needs: built });
+const launch = vitestStep({ name: "launch tests", project: "launch", needs: built });
 const model = vitestStep({ name: "model tests", project: "model", needs: built });
 // What the machine does beside it changes little in a count; times and ratios have no place here.
 const instructions = {
@@ -45,13 +46,25 @@ const packageTest = vitestStep({ name: "package test", project: "package", needs
 const plans = {
   all: {
     purpose: "test",
-    steps: [...lintSteps, ...build, nativeTests, unit, integration, model, packageTest, instructions, ...sanitized],
+    steps: [
+      ...lintSteps,
+      ...build,
+      nativeTests,
+      unit,
+      integration,
+      model,
+      launch,
+      packageTest,
+      instructions,
+      ...sanitized,
+    ],
   },
   lint: { purpose: "lint", steps: lintSteps },
   native: { purpose: "native", steps: [build[0], nativeTests, ...sanitized] },
   unit: { purpose: "native", steps: [...build, unit] },
   integration: { purpose: "native", steps: [...build, integration] },
   model: { purpose: "native", steps: [...build, model] },
+  launch: { purpose: "native", steps: [...build, launch] },
   package: { purpose: "native", steps: [...build, packageTest] },
   long: {
     purpose: "native",

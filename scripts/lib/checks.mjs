@@ -19,7 +19,7 @@ export function ourFiles(pattern) {
   const listed =
     status === 0
       ? stdout.split("\n")
-      : ["native", "scripts", "launch", "bench", "test", "examples"].flatMap((folder) => {
+      : ["native", "scripts", "launch", "slurm", "pbs", "bench", "test", "examples"].flatMap((folder) => {
           try {
             return readdirSync(inRoot(folder), { recursive: true }).map((name) => `${folder}/${name}`);
           } catch {

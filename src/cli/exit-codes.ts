@@ -15,6 +15,8 @@ export const EXIT = {
   damaged: 4,
   /** Some lines of the input were not events; all others were stored. */
   badLines: 5,
+  /** A launch was warned of its end, drained and staged: started again it goes on. */
+  comeAgain: 75,
 } as const;
 
 const BY_CODE: Readonly<Partial<Record<WeftError["code"], number>>> = {

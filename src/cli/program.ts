@@ -6,8 +6,10 @@ import { Command, CommanderError } from "commander";
 import { addConsume } from "./commands/consume.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addInspect } from "./commands/inspect.js";
+import { addLaunch } from "./commands/launch.js";
 import { addProduce } from "./commands/produce.js";
 import { addServe } from "./commands/serve.js";
+import { addStage } from "./commands/stage.js";
 import { addTopic } from "./commands/topic.js";
 import { WeftError } from "../errors.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
@@ -41,14 +43,17 @@ Examples:
   weftline produce quakes < earthquakes.ndjson
   weftline consume quakes --until end | head -1
   weftline log verify ./weft
+  weftline launch --plan plan.yaml --dry-run
 
 Exit status: 0 done, 1 failed, 2 wrong command line or configuration, 3 no job to talk to, 4 stored data damaged,
-5 some lines of the input were not events.`,
+5 some lines of the input were not events; of launch that of the application.`,
     );
   addServe(program, terminal, done);
   addTopic(program, terminal, done);
   addProduce(program, terminal, done);
   addConsume(program, terminal, done);
+  addLaunch(program, terminal, done);
+  addStage(program, terminal, done);
   addInspect(program, terminal, done);
   addDoctor(program, terminal, done);
   inherit(program);

@@ -52,6 +52,9 @@ export function explainText(configuration: Configuration): string {
       `topics.${name} = ${JSON.stringify(configuration.topics[name])}   (${origin?.source ?? ""}: ${origin?.origin ?? ""})`,
     );
   }
+  for (const [section, value] of Object.entries(configuration.plan)) {
+    lines.push(`${section} = ${JSON.stringify(value)}   (file: ${configuration.planOrigins[section] ?? ""})`);
+  }
   if (names.length === 0) lines.push("topics = {}   (default)", "    topics that exist once the server runs");
   return `${lines.join("\n")}\n`;
 }

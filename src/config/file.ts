@@ -1,11 +1,13 @@
-// Reads one YAML configuration file and checks it against the schema. Errors name file, line, column, the path of the
-// member, what is wrong and what is allowed.
+// Reads one YAML file, of configuration or of a site, and checks it against its schema. Errors name file, line, column, the
+// path of the member, what is wrong and what is allowed.
 
 import { readFileSync, statSync } from "node:fs";
 import { Ajv } from "ajv";
 import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { WeftError } from "../errors.js";
-import { fileSchema } from "./settings.js";
+import { type PlanConfig, problemsOfPlan } from "./plan-config.js";
+import { fileSchema, type SECTIONS } from "./settings.js";
+import { SITE_SCHEMA, type SiteConfig } from "./site-config.js";
 import {
   addKeywords,
   formatPath,
@@ -18,27 +20,32 @@ import { parseSize, parseTime } from "./units.js";
 
 export const FILE_BYTES_MAX = 1024 * 1024;
 
+type SettingSections = Readonly<Partial<Record<Exclude<(typeof SECTIONS)[number], "topics">, Record<string, unknown>>>>;
+
 export interface ConfigFile {
   readonly path: string;
   /** What the file says, as it stands there (units not yet resolved). */
-  readonly values: {
-    readonly topics?: Record<string, TopicConfig>;
-    readonly [section: string]: Record<string, unknown> | undefined;
-  };
+  readonly values: { readonly topics?: Record<string, TopicConfig> } & PlanConfig & SettingSections;
+  /** The value of a setting, "server.data". */
+  setting(path: string): unknown;
   /** "weftline.yaml:4:13" of a member. */
   position(path: readonly (string | number)[]): string;
 }
 
-let validateFile: ReturnType<Ajv["compile"]> | undefined;
+type Validate = ReturnType<Ajv["compile"]>;
 
-function validator(): ReturnType<Ajv["compile"]> {
-  if (!validateFile) {
+function compiler(schema: () => object): () => Validate {
+  let compiled: Validate | undefined;
+  return () => {
+    if (compiled) return compiled;
     const ajv = new Ajv({ verbose: true, strict: true, allowUnionTypes: true });
     addKeywords(ajv, { weftSize: parseSize, weftTime: parseTime });
-    validateFile = ajv.compile(fileSchema());
-  }
-  return validateFile;
+    compiled = ajv.compile(schema());
+    return compiled;
+  };
 }
+const configurationValidator = compiler(fileSchema);
+const siteValidator = compiler(() => SITE_SCHEMA);
 
 function invalid(where: string, message: string, cause?: unknown): WeftError {
   return new WeftError("WEFT_CONFIG_INVALID", `${where}: ${message}`, cause === undefined ? {} : { cause });
@@ -46,20 +53,53 @@ function invalid(where: string, message: string, cause?: unknown): WeftError {
 
 /** undefined if there is no such file and it is not `required`. */
 export function readConfigFile(path: string, required: boolean): ConfigFile | undefined {
-  let text: string;
+  const text = readText(path, required);
+  return text === undefined ? undefined : parseConfig(path, text);
+}
+
+/** A site's file, which must be there. */
+export function readSiteFile(path: string): SiteConfig {
+  return parseSite(path, readText(path, true) ?? "");
+}
+
+function readText(path: string, required: boolean): string | undefined {
   try {
     const { size } = statSync(path);
     if (size > FILE_BYTES_MAX) throw invalid(path, `has ${size} bytes; a configuration has at most ${FILE_BYTES_MAX}`);
-    text = readFileSync(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof WeftError) throw error;
     if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw invalid(path, `cannot be read: ${(error as Error).message}`, error);
   }
-  return parseConfig(path, text);
 }
 
 export function parseConfig(path: string, text: string): ConfigFile {
+  const { value, position } = parseChecked(path, text, configurationValidator(), (given) => {
+    const values = given as ConfigFile["values"];
+    const ofTopics = Object.entries(values.topics ?? {}).flatMap(([name, config]) =>
+      problemsBetweenMembers(config).map((problem) => ({ ...problem, path: ["topics", name, ...problem.path] })),
+    );
+    return [...ofTopics, ...problemsOfPlan(values)];
+  });
+  const setting = (name: string): unknown => {
+    const [section = "", member = ""] = name.split(".");
+    return (value as Record<string, Record<string, unknown> | undefined>)[section]?.[member];
+  };
+  return { path, values: value as ConfigFile["values"], setting, position };
+}
+
+export function parseSite(path: string, text: string): SiteConfig {
+  return parseChecked(path, text, siteValidator(), () => []).value as SiteConfig;
+}
+
+/** A value that fits its schema, or WEFT_CONFIG_INVALID with the place of the first thing that does not. */
+function parseChecked(
+  path: string,
+  text: string,
+  validate: Validate,
+  problemsBetween: (value: unknown) => Problem[],
+): { value: unknown; position: ConfigFile["position"] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const place = (offset: number): string => {
@@ -80,17 +120,13 @@ export function parseConfig(path: string, text: string): ConfigFile {
     const where = problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `;
     return invalid(position(problem.path, problem.atKey), `${where}${problem.message}`);
   };
-  const validate = validator();
   if (!validate(value)) {
     const [problem] = problemsOf(validate.errors ?? [], value);
     throw complain(problem ?? { path: [], atKey: false, message: "is not valid" });
   }
-  const values = value as ConfigFile["values"];
-  for (const [name, config] of Object.entries(values.topics ?? {})) {
-    const [problem] = problemsBetweenMembers(config);
-    if (problem) throw complain({ ...problem, path: ["topics", name, ...problem.path] });
-  }
-  return { path, values, position };
+  const [problem] = problemsBetween(value);
+  if (problem) throw complain(problem);
+  return { value, position };
 }
 
 /** Where the member's value (or its name) begins; where the way ends early, the last node that there is. */

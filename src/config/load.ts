@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import { WeftError } from "../errors.js";
 import { withAbsoluteModules } from "../topic/modules.js";
 import { type ConfigFile, readConfigFile } from "./file.js";
+import { PLAN_SECTIONS, type PlanConfig } from "./plan-config.js";
 import { parseSetting, type Setting, SETTINGS, type SettingValue } from "./settings.js";
 import type { TopicConfig } from "./topic-config.js";
 
@@ -35,6 +36,10 @@ export class Configuration {
     /** Where each topic came from. */
     readonly topicOrigins: Readonly<Record<string, { source: Source; origin: string }>>,
     readonly files: readonly string[],
+    /** The launch plan, as far as the file has one. */
+    readonly plan: PlanConfig = {},
+    /** Where each of its sections stands. */
+    readonly planOrigins: Readonly<Record<string, string>> = {},
   ) {}
 
   private find(path: string): ResolvedSetting {
@@ -89,7 +94,16 @@ export function loadConfiguration(options: LoadOptions = {}): Configuration {
     topics,
     topicOrigins,
     [file, site].flatMap((each) => (each ? [each.path] : [])),
+    ...planOf(file),
   );
+}
+
+function planOf(file: ConfigFile | undefined): [PlanConfig, Record<string, string>] {
+  const there = PLAN_SECTIONS.filter((section) => file?.values[section] !== undefined);
+  return [
+    Object.fromEntries(there.map((section) => [section, file?.values[section]])),
+    Object.fromEntries(there.map((section) => [section, file?.position([section]) ?? ""])),
+  ];
 }
 
 function resolveSetting(
@@ -111,7 +125,7 @@ function resolveSetting(
     ["file", file],
     ["site", site],
   ] as const) {
-    const given = from?.values[section]?.[member];
+    const given = from?.setting(setting.path);
     if (from && given !== undefined && given !== null) {
       candidates.push({ source, origin: from.position([section, member]), given });
     }

@@ -1,6 +1,7 @@
 // Every setting there is, once: its kind, default, environment variable, unit and meaning. The schema of the YAML file,
 // `weftline config explain` and docs/configuration.md are made from it.
 
+import { PLAN_SCHEMAS } from "./plan-config.js";
 import { TOPIC_CONFIG_SCHEMA, TOPIC_NAME_PATTERN } from "./topic-config.js";
 import { describeValue, parseSize, parseTime } from "./units.js";
 
@@ -206,7 +207,7 @@ export function fileSchema(): object {
     propertyNames: { pattern: TOPIC_NAME_PATTERN },
     additionalProperties: TOPIC_CONFIG_SCHEMA,
   };
-  return { type: "object", additionalProperties: false, properties };
+  return { type: "object", additionalProperties: false, properties: { ...properties, ...PLAN_SCHEMAS } };
 }
 
 /** A value in its normal form: bytes, milliseconds, expanded path; or what is wrong with it. `given` may be a text. */

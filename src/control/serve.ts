@@ -5,6 +5,7 @@
 // error. The end: no new batch, what was accepted is finished and synced, partitions and catalogue are closed, the group
 // file is removed, MPI is left.
 
+import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import { WeftError, throwIfAborted } from "../errors.js";
 import { formatPath, normalizeTopicConfig, problemOfName, type TopicConfig } from "../config/topic-config.js";
@@ -69,6 +70,8 @@ export interface ServeOptions {
   drainMs?: number | undefined;
   /** "clients-gone" ends the server once it had clients and has none any more; default "stopped". */
   until?: "stopped" | "clients-gone" | undefined;
+  /** Path of a file: while it is there, clients that are gone do not end the server, for others are still to come. */
+  hold?: string | undefined;
   /** Whether SIGTERM and SIGINT drain the server; default true. */
   signals?: boolean | undefined;
   /** Lines for the log. The library prints nothing by itself. */
@@ -334,9 +337,9 @@ class ServerStart {
     const byWord = slotCount > EARLY_SLOTS_MAX;
     if (slot !== 0) {
       control.onClientsGone = () => drain(why);
-      return byWord ? () => undefined : watchClients(host, () => drain(why));
+      return byWord ? () => undefined : watchClients(host, this.options.hold, () => drain(why));
     }
-    return watchClients(host, () => {
+    return watchClients(host, this.options.hold, () => {
       void (byWord ? tellClientsGone(host, this.log) : Promise.resolve()).then(() => drain(why));
     });
   }
@@ -446,13 +449,23 @@ async function tellClientsGone(host: NativeHost, log: Log): Promise<void> {
   await Promise.all(Array.from({ length: EARLY_SLOTS_MAX }, tell));
 }
 
-/** Calls `gone` once when there were clients and there are none any more. */
-function watchClients(host: NativeHost, gone: () => void): () => void {
+/** Calls `gone` once when there were clients and there are none any more, nor a file that says that more will come. */
+function watchClients(host: NativeHost, hold: string | undefined, gone: () => void): () => void {
   let emptySinceMs: number | undefined;
+  let held = hold !== undefined;
+  let looking = false;
+  const look = (): void => {
+    if (hold === undefined || !held || looking) return;
+    looking = true;
+    void access(hold)
+      .catch(() => (held = false))
+      .finally(() => (looking = false));
+  };
   const timer = setInterval(() => {
     // By what was ever opened, for a client may come and go between two looks.
     const { clientCount, clientsOpened } = host.clients();
-    if (clientCount > 0 || clientsOpened === 0) {
+    if (clientCount === 0) look();
+    if (clientCount > 0 || clientsOpened === 0 || held) {
       emptySinceMs = undefined;
       return;
     }

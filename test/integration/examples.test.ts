@@ -64,12 +64,19 @@ describe("an example", () => {
     expect(await run("packed")).toBe(`${first}\n${middle}\nthe last step ends at 24.75\n`);
   });
 
+  it("counts on behind what it has stored", async () => {
+    expect(await run("counter", ["25"])).toBe("rank 0 begins at 0\nrank 0 ends before 25\n");
+    expect(await run("counter", ["30"])).toBe("rank 0 begins at 25\nrank 0 ends before 30\n");
+  });
+
   it("talks to the other ranks", async () => {
     expect(await run("collectives")).toBe("rank 0 of 1, seed 42, analysis\n");
   });
 
   it("is tested here, each of them", () => {
     const names = readdirSync(sources).filter((name) => name.endsWith(".ts"));
-    expect(names.sort()).toEqual(["collectives.ts", "corner.ts", "packed.ts", "records.ts", "serve.ts", "solver.ts"]);
+    expect(names.sort()).toEqual([
+      ...["collectives.ts", "corner.ts", "counter.ts", "packed.ts", "records.ts", "serve.ts", "solver.ts"],
+    ]);
   });
 });

@@ -51,8 +51,8 @@ async function verify(terminal: Terminal, directory: string | undefined, flags: 
 async function explainConfig(terminal: Terminal, flags: GlobalOptions): Promise<number> {
   const configuration = loadFor(terminal, flags);
   if (terminal.json) {
-    const { files, topics } = configuration;
-    await terminal.writeJson({ files, settings: explain(configuration), topics });
+    const { files, topics, plan } = configuration;
+    await terminal.writeJson({ files, settings: explain(configuration), topics, plan });
   } else {
     await terminal.write(explainText(configuration));
   }

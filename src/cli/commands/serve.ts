@@ -17,6 +17,7 @@ interface ServeFlags extends GlobalOptions {
   slabBytes?: string;
   drain?: string;
   until?: string;
+  hold?: string;
   forceLock?: boolean;
   timeout?: string;
   transports?: string;
@@ -70,6 +71,7 @@ export function serveOptions(configuration: Configuration, flags: ServeFlags, lo
     timeoutMs: configuration.numberIfSet("client.timeoutMs"),
     drainMs: configuration.number("server.drainMs"),
     until: configuration.text("server.until") === "clients-gone" ? "clients-gone" : "stopped",
+    hold: flags.hold,
     topics: configuration.topics,
     log,
   };
@@ -105,6 +107,7 @@ export function addServe(program: Command, terminal: Terminal, done: (exitCode: 
     .option("--slab-bytes <size>", "registered memory for transfers (default: 64 MiB)")
     .option("--drain <time>", "how long a drain may take (default: 30s)")
     .option("--until <event>", "stopped, or clients-gone: end once there were clients and are none any more")
+    .option("--hold <file>", "with clients-gone: not as long as this file is there, for clients are still to come")
     .option("--force-lock", "use a data directory on a file system without locks")
     .option("--timeout <time>", "for meeting the other ranks (default: 30s)")
     .option("--transports <list>", 'fabric providers to use, such as "tcp,shm"')

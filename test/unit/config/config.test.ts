@@ -91,7 +91,7 @@ describe("errors in a file", () => {
     ["topics:\n  field: { storage: memory,\n    durability: synced }\n", "f.yaml:3:17: topics.field.durability:"],
     ["topics:\n  a/b: {}\n", "f.yaml:2:3: topics.a/b:"],
     ["topics:\n  f: {slots: [0, -1], partitions: 2}\n", "f.yaml:2:18: topics.f.slots[1]: -1 is below 0"],
-    ["servers: {}\n", 'f.yaml:1:1: servers: "servers" is not known here; did you mean "server"?'],
+    ["servre: {}\n", 'f.yaml:1:1: servre: "servre" is not known here; did you mean "server"?'],
     ["- a\n", "f.yaml:1:1: "],
     ["server:\n  data: [\n", "f.yaml:3:1: "],
     ["server: {}\nserver: {}\n", "f.yaml:2:1: "],

@@ -1,0 +1,21 @@
+#!/bin/bash
+# pbs/benchmark-sweep.sh on Polaris. Not tried there (docs/sites/polaris.md).
+#   qsub pbs/polaris/benchmark-sweep.sh
+# EDIT: the project that pays, the queue, how many nodes, for how long, the file systems
+#PBS -A PROJECT
+#PBS -q debug
+#PBS -l select=4:system=polaris
+#PBS -l place=scatter
+#PBS -l walltime=00:20:00
+#PBS -l filesystems=home:eagle
+#PBS -N weftline-benchmark-sweep
+#PBS -j oe
+#PBS -J 0-2
+# EDIT: where Weftline was built, with these modules, the project's folder, and Node
+export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+module load PrgEnv-gnu cray-mpich
+export PATH="$HOME/node-v20/bin:$PATH"
+export SHARED=${SHARED:-$PBS_O_WORKDIR} # of the nodes: a folder on eagle
+export WEFTLINE_SITE=${WEFTLINE_SITE:-polaris}
+# shellcheck disable=SC1091
+source "$WEFTLINE_HOME/pbs/benchmark-sweep.sh"

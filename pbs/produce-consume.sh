@@ -1,0 +1,14 @@
+#!/bin/bash
+# A producer of four ranks and a consumer, with a server on each node, in one MPI launch.
+#   qsub pbs/produce-consume.sh
+# EDIT: how many nodes, for how long, and what your site wants besides, such as -A and -q
+#PBS -N weftline-produce-consume
+#PBS -l select=2
+#PBS -l place=scatter:excl
+#PBS -l walltime=00:10:00
+#PBS -j oe
+# EDIT: where Weftline was built; this default is the folder that the job is submitted from
+export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+# shellcheck source=launch/job.sh disable=SC1091
+source "$WEFTLINE_HOME/launch/job.sh"
+launch_plan produce-consume

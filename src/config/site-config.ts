@@ -1,0 +1,89 @@
+// What a site is: a file of facts about one machine, or one kind of machine, from which launches and job scripts are
+// made. Nothing that holds for one site only is in the code: it is in such a file (launch/sites), or in a user's own.
+
+import { LAUNCHERS, type Launcher } from "./plan-config.js";
+
+export const SCHEDULERS = ["none", "slurm", "pbs"] as const;
+export type Scheduler = (typeof SCHEDULERS)[number];
+
+/** A line of a job script's head; `{account}` and the like become values of the plan's `job`. */
+export interface HeaderLine {
+  line: string;
+  /** What whoever edits the script has to know. */
+  edit?: string;
+  /** Only where the plan's `job` has this member. */
+  when?: string;
+}
+
+export interface SiteConfig {
+  description: string;
+  scheduler: Scheduler;
+  launcher: Launcher;
+  /** Environment variables by which the site is recognised: all must have these values. */
+  detect?: Record<string, string>;
+  mpi?: "mpich" | "openmpi";
+  /** Of each node: cores, and how many of them the site keeps for itself. */
+  node?: { cores?: number; reservedCores?: number };
+  /** `NODE_LOCAL` and `SHARED` of plans, where the environment has none. */
+  paths?: { nodeLocal?: string; shared?: string };
+  /** Data directory of servers where the plan names none. */
+  data?: string;
+  /** Names of the network interfaces, for who looks for them. */
+  nics?: string[];
+  /** For every process of a launch. */
+  environment?: Record<string, string>;
+  /** For the launcher's command line. */
+  flags?: {
+    /** Of the step that is the world. */
+    world?: string[];
+    /** Of steps beside it that attach. */
+    attach?: string[];
+    /** By MPI. */
+    mpi?: { mpich?: string[]; openmpi?: string[] };
+    bind?: string[];
+    oversubscribe?: string[];
+  };
+  modules?: string[];
+  /** Shell lines of a job script, behind the modules. */
+  setup?: string[];
+  header?: HeaderLine[];
+}
+
+const text = { type: "string" } as const;
+const texts = { type: "array", items: text } as const;
+const byName = { type: "object", additionalProperties: text } as const;
+const mapping = (properties: Record<string, object>, required: readonly string[] = []): object => ({
+  type: "object",
+  additionalProperties: false,
+  required,
+  properties,
+});
+
+export const SITE_SCHEMA = mapping(
+  {
+    description: text,
+    scheduler: { enum: SCHEDULERS },
+    launcher: { enum: LAUNCHERS },
+    detect: byName,
+    mpi: { enum: ["mpich", "openmpi"] },
+    node: mapping({
+      cores: { type: "integer", minimum: 1, maximum: 65_536 },
+      reservedCores: { type: "integer", minimum: 0, maximum: 65_536 },
+    }),
+    paths: mapping({ nodeLocal: text, shared: text }),
+    data: text,
+    nics: texts,
+    environment: byName,
+    flags: mapping({
+      world: texts,
+      attach: texts,
+      mpi: mapping({ mpich: texts, openmpi: texts }),
+      bind: texts,
+      oversubscribe: texts,
+    }),
+    modules: texts,
+    setup: texts,
+    header: { type: "array", items: mapping({ line: text, edit: text, when: text }, ["line"]) },
+  },
+  ["description", "scheduler", "launcher"],
+);
