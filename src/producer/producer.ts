@@ -20,6 +20,7 @@ import type { TopicContext } from "../topic/context.js";
 import type { PackedCodec } from "../packed/codec.js";
 import { BatchArena, type EncodedMetadata, type Segment, batchReferencedBytesMax } from "./batch-arena.js";
 import { Clock } from "./clock.js";
+import { EventQueue, failEvents } from "./event-queue.js";
 import { type FlushOptions, needsSync } from "./flush.js";
 import { FreeLines } from "./free-lines.js";
 import { Guard } from "./guard.js";
@@ -32,7 +33,7 @@ import {
   resolveProducerOptions,
 } from "./options.js";
 import { type ChoosePartition, anyPartition, partitionChoice, topicSelection } from "./partition-choice.js";
-import { BatchOutcome, Receipt, type StoredEvent } from "./receipt.js";
+import { Receipt, type StoredEvent } from "./receipt.js";
 import { copyNow, lengthOf, segmentsOf } from "./segments.js";
 import { type NamedValidator, loadValidators, validate } from "./validation.js";
 import { writableOf } from "./writable.js";
@@ -43,16 +44,6 @@ const batchBodyBytesMax = 2 * 1024 * 1024;
 /** Between two looks for answers while `push` waits. */
 const blockedLookMs = 1;
 const sleeping = new Int32Array(new SharedArrayBuffer(4));
-
-interface QueuedEvent {
-  readonly number: number;
-  readonly partition: number;
-  readonly metadata: string | Uint8Array;
-  readonly segments: readonly Segment[];
-  readonly receipt: Receipt;
-  readonly nowMs: number;
-  readonly bytes: number;
-}
 
 /** Takes events for a topic, from `topic.producer`. All calls are local. */
 export class Producer<Metadata = unknown> {
@@ -80,15 +71,13 @@ export class Producer<Metadata = unknown> {
   #looseIsDue = false;
   /** A record is being written: a getter of it must not push into the same place. */
   #writing = false;
-  #queue: QueuedEvent[] = [];
-  #queueBytes = 0;
+  readonly #queue: EventQueue;
   #scheduled = false;
   #flushing = 0;
   #failure: WeftError | undefined;
   /** Events taken so far; their numbers order what a flush waits for. */
   #acceptedCount = 0;
   #storedCount = 0;
-  #droppedCount = 0;
   #advancing = false;
   #flushes: { readonly target: number; readonly resolve: () => void }[] = [];
   /** Batches under way at which those who wait for room go on. */
@@ -114,6 +103,7 @@ export class Producer<Metadata = unknown> {
     this.#handle = handle;
     this.#options = resolveProducerOptions(options);
     const bytesMax = Math.min(metadataBytesMax, batchBodyBytesMax - 16 * this.#options.batchEvents - 64);
+    this.#queue = new EventQueue(topic.name, this.#options);
     this.#encode = metadataEncoder(topic, bytesMax);
     this.#codec = topic.codec;
     this.#choose = choose;
@@ -195,7 +185,7 @@ export class Producer<Metadata = unknown> {
   }
   /** Events that were dropped so far, as `whenFull` has it. */
   get dropped(): number {
-    return this.#droppedCount;
+    return this.#queue.droppedCount;
   }
   /** Batches under way. */
   get batchesUnderWay(): number {
@@ -409,8 +399,8 @@ export class Producer<Metadata = unknown> {
     // A copy: the bytes are the caller's again. Buffer takes small ones from a pool: memory of its own for each event
     // would cost more than all the rest.
     const kept = typeof metadata === "string" ? metadata : Buffer.from(metadata);
-    if (this.#isFull(bytes)) {
-      if (this.#options.whenFull === "error") throw this.#full();
+    if (this.#queue.isFull(bytes)) {
+      if (this.#options.whenFull === "error") throw this.#queue.fullError(this.#underWay.size);
       if (this.#options.whenFull === "block") {
         if (
           this.#waitForRoom(
@@ -420,33 +410,16 @@ export class Producer<Metadata = unknown> {
         )
           return true;
       } else if (this.#options.whenFull === "drop-oldest") {
-        this.#dropOldest(bytes);
+        this.#queue.dropOldest(bytes);
       } else {
-        this.#dropped([{ receipt, segments }]);
+        this.#queue.drop([{ receipt, segments }]);
         return false;
       }
     }
     const number = this.#acceptedCount;
     if (this.#queue.length === 0) this.#resumeAt = Math.floor(this.#underWay.size / 2);
     this.#queue.push({ number, partition, metadata: kept, segments: copied, receipt, nowMs, bytes });
-    this.#queueBytes += bytes;
     return true;
-  }
-
-  #isFull(bytes: number): boolean {
-    const { queueEvents, queueBytes } = this.#options;
-    return this.#queue.length >= queueEvents || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytes);
-  }
-
-  #full(): WeftError {
-    const { queueEvents, queueBytes } = this.#options;
-    return new WeftError(
-      "WEFT_BUSY",
-      `the producer of topic '${this.topic.name}' has ${this.#underWay.size} batches under way and ` +
-        `${this.#queue.length} events (${this.#queueBytes} bytes) waiting; the limits are queueEvents ${queueEvents} ` +
-        `and queueBytes ${queueBytes}`,
-      { next: "await producer.ready(), or raise the limit" },
-    );
   }
 
   /**
@@ -454,42 +427,15 @@ export class Producer<Metadata = unknown> {
    * under way at the latest. True: `place` found room in a batch; false: there is room in the queue.
    */
   #waitForRoom(place: () => boolean, bytes: number): boolean {
-    if (this.#completions.draining) throw this.#full(); // called by who takes the answers
+    if (this.#completions.draining) throw this.#queue.fullError(this.#underWay.size); // called by who takes the answers
     for (;;) {
       // Nothing else sends open batches meanwhile.
       this.#sendOpen(true);
       this.#completions.drain();
       if (this.#closing !== undefined) throw new WeftError("WEFT_CLOSED", "the producer was closed while push waited");
       if (place()) return true;
-      if (!this.#isFull(bytes)) return false;
+      if (!this.#queue.isFull(bytes)) return false;
       Atomics.wait(sleeping, 0, 0, blockedLookMs);
-    }
-  }
-
-  /** As many as make room for an event of so many bytes. */
-  #dropOldest(bytes: number): void {
-    const { queueEvents, queueBytes } = this.#options;
-    let count = 0;
-    for (const { bytes: freed } of this.#queue) {
-      if (this.#queue.length - count < queueEvents && this.#queueBytes + bytes <= queueBytes) break;
-      this.#queueBytes -= freed;
-      count++;
-    }
-    this.#dropped(this.#queue.splice(0, count));
-  }
-
-  #dropped(events: readonly Pick<QueuedEvent, "receipt" | "segments">[]): void {
-    this.#droppedCount += events.length;
-    const outcome = new BatchOutcome();
-    outcome.failed(
-      new WeftError(
-        "WEFT_DROPPED",
-        `the queue of the producer of topic '${this.topic.name}' was full, and whenFull is "${this.#options.whenFull}"`,
-      ),
-    );
-    for (const { receipt, segments } of events) {
-      receipt.place(outcome, 0);
-      for (const { region } of segments) region?.unhold();
     }
   }
 
@@ -631,9 +577,7 @@ export class Producer<Metadata = unknown> {
    * run into it too. Else each batch's worth of a long queue waited for the limit anew.
    */
   #expire(oldestMs: number, error: WeftError): void {
-    const late = this.#queue.findIndex(({ nowMs }) => nowMs > oldestMs);
-    const expired = this.#queue.splice(0, late < 0 ? this.#queue.length : late);
-    for (const { bytes } of expired) this.#queueBytes -= bytes;
+    const expired = this.#queue.takeUntil(oldestMs);
     if (expired.length > 0) this.#fail(expired, error);
   }
 
@@ -643,19 +587,16 @@ export class Producer<Metadata = unknown> {
     this.#advancing = true;
     const due = this.#looseIsDue ? this.#open[anyPartition(this.topic)] : undefined;
     if (due !== undefined) this.#submit(due);
-    let taken = 0;
-    for (const event of this.#queue) {
+    this.#queue.takeWhile((event) => {
       const { partition, metadata, segments, receipt, nowMs, number } = event;
       try {
-        if (!this.#place(partition, metadata, segments, receipt, nowMs, number)) break;
+        return this.#place(partition, metadata, segments, receipt, nowMs, number);
       } catch (error) {
         // The producer takes no batch any more: the event was accepted, so its receipt and the next flush say so.
         this.#fail([event], error as WeftError);
+        return true;
       }
-      taken++;
-      this.#queueBytes -= event.bytes;
-    }
-    if (taken > 0) this.#queue = this.#queue.slice(taken);
+    });
     if (this.#flushing > 0) this.#sendOpen(true);
     else if (this.#options.lingerMs === undefined) this.#sendOpen(false);
     this.#advancing = false;
@@ -673,7 +614,7 @@ export class Producer<Metadata = unknown> {
 
   /** All events of a smaller number are done. */
   #doneBefore(): number {
-    let first = this.#queue[0]?.number ?? this.#acceptedCount;
+    let first = this.#queue.firstNumber ?? this.#acceptedCount;
     for (const batch of this.#underWay) first = Math.min(first, batch.firstNumber);
     for (const batch of this.#open) if (batch !== undefined) first = Math.min(first, batch.firstNumber);
     return first;
@@ -697,18 +638,13 @@ export class Producer<Metadata = unknown> {
       batch.outcome.failed(error);
       for (const region of batch.holds) region.unhold();
     });
-    this.#fail(this.#queue.splice(0), error);
+    this.#fail(this.#queue.takeAll(), error);
     this.#advance();
   }
 
   /** Events that came into no batch. */
-  #fail(events: readonly QueuedEvent[], error: WeftError): void {
-    const outcome = new BatchOutcome();
-    outcome.failed(error);
-    for (const { receipt, segments } of events) {
-      receipt.place(outcome, 0);
-      for (const { region } of segments) region?.unhold();
-    }
+  #fail(events: Parameters<typeof failEvents>[0], error: WeftError): void {
+    failEvents(events, error);
     this.#failure ??= error;
   }
 }
