@@ -214,8 +214,10 @@ describe.each(launchers)("ranks under $mpi", ({ mpi, program, argv, env, there: 
     expect(exitCode).not.toBe(0);
     expect(words + output.toString()).toContain("WEFT_MPI_WRONG_LAUNCHER");
   });
+});
 
-  test.skipIf(!present || !hosts)("of two hosts measure over the network", async () => {
+describe.each(launchers)("over two hosts under $mpi", ({ mpi, program, argv, env, there: present }) => {
+  test.skipIf(!present || !hosts)("ranks measure over the network", async () => {
     const lab = (...words: string[]): string => {
       const { status, stdout, stderr } = spawnSync(inRoot("test/lab/hosts.sh"), words, {
         env: { ...process.env, LAB_DIR: place.path(`lab-${mpi}`) },
