@@ -364,8 +364,8 @@ void ConsumerStream::close(std::function<void()> done) {
   session().request(std::move(request));
 }
 
-// A server that has confirmed the end of this stream may still write for the other partitions of a fetch: its answer, or
-// its deadline, is waited for. So is the end of streams that a seek has left.
+// A server that has confirmed the end of this stream may still write for the other partitions of a fetch: its answer,
+// or its deadline, is waited for. So is the end of streams that a seek has left.
 void ConsumerStream::end_close_when_done() {
   if (!closing_ || handle_ != 0 || !leaving_.empty()) return;
   if (close_confirmed_ && has_joined_fetch_under_way()) return;

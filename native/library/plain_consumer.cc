@@ -130,8 +130,8 @@ extern "C" int weft_consumer_seek(weft_consumer* consumer, const uint32_t* parti
   const Status sought = waiter.wait(-1, "the seek");  // has its own deadline
   if (!sought.ok()) return report(sought);
   const std::vector<uint32_t>& read = consumer->consumer->options().partitions;
-  const std::span<const uint32_t> moved = partitions == nullptr ? std::span<const uint32_t>(read)
-                                                                : std::span<const uint32_t>(partitions, partition_count);
+  const std::span<const uint32_t> moved =
+      partitions == nullptr ? std::span<const uint32_t>(read) : std::span<const uint32_t>(partitions, partition_count);
   for (const uint32_t partition : moved) {
     const auto position = consumer->consumer->position(partition);
     if (position.ok()) consumer->progress->move(partition, position.value().start_offset);

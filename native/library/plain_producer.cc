@@ -346,8 +346,7 @@ int weft_push_pieces(weft_producer* producer, int32_t partition, const void* met
                      const weft_piece* pieces, uint32_t piece_count, uint64_t* receipt) try {
   WEFT_CHECK_HANDLE(producer);
   if (piece_count > 0) WEFT_CHECK_ARGUMENT(pieces);
-  return report(
-      push(producer, partition, metadata, metadata_length, pieces, piece_count, receipt));
+  return report(push(producer, partition, metadata, metadata_length, pieces, piece_count, receipt));
 }
 WEFT_CATCH
 

@@ -1,12 +1,13 @@
 """Consuming events."""
 
 import ctypes
-from ctypes import c_uint64
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple, Union
+from ctypes import c_uint32, c_uint64
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .errors import WeftError, failure
 from .library import RawEvent, RawSelection, check, in_slices, load
 from .memory import Buffer, Region, RegionSlice
+from .position import FROM, Position, position
 from .records import Codec
 from .selection import Selection, everything
 
@@ -146,6 +147,14 @@ class Consumer:
     def commit(self, timeout_ms: Optional[float] = None) -> None:
         """Makes durable how far all events are acknowledged: whoever opens the name next begins there."""
         in_slices(timeout_ms, lambda now: load().weft_commit_acknowledged(self.handle, now))
+
+    def seek(self, to: Position, partitions: Optional[Sequence[int]] = None) -> None:
+        """Goes on from another place, as `start` of the consumer has it, in these partitions or in all that it reads; between
+        events."""
+        from_, value = position("to", FROM, to)
+        listed = None if partitions is None else (c_uint32 * max(1, len(partitions)))(*partitions)
+        count = 0 if partitions is None else len(partitions)
+        check(load().weft_consumer_seek(self.handle, listed, count, from_, value))
 
     def lag(self, partition: int) -> Lag:
         """How far it is in a partition, as its server says now."""

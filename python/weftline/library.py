@@ -177,6 +177,8 @@ PROTOTYPES = {
     "weft_partition_of_key": (c_int, [c_void_p, c_char_p, c_uint64, POINTER(c_int32)]),
     "weft_receipt_wait": (c_int, [c_void_p, c_uint64, c_int64, POINTER(EventId)]),
     "weft_flush": (c_int, [c_void_p, c_int64]),
+    "weft_sync": (c_int, [c_void_p, c_int64]),
+    "weft_consumer_seek": (c_int, [c_void_p, POINTER(c_uint32), c_uint32, c_uint32, c_uint64]),
     "weft_consumer_open": (c_int, [c_void_p, c_char_p, POINTER(ConsumerOptions), POINTER(c_void_p)]),
     "weft_consumer_close": (c_int, [c_void_p]),
     "weft_consumer_lag": (c_int, [c_void_p, c_uint32, POINTER(c_uint64), POINTER(c_uint64)]),

@@ -116,6 +116,10 @@ class Producer:
         check(load().weft_partition_of_key(self.handle, encoded, len(encoded), ctypes.byref(partition)))
         return partition.value
 
+    def sync(self, timeout_ms: Optional[float] = None) -> None:
+        """After `flush`: what was acknowledged survives a loss of power, whatever the topic's durability."""
+        in_slices(timeout_ms, lambda now: load().weft_sync(self.handle, now))
+
     def flush(self, timeout_ms: Optional[float] = None) -> None:
         """Sends what is open, and waits until all is stored at the topic's durability; the first failed batch's error,
         once."""

@@ -3,24 +3,21 @@
 import ctypes
 import json
 from ctypes import c_uint32, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from .consumer import Consumer, Selector
 from .errors import failure
 from .library import ConsumerOptions, ProducerOptions, TopicFacts, check, load, options_of
+from .position import FROM, UNTIL, Position, position
 from .producer import Producer
 from .records import Codec
 
 if TYPE_CHECKING:
     from .job import Job
 
-_FROM = {"earliest": 0, "latest": 1, "offset": 2, "time": 3, "cursor": 4}
-_UNTIL = {"stopped": 0, "end": 1, "offset": 2, "time": 3}
 _WHEN_FULL = ("block", "error", "drop-newest")
 _ORDERING = ("strict", "loose")
 _SERIALIZERS = ("json", "raw", "packed", "custom")
-
-Position = Union[str, Dict[str, int]]
 
 
 class PartitionState(NamedTuple):
@@ -28,19 +25,6 @@ class PartitionState(NamedTuple):
 
     first_offset: int
     visible_end: int
-
-
-def _position(what: str, known: Dict[str, int], given: Position) -> Tuple[int, int]:
-    """A word, or {"offset": n}, or {"time": nanoseconds since 1970}."""
-    if isinstance(given, str) and given in known and given not in ("offset", "time"):
-        return known[given], 0
-    if isinstance(given, dict) and len(given) == 1:
-        ((name, value),) = given.items()
-        if name in ("offset", "time") and value >= 0:
-            return known[name], value
-    words = ", ".join(f'"{name}"' for name in known if name not in ("offset", "time"))
-    next_step = f'give {words}, {{"offset": n}} or {{"time": nanoseconds since 1970}}'
-    raise failure("WEFT_INVALID_ARGUMENT", f"{what} is {given!r}", next_step)
 
 
 def _choice(what: str, known: Sequence[str], given: str) -> int:
@@ -125,8 +109,8 @@ class Topic:
         visible now), or an offset or time. `select`: a selection, or a function of the metadata that returns one, or None
         for an event without data. `share`: (rank, size), a static group. Others as in C: prefetch_events,
         prefetch_bytes."""
-        from_, from_value = _position("start", _FROM, start)
-        until_, until_value = _position("until", _UNTIL, until)
+        from_, from_value = position("start", FROM, start)
+        until_, until_value = position("until", UNTIL, until)
         given = {
             **options,
             "name": name,

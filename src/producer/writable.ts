@@ -2,12 +2,19 @@
 import { Writable } from "node:stream";
 
 import { invalid } from "../check.js";
-import { isWeftError } from "../errors.js";
-import type { StreamedEvent } from "./options.js";
-import type { Producer } from "./producer.js";
+import { type WeftError, isWeftError } from "../errors.js";
+import type { EventData, PushOptions, StreamedEvent } from "./options.js";
+
+/** What it needs of a producer. */
+export interface StreamedProducer<Metadata> {
+  readonly failure: WeftError | undefined;
+  push(metadata: Metadata, data?: EventData, options?: PushOptions): unknown;
+  ready(): Promise<void>;
+  flush(): Promise<void>;
+}
 
 /** Waits where `push` would be WEFT_BUSY; flushes at its end; the producer stays open. */
-export function writableOf<Metadata>(producer: Producer<Metadata>): Writable {
+export function writableOf<Metadata>(producer: StreamedProducer<Metadata>): Writable {
   return new Writable({
     objectMode: true,
     write: (event: StreamedEvent<Metadata>, _encoding, done) => {
@@ -23,7 +30,10 @@ export function writableOf<Metadata>(producer: Producer<Metadata>): Writable {
   });
 }
 
-async function pushWhenReady<Metadata>(producer: Producer<Metadata>, event: StreamedEvent<Metadata>): Promise<void> {
+async function pushWhenReady<Metadata>(
+  producer: StreamedProducer<Metadata>,
+  event: StreamedEvent<Metadata>,
+): Promise<void> {
   if (typeof event !== "object" || event === null || !("metadata" in event)) {
     throw invalid("what was written to the stream of a producer", event, "an object with metadata");
   }

@@ -228,6 +228,21 @@ class Positions(WithJob):
         self.assertFails("WEFT_CLOSED", event.ack)
         self.assertFails("WEFT_CLOSED", event.fetch, weftline.byte_range(0, 8))
 
+    def test_a_consumer_goes_back_and_what_is_stored_becomes_durable(self):
+        topic = self.topic()
+        with topic.producer() as out:
+            for step in range(10):
+                out.push({"step": step})
+            out.flush()
+            out.sync()
+        with topic.consumer(start="earliest", until="end") as consumer:
+            self.assertEqual([event.metadata["step"] for event in itertools.islice(consumer, 3)], [0, 1, 2])
+            consumer.seek({"offset": 8}, partitions=[0])
+            self.assertEqual([event.metadata["step"] for event in consumer], [8, 9])
+            consumer.seek("earliest")
+            self.assertEqual([event.metadata["step"] for event in consumer], list(range(10)))
+            self.assertFails("WEFT_TRUNCATED", lambda: consumer.seek({"offset": 11}))
+
     def test_a_selector_sees_metadata_and_passes_events_over(self):
         topic = self.topic()
         with topic.producer() as out:

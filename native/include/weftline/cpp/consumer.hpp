@@ -169,6 +169,11 @@ class consumer {
   status commit(uint32_t partition, uint64_t offset, int64_t timeout_ms = forever) {
     return status(weft_commit(get(), partition, offset, timeout_ms));
   }
+  // Goes on from another place in these partitions, or in all that it reads; between pulls.
+  status seek(weft_from from, uint64_t value = 0, std::span<const uint32_t> partitions = {}) {
+    return status(weft_consumer_seek(get(), partitions.empty() ? nullptr : partitions.data(),
+                                     static_cast<uint32_t>(partitions.size()), static_cast<uint32_t>(from), value));
+  }
   result<lag_facts> lag(uint32_t partition) {
     lag_facts facts{};
     const int code = weft_consumer_lag(get(), partition, &facts.next_offset, &facts.visible_end);

@@ -122,6 +122,8 @@ class producer {
   }
   // Sends what is open and waits until all is stored; the first failed batch's code, once.
   status flush(int64_t timeout_ms = forever) { return status(weft_flush(get(), timeout_ms)); }
+  // After it: what was acknowledged survives a loss of power, whatever the topic's durability.
+  status sync(int64_t timeout_ms = forever) { return status(weft_sync(get(), timeout_ms)); }
   // Behind the last event stored in the partition under this producer's name before this one was opened; 0: none.
   result<uint64_t> stored_before(uint32_t partition) const {
     uint64_t next = 0;
