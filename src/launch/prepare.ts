@@ -9,7 +9,7 @@ import { WeftError } from "../errors.js";
 import type { TopicConfig } from "../config/topic-config.js";
 import { type Allocation, allocationOf } from "./allocation.js";
 import { chooseLauncher } from "./launchers/choose.js";
-import { commandOf, type LaunchCommand, type LauncherKind, type MpiFamily } from "./launchers/launcher.js";
+import { type LaunchCommand, type LauncherKind, type MpiFamily } from "./launchers/launcher.js";
 import { type LaunchPlan, type Part, readPlan } from "./plan.js";
 import { mapRanks, type RankMap, type RankOrder, type RankRun } from "./rank-map.js";
 import { detectSite, readSite, type Site, variablesOf } from "./sites.js";
@@ -110,9 +110,12 @@ function orderedMap(plan: LaunchPlan, allocation: Allocation, order: RankOrder, 
 
 type Partly = Omit<PreparedLaunch, "world" | "attached">;
 
-function directCommand(words: readonly string[]): LaunchCommand {
+/** Without a launcher: its variables are those of the process itself. */
+function directCommand(part: Part, site: Site): LaunchCommand {
+  const environment = { ...site.config.environment, ...part.environment };
+  const words = part.directory === undefined ? part.command : ["env", `--chdir=${part.directory}`, ...part.command];
   const [program = "", ...argv] = words;
-  return { program, argv, environment: {}, files: [] };
+  return { program, argv, environment, files: [] };
 }
 
 function requestOf(
@@ -139,7 +142,7 @@ function worldCommand(prepared: Partly): LaunchCommand {
   const { launcher, map, site } = prepared;
   if (launcher) return launcher.kind.command(requestOf(prepared, map.world, false));
   const part = map.world[0]?.part as Part;
-  return directCommand(commandOf(part, site.config));
+  return directCommand(part, site);
 }
 
 /** Processes beside the world: on one machine each by itself, else as a step of the launcher. */
@@ -147,7 +150,5 @@ export function besideCommands(prepared: Partly, runs: readonly RankRun[]): Laun
   const { launcher, map, site } = prepared;
   if (launcher && map.nodes.length > 1) return [launcher.kind.command(requestOf(prepared, runs, true))];
   if (launcher?.kind.name === "srun") return [launcher.kind.command(requestOf(prepared, runs, true))];
-  return runs.flatMap(({ part, count }) =>
-    Array.from({ length: count }, () => directCommand(commandOf(part, site.config))),
-  );
+  return runs.flatMap(({ part, count }) => Array.from({ length: count }, () => directCommand(part, site)));
 }

@@ -160,7 +160,7 @@ describe("a world of one", () => {
     const text = "servers: { data: /d }\nrun: [{ name: look, ranks: 2, attach: true, command: node look.js }]";
     const launch = prepared(text, { environment: { PATH: "/nowhere" } });
     expect(launch.launcher).toBeUndefined();
-    expect(launch.world && commandText(launch.world)).toBe(server("/d"));
+    expect(launch.world && commandText(launch.world)).toBe(`${server("/d")} --hold /d/group.hold`);
     expect(launch.attached[0]?.commands.map(commandText)).toEqual(
       Array.from({ length: 2 }, () => `env ${environmentOf("")} node look.js`),
     );
