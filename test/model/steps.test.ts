@@ -195,7 +195,9 @@ describe("a step of which retention removed a part", () => {
     expect((await named.next()).value?.number).toBe(0);
     await named.return();
     for (let number = 1; number < 10; number++) await push(number);
-    await until("retention", async () => (await topic.partition(0)).firstOffset > 4);
+    await expect
+      .poll(async () => (await topic.partition(0)).firstOffset, { timeout: 20_000, message: "retention" })
+      .toBeGreaterThan(4);
     const { firstOffset } = await topic.partition(0);
     const error = await errorOf("WEFT_OFFSET_GONE", () =>
       topic
