@@ -60,8 +60,8 @@ Status LibfabricTransport::open_objects() {
   return opened.with_context(join_text("with bind_address ", options_.bind_address));
 }
 
-fi_info* LibfabricTransport::make_hints() const {
-  fi_info* hints = library_->dupinfo(nullptr);
+LibfabricTransport::Hints LibfabricTransport::make_hints() const {
+  Hints hints(library_->dupinfo(nullptr), library_->freeinfo);
   WEFT_ASSERT(hints != nullptr);
   hints->caps = FI_MSG | FI_RMA;
   if (quirks_.multi_receive) hints->caps |= FI_MULTI_RECV;
@@ -72,7 +72,8 @@ fi_info* LibfabricTransport::make_hints() const {
   hints->domain_attr->threading = FI_THREAD_SAFE;
   hints->tx_attr->msg_order = FI_ORDER_SAS;
   hints->rx_attr->msg_order = FI_ORDER_SAS;
-  hints->fabric_attr->prov_name = strdup(quirks_.provider ? quirks_.provider : name_.c_str());
+  hints->fabric_attr->prov_name = strdup(quirks_.provider ? quirks_.provider : name_.c_str());  // freed with the hints
+  WEFT_ASSERT(hints->fabric_attr->prov_name != nullptr);
   return hints;
 }
 
@@ -84,6 +85,7 @@ Status LibfabricTransport::choose_device(fi_info* hints) {
   slingshot_ = choice.take();
   if (slingshot_.device.empty()) return {};
   hints->domain_attr->name = strdup(slingshot_.device.c_str());
+  WEFT_ASSERT(hints->domain_attr->name != nullptr);
   if (!slingshot_.has_key) return {};
   hints->domain_attr->auth_key = static_cast<uint8_t*>(std::malloc(sizeof slingshot_.key));  // freed with the hints
   WEFT_ASSERT(hints->domain_attr->auth_key != nullptr);
@@ -93,14 +95,8 @@ Status LibfabricTransport::choose_device(fi_info* hints) {
 }
 
 Status LibfabricTransport::find_provider() {
-  fi_info* hints = make_hints();
-  if (quirks_.slingshot) {
-    const Status chosen = choose_device(hints);
-    if (!chosen.ok()) {
-      library_->freeinfo(hints);
-      return chosen;
-    }
-  }
+  const Hints hints = make_hints();
+  if (quirks_.slingshot) WEFT_RETURN_IF_ERROR(choose_device(hints.get()));
   const char* node = nullptr;
   uint64_t flags = 0;
   std::string own_name;
@@ -113,8 +109,7 @@ Status LibfabricTransport::find_provider() {
     node = options_.bind_address.c_str();
     flags = FI_SOURCE;
   }
-  const int error = library_->getinfo(kApiVersion, node, nullptr, flags, hints, &info_);
-  library_->freeinfo(hints);
+  const int error = library_->getinfo(kApiVersion, node, nullptr, flags, hints.get(), &info_);
   if (error != 0) {
     return fail(options_.bind_address.empty() ? "looking for the provider" : "looking for the provider at bind_address",
                 error);

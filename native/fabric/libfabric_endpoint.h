@@ -99,7 +99,8 @@ class LibfabricTransport final : public Transport, public EventSource {
   static constexpr size_t kSizeClasses = 3;
 
   Status fail(const char* what, int64_t error) const;
-  fi_info* make_hints() const;
+  using Hints = std::unique_ptr<fi_info, decltype(&::fi_freeinfo)>;
+  Hints make_hints() const;
   Status choose_device(fi_info* hints);
   Status find_provider();
   Status open_objects();

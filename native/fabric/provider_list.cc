@@ -67,8 +67,8 @@ Result<LibfabricFacts> list_providers() {
     return Status(Code::FABRIC, join_text("listing libfabric's providers: ", library.error_text(error),
                                           "; look at FI_PROVIDER, which limits them, and at `fi_info`"));
   }
+  const std::unique_ptr<fi_info, decltype(&::fi_freeinfo)> owned(list, library.freeinfo);
   for (const fi_info* info = list; info != nullptr; info = info->next) add(facts.providers, *info);
-  library.freeinfo(list);
   return facts;
 }
 

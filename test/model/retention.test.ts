@@ -59,7 +59,7 @@ function bytesOnDisk(name: string): number {
   const base = path.join(place.directory, "data", "topics", name, "0");
   return ["metadata", "data"]
     .flatMap((kind) => readdirSync(path.join(base, kind)).map((file) => path.join(base, kind, file)))
-    .reduce((sum, file) => sum + statSync(file).blocks * 512, 0);
+    .reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.blocks ?? 0) * 512, 0); // one may go meanwhile
 }
 
 const storages = [
@@ -78,13 +78,18 @@ describe.each(storages)("storage %s", (storage, config) => {
     const gone = await errorOf("WEFT_OFFSET_GONE", () =>
       topic.consumer({ from: { offset: 0 }, until: "end" }).pull({ timeoutMs: 10_000 }),
     );
-    expect(gone.message).toContain(String(first));
+    // Retention may go on after any of these looks at it: each sees at least what the one before saw.
+    const said = Number(/(?:first offset is|continue at) (\d+)/u.exec(gone.message)?.[1]);
+    expect(said, gone.message).toBeGreaterThanOrEqual(first);
     const read: number[] = [];
     for await (const event of topic.consumer({ from: "earliest", until: "end", select: all })) {
       read.push(event.metadata.n);
       expect(event.data.every((byte) => byte === event.metadata.n % 251)).toBe(true);
     }
-    expect(read).toEqual(Array.from({ length: 192 - first }, (_, at) => first + at));
+    const from = read[0]!;
+    expect(from).toBeGreaterThanOrEqual(said);
+    expect(from).toBeLessThan(192 - 40);
+    expect(read).toEqual(Array.from({ length: 192 - from }, (_, at) => from + at));
   });
 
   it("keeps what was appended a short time ago", async () => {
