@@ -66,6 +66,11 @@ export class Child {
     this.ended.catch(() => undefined); // whoever waits for it gets the error
   }
 
+  /** undefined: it could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   get hasEnded(): boolean {
     return this.#hasEnded;
   }

@@ -6,12 +6,15 @@
 // first that dies of it takes the draining servers with it.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
 import { attach } from "../job/job.js";
+import { SAME_WISH_MS } from "../control/signals.js";
 import { WeftError } from "../errors.js";
 import { formatTime } from "../config/units.js";
 import { Child, type Outputs, type Relabel } from "./children.js";
 import { thisMachine } from "./group-files.js";
+import { Guard } from "./guard.js";
 import type { LaunchCommand } from "./launchers/launcher.js";
 import { holdFile } from "./plan.js";
 import { checkBefore } from "./preflight.js";
@@ -62,8 +65,18 @@ export async function runLaunch(prepared: PreparedLaunch, outputs: LaunchOutputs
   try {
     return await run.toItsEnd();
   } finally {
-    run.close();
+    await run.close();
   }
+}
+
+/** 137 as "137 (SIGKILL)"; the mpiexec of MPICH gives the signal's own number. */
+export function statusWords(status: number): string {
+  const signal = Object.entries(constants.signals).find(
+    ([, number]) => number === (status > 128 ? status - 128 : status),
+  );
+  const usual = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGSEGV", "SIGTERM"];
+  if (signal === undefined || (status < 128 && !usual.includes(signal[0]))) return String(status);
+  return status > 128 ? `${status} (${signal[0]})` : `${status} (its own, or of ${signal[0]})`;
 }
 
 class LaunchRun {
@@ -72,9 +85,11 @@ class LaunchRun {
   readonly #ended = new AbortController();
   readonly #filesDirectories = new Set<string>();
   readonly #before: GroupBefore;
+  readonly #guard: Guard;
   #world: Child | undefined;
   #stopSignal: StopSignal | undefined;
   #drain: Promise<boolean> | undefined;
+  #drainingSinceMs = 0;
   #warningTimer: NodeJS.Timeout | undefined;
   readonly #listeners: [StopSignal, () => void][] = [];
 
@@ -82,7 +97,15 @@ class LaunchRun {
     private readonly prepared: PreparedLaunch,
     private readonly outputs: LaunchOutputs,
   ) {
-    this.#before = groupBefore(prepared.plan.group, prepared.map.slotCount);
+    const { plan, map } = prepared;
+    this.#before = groupBefore(plan.group, map.slotCount);
+    this.#guard = new Guard({
+      launcher: process.pid,
+      stop: map.slotCount === 0 ? undefined : this.#stopCommand(),
+      drainMs: plan.drainMs + DRAIN_GRACE_MS,
+      patienceMs: PATIENCE_MS,
+      data: plan.data,
+    });
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
       const listener = (): void => this.#onSignal(signal);
       this.#listeners.push([signal, listener]);
@@ -90,10 +113,11 @@ class LaunchRun {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#warningTimer);
     for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener);
     for (const directory of this.#filesDirectories) rmSync(directory, { recursive: true, force: true });
+    await this.#guard.close();
   }
 
   async toItsEnd(): Promise<number> {
@@ -102,6 +126,7 @@ class LaunchRun {
     if (this.#stopSignal !== undefined) return STATUS_OF[this.#stopSignal];
     mkdirSync(dirname(plan.group), { recursive: true });
     const hold = holdFile(plan.group);
+    this.#guard.tell({ temporary: hold });
     if (map.worldSize > 0 && map.attached.length > 0) writeFileSync(hold, "");
     let code: number;
     try {
@@ -143,6 +168,10 @@ class LaunchRun {
       return exitCode;
     };
     const ofWorld = this.#world && ended(this.#world);
+    void ofWorld?.then(
+      (exitCode) => this.#sayWhyBad(exitCode),
+      () => undefined,
+    );
     const failed = attached.map(async (child) => {
       const exitCode = await ended(child);
       if (exitCode !== 0 && this.#drain === undefined) this.#beginDrain(`part '${child.name}' ended with ${exitCode}`);
@@ -160,6 +189,15 @@ class LaunchRun {
     void this.#endLeftServers(failed);
     await Promise.all([ofWorld, ...failed]);
     return firstFailure;
+  }
+
+  /** After what the launcher itself says, which knows rank and signal, but not what became of the data. */
+  #sayWhyBad(exitCode: number): void {
+    const { map, plan } = this.prepared;
+    if (exitCode === 0 || this.#drain !== undefined) return;
+    const kept =
+      map.slotCount === 0 ? "" : `; what was acknowledged is in ${plan.data}, and the same launch goes on with it`;
+    this.outputs.say(`the world ended with status ${statusWords(exitCode)}${kept}`);
   }
 
   /**
@@ -228,6 +266,7 @@ class LaunchRun {
     for (const { path, text } of command.files) {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       this.#filesDirectories.add(dirname(path));
+      this.#guard.tell({ temporary: dirname(path) });
       writeFileSync(path, text);
     }
     const environment = { ...input.environment, ...command.environment };
@@ -238,6 +277,12 @@ class LaunchRun {
       this.outputs,
     );
     this.#children.push(child);
+    const { pid } = child;
+    if (pid !== undefined) {
+      this.#guard.tell({ started: pid, name });
+      const ended = (): void => this.#guard.tell({ ended: pid });
+      child.ended.then(ended, ended);
+    }
     return child;
   }
 
@@ -258,7 +303,7 @@ class LaunchRun {
   #onSignal(signal: StopSignal): void {
     const { plan } = this.prepared;
     if (this.#drain !== undefined) {
-      if (signal === "SIGUSR1") return;
+      if (signal === "SIGUSR1" || performance.now() - this.#drainingSinceMs < SAME_WISH_MS) return;
       this.outputs.say(`${signal} again: everything is ended at once`);
       for (const child of this.#children) void child.end(0);
       return;
@@ -277,6 +322,7 @@ class LaunchRun {
 
   #beginDrain(why: string): void {
     clearTimeout(this.#warningTimer);
+    if (this.#drain === undefined) this.#drainingSinceMs = performance.now();
     this.#drain ??= this.#drainServers(why).catch((error: unknown) => {
       this.outputs.say(`the drain failed: ${error instanceof Error ? error.message : String(error)}`);
       return false;

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { until } from "../integration/support/weftline.js";
 import { inRoot, jsonLines, LaunchPlace, there } from "./support/launches.js";
 
 const daemons = ["slurmctld", "slurmd", "munged", "sbatch", "srun"];
@@ -186,3 +187,33 @@ it.skipIf(!possible)("more ranks than a node has processors are refused, and so 
   const many = await submit(place.path("many.sh"), ["--nodes=2", "--exclusive"]);
   expect([many.exitCode, many.said]).toEqual([1, expect.stringMatching(/puts \d+ ranks on n1, which has room for 8/)]);
 });
+
+it.skipIf(!possible)(
+  "a job that its time limit kills: what was acknowledged is there for the next one, and nothing else is left",
+  async () => {
+    const part = inRoot("build/ts/test/programs/acknowledged-part.js");
+    const planUntil = (count: number): string =>
+      place.plan(`
+        servers: { count: 1, data: ./weft }
+        topics: { numbers: { partitions: 1 } }
+        run: [{ name: solver, command: node ${part} numbers ${count} 1000 ${place.path("stored")} }]`);
+    planUntil(1e6);
+    writeFileSync(place.path("job.sh"), `#!/bin/bash\nexec ${inRoot("launch/weftline")} launch --plan plan.yaml\n`);
+    const first = await submit(place.path("job.sh"), ["--nodes=1", "--exclusive", "--time=1"]);
+    const stored = Number(readFileSync(place.path("stored.0"), "utf8"));
+    expect(stored, first.said).toBeGreaterThan(0);
+    expect(first.exitCode, first.said).not.toBe(0);
+    expect(first.said).toContain("DUE TO TIME LIMIT");
+    expect(first.said).toContain("slot 0 drains");
+    const left = (): string =>
+      spawnSync("pgrep", ["--list-full", "--full", place.directory], { encoding: "utf8" }).stdout;
+    await until("the end of its processes", () => left() === "", 40_000).catch(() => undefined);
+    expect(left()).toBe("");
+    planUntil(stored + 1000);
+    const second = await submit(place.path("job.sh"), ["--nodes=1", "--exclusive"]);
+    expect(second.exitCode, second.said).toBe(0);
+    const begins = [...second.said.matchAll(/begins at (\d+)/g)].map(([, n]) => Number(n)); // of both jobs: one log
+    expect(begins.at(-1), second.said).toBeGreaterThanOrEqual(stored);
+  },
+  240_000,
+);

@@ -121,7 +121,7 @@ Examples:
   weftline serve --slot 2 --group /scratch/me/group start a lost slot of a running job again
   mpiexec -n 1 weftline serve : -n 64 ./solver      beside the ranks of a simulation
 
-SIGTERM and SIGINT drain the server; a second one ends it at once.`,
+SIGTERM and SIGINT drain the server; a second one, a second or more later, ends it at once.`,
     )
     .action(async (_options: unknown, command: Command) => {
       done(await run(terminal, command.optsWithGlobals<ServeFlags>()));
