@@ -1,8 +1,8 @@
 // What can be known before anything is started: that each command is there, that its MPI is the launcher's, that the data
 // can be written, and that nobody else serves it. Each failure is one sentence, with what to do.
 
-import { accessSync, closeSync, constants, mkdirSync, openSync, readSync } from "node:fs";
-import { resolve } from "node:path";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { WeftError } from "../errors.js";
 import { findProgram } from "./launchers/choose.js";
 import type { MpiFamily } from "./launchers/launcher.js";
@@ -45,6 +45,14 @@ function checkCommand(part: Part, { mpi, launcherName, environment, directory }:
       next: "build it, make it executable, or correct the part's command",
     });
   }
+  const script = scriptOf(part.command);
+  if (script !== undefined && !["", ".js"].some((ending) => existsSync(resolve(from, script + ending)))) {
+    throw new WeftError(
+      "WEFT_CONFIG_INVALID",
+      `part '${part.name}' cannot be started: there is no ${resolve(from, script)} for ${name} to run`,
+      { next: "build it, or correct the part's command" },
+    );
+  }
   const linked = part.attaches ? undefined : mpiOfProgram(program);
   if (mpi === undefined || linked === undefined || linked === mpi) return;
   throw new WeftError(
@@ -52,6 +60,15 @@ function checkCommand(part: Part, { mpi, launcherName, environment, directory }:
     `part '${part.name}' is linked with ${linked}, but ${launcherName} would start it: each of its ranks would be alone`,
     { next: `launch with the mpiexec of ${linked} (launch: { mpi: ${linked} }), or build the program with ${mpi}` },
   );
+}
+
+/**
+ * The file that an interpreter is to run. A world of MPICH waits for a rank that ends before MPI_Init, so that this most usual of
+ * mistakes would take the whole time that servers have to come.
+ */
+function scriptOf([program = "", first = ""]: readonly string[]): string | undefined {
+  const isInterpreter = /^(?:node|python[\d.]*)$/.test(basename(program)); // a shell would look for it on PATH, too
+  return isInterpreter && first !== "" && !first.startsWith("-") ? first : undefined;
 }
 
 /** Which MPI library a program asks the loader for; undefined for scripts, and for those that ask for none. */

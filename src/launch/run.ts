@@ -239,7 +239,7 @@ class LaunchRun {
       "WEFT_TIMED_OUT",
       `after ${formatTime(plan.readyMs)} ${missing.length} of ${map.slotCount} servers are not there: ${missing.slice(0, 8).join(", ")}`,
       {
-        next: "see what they say above; servers.ready gives them more time, and servers.group names a place that all nodes share",
+        next: "see what is said above (MPICH waits for a rank that ended before it joined); servers.ready gives more time, and servers.group names a place that all nodes share",
       },
     );
   }

@@ -179,6 +179,9 @@ describe("what cannot work is said before anything starts", () => {
     expect(await refused("run: [{ name: solver, command: no-such-solver }]")).toContain(
       "'no-such-solver' is not on PATH",
     );
+    expect(await refused("run: [{ name: solver, command: node ./solver.js }]")).toMatch(
+      /part 'solver' cannot be started: there is no .*\/solver\.js for node to run/,
+    );
     writeFileSync(place.path("plain"), "not a program");
     expect(await refused("run: [{ name: solver, command: ./plain }]")).toMatch(/cannot be started/);
   });
