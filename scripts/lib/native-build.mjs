@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { findProgram } from "./command.mjs";
-import { inRoot, nativeBuild, nativeSource } from "./paths.mjs";
+import { inRoot, nativeBuild, nativeSource, root } from "./paths.mjs";
 
 /** A compile of the heaviest file needs about this much memory; more at once would swap. */
 const memoryPerJobBytes = 1.5 * 1024 ** 3;
@@ -63,6 +63,9 @@ function readIfThere(file) {
   return existsSync(file) ? readFileSync(file, "utf8") : "";
 }
 
+/** What one checkout has compiled another finds in ccache: paths count from the checkout, and debuggers may see those of the other. */
+const sharedCache = { CCACHE_BASEDIR: root, CCACHE_NOHASHDIR: "1" };
+
 /** Configures (if needed) and builds. `run(program, args, options)` is a step's. */
 export async function buildNative(step, { variant = "normal", tests, targets = [] }) {
   const { folder, sanitize } = variants[variant];
@@ -96,6 +99,7 @@ export async function buildNative(step, { variant = "normal", tests, targets = [
   await step.run("cmake", ["--build", folder, "--parallel", String(jobs()), ...chosen], {
     next: "the first error above is the one to look at",
     timeoutS: 3600,
+    env: sharedCache,
   });
 }
 
