@@ -6,7 +6,9 @@ import { buildAndRun } from "./lib/program.mjs";
 
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) {
-  console.error("which benchmark? use: node scripts/bench.mjs main, smoke, guard, scaling, stored or workers");
+  console.error(
+    "which benchmark? use: node scripts/bench.mjs main, smoke, guard, scaling, simulation, stored or workers",
+  );
   process.exit(2);
 }
 const isSuite = name === "main";

@@ -49,6 +49,27 @@ static int simulate(solver* s, const program_options* o, output* out, int rank) 
   return failed;
 }
 
+/* How long the steps took with all of their output, and the slowest rank's parts of it. Collective; rank 0 writes. */
+static int write_timing(const program_options* o, MPI_Comm comm, int rank, double steps_s, const output* out) {
+  const output_times spent = out != NULL ? output_spent(out) : (output_times){0};
+  double mine[] = {steps_s, spent.describe_s, spent.push_s, spent.wait_s, spent.flush_s};
+  double most[5] = {0};
+  MPI_Reduce(mine, most, 5, MPI_DOUBLE, MPI_MAX, 0, comm);
+  if (rank != 0) return 0;
+  FILE* file = fopen(o->timing, "w");
+  int wrong = file == NULL;
+  if (!wrong) {
+    wrong = fprintf(file,
+                    "{\"steps\":%" PRId64 ",\"published\":%" PRId64
+                    ",\"steps_s\":%.6f,\"describe_s\":%.6f,"
+                    "\"push_s\":%.6f,\"wait_s\":%.6f,\"flush_s\":%.6f}\n",
+                    o->steps, o->steps / o->every, most[0], most[1], most[2], most[3], most[4]) < 0;
+    wrong |= fclose(file) != 0;
+  }
+  if (wrong) fprintf(stderr, "gray_scott: %s cannot be written; choose another --timing\n", o->timing);
+  return wrong;
+}
+
 /* 0, 1 when something failed, 2 when the grid does not fit the ranks. Collective over `comm`. */
 static int run(const program_options* o, MPI_Comm comm, weft_job* job) {
   int rank = 0;
@@ -61,10 +82,13 @@ static int run(const program_options* o, MPI_Comm comm, weft_job* job) {
     if (rank == 0) fprintf(stderr, "gray_scott: %s; use fewer ranks or another --shape\n", words);
     return 2;
   }
-  output* out = job != NULL ? output_open(job, s, o, rank, ranks) : NULL;
-  int failed = any_failed(s, job != NULL && out == NULL);
+  output* out = o->output != OUTPUT_NONE ? output_open(job, s, o, rank, ranks) : NULL;
+  int failed = any_failed(s, o->output != OUTPUT_NONE && out == NULL);
+  const double began_s = MPI_Wtime();
   if (!failed) failed = simulate(s, o, out, rank);
   if (!failed && out != NULL) failed = any_failed(s, output_finish(out) != 0);
+  const double steps_s = MPI_Wtime() - began_s;
+  if (!failed && o->timing != NULL) failed = any_failed(s, write_timing(o, comm, rank, steps_s, out));
   /* After a failure the server may still read the solver's memory: it stays until the process ends. */
   if (failed) return 1;
   if (out != NULL && output_close(out) != 0) return 1;
@@ -87,10 +111,11 @@ int main(int argc, char** argv) {
     return wrong < 0 ? 2 : 0;
   }
   membership member = {.ranks = MPI_COMM_WORLD};
-  int status = o.publishes && membership_join(&member, o.together) != 0 ? 1 : 0;
+  const int joins = o.output == OUTPUT_WEFTLINE;
+  int status = joins && membership_join(&member, o.together) != 0 ? 1 : 0;
   if (status == 0) status = run(&o, member.ranks, member.job);
-  if (o.publishes && status == 0 && membership_leave(&member) != 0) status = 1;
-  if (o.publishes && status != 0) {
+  if (joins && status == 0 && membership_leave(&member) != 0) status = 1;
+  if (joins && status != 0) {
     fflush(NULL);
     _exit(status);
   }

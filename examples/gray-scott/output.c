@@ -11,6 +11,8 @@
 #include <time.h>
 #include <weftline/weftline_server.h> /* weft_crc32c */
 
+#include "files.h"
+
 enum { METADATA_BYTES_MAX = 512 };
 /* How long the server may take to read a block, or to store what is left at the end. */
 static const int64_t wait_ms = 60000;
@@ -29,11 +31,13 @@ struct output {
   weft_producer* producer;
   weft_region* region;
   const char* memory; /* where the region begins */
+  files* files;       /* in the place of the two above */
   pushed* list;       /* one per published step: their number is known beforehand */
   int64_t list_max;
   int64_t events; /* with data */
   uint64_t bytes;
   double began_s;
+  output_times spent;
 };
 
 static double now_s(void) {
@@ -51,6 +55,10 @@ static int open_parts(output* o, solver* s) {
   size_t length = 0;
   void* memory = solver_memory(s, &length);
   o->memory = memory;
+  if (o->job == NULL) {
+    o->files = files_open(o->options->files, o->rank);
+    return o->files != NULL ? 0 : -1;
+  }
   if (weft_producer_open(o->job, o->options->topic, NULL, &o->producer) != WEFT_OK) {
     return failed(o, "opening the producer");
   }
@@ -83,6 +91,7 @@ static int push(output* o, const char* metadata, int length, const void* data, u
     fprintf(stderr, "gray_scott rank %d: metadata of %d bytes; the limit is %d\n", o->rank, length, METADATA_BYTES_MAX);
     return -1;
   }
+  if (o->files != NULL) return files_append(o->files, metadata, (size_t)length, data, bytes);
   weft_region* region = bytes > 0 ? o->region : NULL;
   const uint64_t at = bytes > 0 ? (uint64_t)((const char*)data - o->memory) : 0;
   if (weft_push(o->producer, metadata, (uint64_t)length, region, at, bytes, NULL) != WEFT_OK) {
@@ -92,6 +101,7 @@ static int push(output* o, const char* metadata, int length, const void* data, u
 }
 
 int output_publish(output* o, int64_t step) {
+  const double began_s = now_s();
   const solver_block block = solver_own_block(o->source);
   const double* v = solver_v(o->source);
   const int64_t cells = block.rows * block.columns;
@@ -110,7 +120,10 @@ int output_publish(output* o, int64_t step) {
                               "],\"min\":%.17g,\"max\":%.17g,\"crc32c\":\"%08" PRIx32 "\"}",
                               step, o->rank, o->options->solver.rows, o->options->solver.columns, block.row,
                               block.column, block.rows, block.columns, min, max, crc32c);
+  const double described_s = now_s();
+  o->spent.describe_s += described_s - began_s;
   if (push(o, metadata, length, v, bytes) != 0) return -1;
+  o->spent.push_s += now_s() - described_s;
   if (o->events < o->list_max) o->list[o->events] = (pushed){.step = step, .crc32c = crc32c};
   ++o->events;
   o->bytes += bytes;
@@ -118,7 +131,11 @@ int output_publish(output* o, int64_t step) {
 }
 
 int output_before_overwrite(output* o) {
-  return weft_region_wait(o->region, wait_ms) == WEFT_OK ? 0 : failed(o, "waiting until the server has read the field");
+  if (o->files != NULL) return 0;
+  const double began_s = now_s();
+  if (weft_region_wait(o->region, wait_ms) != WEFT_OK) return failed(o, "waiting until the server has read the field");
+  o->spent.wait_s += now_s() - began_s;
+  return 0;
 }
 
 static int write_report(const output* o, double elapsed_s) {
@@ -143,19 +160,31 @@ static int write_report(const output* o, double elapsed_s) {
   return -1;
 }
 
+/* At the topic's durability; files are in the page cache with the return of pwrite, as `written` promises. */
+static int flush(output* o) {
+  if (o->files != NULL) return 0;
+  const double began_s = now_s();
+  if (weft_flush(o->producer, wait_ms) != WEFT_OK) return failed(o, "waiting until everything is stored");
+  o->spent.flush_s += now_s() - began_s;
+  return 0;
+}
+
 int output_finish(output* o) {
   char metadata[METADATA_BYTES_MAX];
-  if (weft_flush(o->producer, wait_ms) != WEFT_OK) return failed(o, "waiting until everything is stored");
+  if (flush(o) != 0) return -1;
   const int length = snprintf(metadata, sizeof metadata,
                               "{\"last\":true,\"rank\":%d,\"ranks\":%d,\"events\":%" PRId64 ",\"bytes\":%" PRIu64 "}",
                               o->rank, o->ranks, o->events, o->bytes);
   if (push(o, metadata, length, NULL, 0) != 0) return -1;
-  if (weft_flush(o->producer, wait_ms) != WEFT_OK) return failed(o, "waiting until the last event is stored");
+  if (flush(o) != 0) return -1;
   return write_report(o, now_s() - o->began_s);
 }
 
+output_times output_spent(const output* o) { return o->spent; }
+
 int output_close(output* o) {
   int result = 0;
+  if (o->files != NULL && files_close(o->files) != 0) result = -1;
   if (o->producer != NULL && weft_producer_close(o->producer, wait_ms) != WEFT_OK) {
     result = failed(o, "closing the producer");
   }

@@ -202,6 +202,11 @@ module weftline_c
       type(c_ptr), value :: producer
       integer(c_int64_t), value :: timeout_ms
     end function
+    integer(c_int) function c_weft_sync(producer, timeout_ms) bind(c, name="weft_sync")
+      import :: c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: producer
+      integer(c_int64_t), value :: timeout_ms
+    end function
     integer(c_int) function c_weft_consumer_open(job, topic, options, consumer) bind(c, name="weft_consumer_open")
       import :: c_int, c_ptr, c_consumer_options
       type(c_ptr), value :: job, topic
@@ -252,6 +257,13 @@ module weftline_c
       import :: c_int, c_int64_t, c_ptr
       type(c_ptr), value :: consumer
       integer(c_int64_t), value :: timeout_ms
+    end function
+    integer(c_int) function c_weft_consumer_seek(consumer, partitions, partition_count, from, from_value) &
+        bind(c, name="weft_consumer_seek")
+      import :: c_int, c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: consumer, partitions
+      integer(c_int32_t), value :: partition_count, from
+      integer(c_int64_t), value :: from_value
     end function
     integer(c_int) function c_weft_consumer_lag(consumer, partition, next_offset, visible_end) &
         bind(c, name="weft_consumer_lag")

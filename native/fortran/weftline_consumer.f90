@@ -9,7 +9,8 @@ module weftline_consumer
   use weftline_selection
   implicit none
   private
-  public :: weft_consumer_open, weft_consumer_close, weft_pull, weft_fetch, weft_ack, weft_commit, weft_lag
+  public :: weft_consumer_open, weft_consumer_close, weft_pull, weft_fetch, weft_ack, weft_commit, weft_lag, &
+      weft_seek
 
   type, public :: weft_consumer
     type(c_ptr) :: handle = c_null_ptr
@@ -208,6 +209,31 @@ contains
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
     call done(c_weft_consumer_lag(consumer%handle, int(partition, c_int32_t), next_offset, visible_end), ierr, errmsg)
+  end subroutine
+
+  !> Goes on from another place: WEFT_FROM_… with its value (an offset, or nanoseconds since 1970), in all partitions that it
+  !> reads or in some. With an error it stays where it was: WEFT_TRUNCATED behind the end, WEFT_OFFSET_GONE before the first.
+  subroutine weft_seek(consumer, from, from_value, partitions, ierr, errmsg)
+    type(weft_consumer), intent(in) :: consumer
+    integer, intent(in) :: from
+    integer(int64), intent(in), optional :: from_value
+    integer, intent(in), optional :: partitions(:)
+    integer, intent(out), optional :: ierr
+    character(:), allocatable, intent(out), optional :: errmsg
+    integer(c_int32_t), allocatable, target :: list(:)
+    integer(c_int32_t) :: count
+    integer(c_int64_t) :: value
+    type(c_ptr) :: list_at
+    list_at = c_null_ptr
+    count = 0
+    if (present(partitions)) then
+      list = int(partitions, c_int32_t)
+      list_at = c_loc(list)
+      count = size(list, kind=c_int32_t)
+    end if
+    value = 0
+    if (present(from_value)) value = from_value
+    call done(c_weft_consumer_seek(consumer%handle, list_at, count, int(from, c_int32_t), value), ierr, errmsg)
   end subroutine
 
 end module weftline_consumer

@@ -9,7 +9,8 @@ module weftline_producer
   use weftline_region
   implicit none
   private
-  public :: weft_producer_open, weft_stored_before, weft_producer_close, weft_push, weft_receipt_wait, weft_flush
+  public :: weft_producer_open, weft_stored_before, weft_producer_close, weft_push, weft_receipt_wait, weft_flush, &
+      weft_sync
 
   type, public :: weft_producer
     type(c_ptr) :: handle = c_null_ptr
@@ -232,6 +233,16 @@ contains
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
     call done(c_weft_flush(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
+  end subroutine
+
+  !> Makes durable what was acknowledged so far (weft_flush), whatever the topic's durability: it survives the loss of power
+  !> of its servers. WEFT_UNSUPPORTED: the topic is kept in memory. WEFT_TIMED_OUT: it goes on.
+  subroutine weft_sync(producer, timeout_ms, ierr, errmsg)
+    type(weft_producer), intent(in) :: producer
+    integer(int64), intent(in), optional :: timeout_ms
+    integer, intent(out), optional :: ierr
+    character(:), allocatable, intent(out), optional :: errmsg
+    call done(c_weft_sync(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
   end subroutine
 
 end module weftline_producer

@@ -26,6 +26,10 @@ export interface ServersConfig {
   /** What runs in the place of `weftline serve`. */
   command?: string | string[];
   env?: Record<string, string | number>;
+  /** So far behind other processes the scheduler puts them where cores are shared: 0 to 19, as nice(1). */
+  nice?: number;
+  /** The cores of a node that they may use, as taskset(1) takes them: "0-3,8". */
+  bind?: string | number;
 }
 
 /** One program of the launch and how many ranks of it. */
@@ -45,6 +49,8 @@ export interface PartConfig {
   attach?: boolean;
   /** Cores of each rank, where the launcher binds; default 1. */
   cores?: number;
+  /** The cores of a node that all its ranks there share, as taskset(1) takes them: "0-3,8". */
+  bind?: string | number;
 }
 
 export interface EndConfig {
@@ -97,6 +103,11 @@ const time = (minimum: number): object => ({ weftTime: { minimum, maximum: DAY_M
 const count = (minimum: number): object => ({ type: "integer", minimum, maximum: RANKS_MAX });
 const words = { type: ["string", "array"], items: text, minItems: 1 } as const;
 const variables = { type: "object", additionalProperties: { type: ["string", "number"] } } as const;
+const coreList = {
+  type: ["string", "integer"],
+  minimum: 0,
+  pattern: "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$",
+} as const;
 const mapping = (properties: Record<string, object>, required: readonly string[] = []): object => ({
   type: "object",
   additionalProperties: false,
@@ -116,6 +127,8 @@ export const PLAN_SCHEMAS: Readonly<Record<(typeof PLAN_SECTIONS)[number], objec
     ready: time(1),
     command: words,
     env: variables,
+    nice: { type: "integer", minimum: 0, maximum: 19 },
+    bind: coreList,
   }),
   run: {
     type: "array",
@@ -130,6 +143,7 @@ export const PLAN_SCHEMAS: Readonly<Record<(typeof PLAN_SECTIONS)[number], objec
         servers: { enum: ["inside"] },
         attach: { type: "boolean" },
         cores: { type: "integer", minimum: 1, maximum: 4096 },
+        bind: coreList,
       },
       ["name", "command"],
     ),
@@ -161,6 +175,12 @@ export function problemsOfPlan({ servers = {}, run = [] }: PlanConfig): Problem[
   const [first, second] = (["count", "perNode", "inside"] as const).filter((member) => servers[member] !== undefined);
   if (first !== undefined && second !== undefined) {
     say(["servers", second], `excludes ${first}: servers are counted in one of the two ways`);
+  }
+  const isElsewhere =
+    servers.inside !== undefined || servers.count === 0 || run.some((part) => isInside(servers, part));
+  for (const member of isElsewhere ? (["nice", "bind"] as const) : []) {
+    if (servers[member] === undefined) continue;
+    say(["servers", member], "is of servers that this launch starts as processes of their own, and there are none");
   }
   const names = run.map(({ name }) => name);
   for (const [index, part] of run.entries()) {

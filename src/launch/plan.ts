@@ -17,6 +17,8 @@ export interface Part {
   readonly environment: Readonly<Record<string, string>>;
   readonly directory: string | undefined;
   readonly cores: number;
+  /** What lowers its priority and binds it: `nice -n 19 taskset -c 0-3`. Before the command, whatever the launcher is. */
+  readonly manner: readonly string[];
   /** Outside the MPI world. */
   readonly attaches: boolean;
   /** Which of its ranks are servers. */
@@ -143,6 +145,7 @@ class PlanReader {
         environment: { ...this.surroundings(data), ...texts(servers.env) },
         directory: undefined,
         cores: 1,
+        manner: mannerOf(servers),
         attaches: false,
         serves: "all",
       },
@@ -174,6 +177,7 @@ class PlanReader {
       },
       directory,
       cores: part.cores ?? 1,
+      manner: mannerOf(part),
       attaches: part.attach === true,
       serves: inside ? "all" : singles.length > 0 ? singles : "none",
     };
@@ -210,6 +214,13 @@ class PlanReader {
 
 function texts(variables: Readonly<Record<string, string | number>> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, String(value)]));
+}
+
+function mannerOf({ nice = 0, bind }: { readonly nice?: number; readonly bind?: string | number }): string[] {
+  return [
+    ...(nice === 0 ? [] : ["nice", "-n", String(nice)]),
+    ...(bind === undefined ? [] : ["taskset", "-c", String(bind)]),
+  ];
 }
 
 function isBelow(path: string, folder: string): boolean {

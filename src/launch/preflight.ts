@@ -53,6 +53,16 @@ function checkCommand(part: Part, { mpi, launcherName, environment, directory }:
       { next: "build it, or correct the part's command" },
     );
   }
+  const missing = part.manner
+    .filter((word) => word === "nice" || word === "taskset")
+    .find((word) => {
+      return findProgram(word, search, from) === undefined;
+    });
+  if (missing !== undefined) {
+    throw new WeftError("WEFT_CONFIG_INVALID", `part '${part.name}' cannot be started: '${missing}' is not on PATH`, {
+      next: missing === "nice" ? "install coreutils, or leave out nice" : "install util-linux, or leave out bind",
+    });
+  }
   const linked = part.attaches ? undefined : mpiOfProgram(program);
   if (mpi === undefined || linked === undefined || linked === mpi) return;
   throw new WeftError(

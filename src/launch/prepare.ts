@@ -113,7 +113,8 @@ type Partly = Omit<PreparedLaunch, "world" | "attached">;
 /** Without a launcher: its variables are those of the process itself. */
 function directCommand(part: Part, site: Site): LaunchCommand {
   const environment = { ...site.config.environment, ...part.environment };
-  const words = part.directory === undefined ? part.command : ["env", `--chdir=${part.directory}`, ...part.command];
+  const where = part.directory === undefined ? [] : ["env", `--chdir=${part.directory}`];
+  const words = [...where, ...part.manner, ...part.command];
   const [program = "", ...argv] = words;
   return { program, argv, environment, files: [] };
 }

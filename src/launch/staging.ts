@@ -50,6 +50,7 @@ function runsOfServers({ map }: PreparedLaunch, command: readonly string[]): Ran
     environment: {},
     directory: undefined,
     cores: 1,
+    manner: [],
     attaches: false,
     serves: "none",
   };

@@ -130,6 +130,15 @@ test.skipIf(!hasFortran)("a Fortran program says what failed, and ends with a st
   expect(stderr).toMatch(/^WEFT_GROUP_MISSING: /);
 });
 
+test.skipIf(!hasFortran)("Fortran has seek and sync", async () => {
+  const server = await place.serve(["--data", "./weft"]);
+  const env = { WEFTLINE_GROUP: server.facts.group };
+  await place.ok(["topic", "create", "numbers", "--partitions", "2", "--group", env.WEFTLINE_GROUP]);
+  await place.ok(["topic", "create", "fleeting", "--storage", "memory", "--group", env.WEFTLINE_GROUP]);
+  const program = join(native, "test", "languages", "test_seek_sync_fortran");
+  expect(await run(program, [], env)).toEqual(["all as it should be"]);
+});
+
 test.skipIf(python === undefined)("the Python package passes its tests", async () => {
   const server = await place.serve(["--data", "./weft"]);
   const { status, stdout, stderr } = spawnSync(

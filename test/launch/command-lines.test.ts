@@ -155,6 +155,36 @@ describe("an mpiexec", () => {
   });
 });
 
+describe("priority and cores", () => {
+  const text = `
+servers: { perNode: 1, data: /d, nice: 19, bind: "7,15" }
+run:
+  - { name: solver, ranks: 3, command: ./solver "a b", bind: 0-6 }
+  - { name: look, attach: true, command: node look.js, directory: /tmp, bind: 7 }
+`;
+  const nicely = server("/d").replace("weftline serve", "nice -n 19 taskset -c 7,15 weftline serve");
+  const bound = solver.replace("./solver", "taskset -c 0-6 ./solver");
+  const hold = " --hold /d/group.hold";
+
+  it("stand before the commands of an mpiexec, and of what attaches", () => {
+    const launch = prepared(`${text}launch: { launcher: mpiexec, mpi: mpich }`, { assumedNodes: 1 });
+    const { commands, ranks } = describeLaunch(launch);
+    expect(commands).toEqual([
+      `mpiexec -n 1 ${nicely}${hold} : -n 3 ${bound}`,
+      `env ${environmentOf("")} env --chdir=/tmp taskset -c 7 node look.js`,
+    ]);
+    expect(ranks.map(({ part, command }) => [part, command])).toContainEqual(["solver", "./solver 'a b'"]);
+  });
+
+  it("stand in the programs of srun, and before a server without a launcher", () => {
+    const [programs] = describeLaunch(prepared(text, { site: "slurm", assumedNodes: 1 })).files;
+    expect(programs?.text).toBe(`0 ${nicely}${hold}\n1-3 ${bound}\n`);
+    const alone = "servers: { data: /d, nice: 5 }";
+    const { world } = prepared(alone, { environment: { PATH: "/nowhere" } });
+    expect(world && commandText(world)).toMatch(/ nice -n 5 weftline serve --data \/d /);
+  });
+});
+
 describe("a world of one", () => {
   it("needs no launcher, nor do processes that attach to it", () => {
     const text = "servers: { data: /d }\nrun: [{ name: look, ranks: 2, attach: true, command: node look.js }]";

@@ -143,6 +143,25 @@ describe.each(families)("under $mpi", ({ mpi, there }) => {
     expect(output.toString()).toMatch(/serves slot 1/);
   });
 
+  run("a rank of the application serves, consumes and produces at once, with ranks in C beside it", async () => {
+    const plan = `
+      servers: { inside: [analysis], data: ./weft }
+      run:
+        - { name: analysis, command: node ${program("test/programs/serving-part")} }
+        - name: simulation
+          ranks: 2
+          command: ${inRoot(`build/native/examples/gray_scott_${mpi}`)} --shape 64x64 --steps 40 --every 20 --output weftline`;
+    const { exitCode, output, words } = await place.launch(plan, [], env);
+    expect(exitCode, words).toBe(0);
+    const [found] = jsonLines<{ slot: number; transports: string[]; blocks: { step: number; rank: number }[] }>(output);
+    expect(found, output.toString()).toMatchObject({ slot: 0, transports: ["inprocess"] });
+    const blocks = [20, 40].flatMap((step) => [0, 1].map((rank) => ({ step, rank, isSame: true })));
+    expect(found?.blocks.sort((left, right) => left.step - right.step || left.rank - right.rank)).toEqual(blocks);
+    const verified = await place.ok(["log", "verify", "./weft"]);
+    expect(verified.match(/ ok$/gm)).toHaveLength(3);
+    expect(verified.match(/[\d,]+(?= events)/g)?.reduce((sum, events) => sum + Number(events), 0)).toBe(4 + 2 + 4);
+  });
+
   run("the simple case needs no plan", async () => {
     writeFileSync(place.path("quakes.ndjson"), '{"mag":4.6}\n');
     const words_ = ["weftline", "produce", "quakes", "--file", "quakes.ndjson"];

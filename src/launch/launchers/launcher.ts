@@ -57,7 +57,7 @@ export function commandOf(
   const forgotten = isLaunched && part.attaches ? RANK_VARIABLES.flatMap((name) => ["-u", name]) : [];
   const where = part.directory === undefined ? [] : [`--chdir=${part.directory}`];
   const before = [...where, ...forgotten, ...variables];
-  return [...(before.length > 0 ? ["env", ...before] : []), ...part.command];
+  return [...(before.length > 0 ? ["env", ...before] : []), ...part.manner, ...part.command];
 }
 
 /** Nodes in the order of their first rank, with how many ranks each gets. */
