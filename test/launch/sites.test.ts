@@ -37,6 +37,16 @@ describe("site files", () => {
     expect(variablesOf(site, {}, "7")["NODE_LOCAL"]).toBeUndefined();
   });
 
+  it("say for each interface which cores are near, or for none", () => {
+    const site = (more: string): string =>
+      problemOf(() => parseSite("s.yaml", `description: x\nscheduler: slurm\nlauncher: srun\nnics: [a, b]\n${more}`));
+    expect(site("coresOfNics: { a: 0-7 }")).toContain("s.yaml:5:14: coresOfNics: says nothing of b; name all or none");
+    expect(site("coresOfNics: { a: 0-7, c: 8-15 }")).toContain(
+      's.yaml:5:24: coresOfNics.c: "c" is not one of nics: a, b',
+    );
+    expect(site("coresOfNics: { a: 0-7, b: all }")).toContain("does not match");
+  });
+
   it("are refused with the place of what is wrong", () => {
     expect(problemOf(() => parseSite("mine.yaml", "description: x\nscheduler: slurm\nlauncher: srum\n"))).toContain(
       'mine.yaml:3:11: launcher: "srum" is not one of mpiexec, srun, pals',

@@ -209,6 +209,35 @@ describe.each(labs)("$folder under $mpi, nodes are $nodes", ({ folder, mpi, flag
     expect(jsonLines(said), said).toEqual([{ mag: 4.6 }]);
   });
 
+  run("a server for each network interface is first on its node, and bound where the site says so", async () => {
+    const cpus = /Cpus_allowed_list:\s*(\d+)(?:.*?(\d+))?\n/.exec(readFileSync("/proc/self/status", "utf8"));
+    const [first = "", last = first] = (cpus ?? []).slice(1);
+    const site = readFileSync(inRoot("launch/sites/lab.yaml"), "utf8");
+    writeFileSync(place.path("nics.yaml"), `${site}nics: [a, b]\ncoresOfNics: { a: "${first}", b: "${last}" }\n`);
+    const server = [
+      "#!/bin/bash",
+      'echo "server $SLURM_PROCID on $SLURMD_NODENAME, $SLURM_LOCALID there, on cores $(taskset -cp $$ | sed "s/.*: //")"',
+      'exec weftline serve --data "$WEFTLINE_DATA" --until clients-gone',
+    ];
+    writeFileSync(place.path("server.sh"), server.join("\n"), { mode: 0o755 });
+    writeFileSync(place.path("quakes.ndjson"), '{"mag":4.6}\n');
+    place.plan(`
+      servers: { perNode: nic, command: ./server.sh }
+      topics: { quakes: { partitions: 4 } }
+      run: [{ name: producer, command: weftline produce quakes --file quakes.ndjson }]`);
+    const job = [`export PATH=${inRoot("launch")}:$PATH`, "exec weftline launch --site ./nics.yaml --plan plan.yaml"];
+    writeFileSync(place.path("nics.sh"), ["#!/bin/bash", ...job, ""].join("\n"));
+    const { exitCode, said } = await submit(place.path("nics.sh"), { flags: ["--nodes=2"] });
+    expect(exitCode, said).toBe(0);
+    expect(said.match(/^server .*$/gm)?.sort(), said).toEqual([
+      `server 0 on n1, 0 there, on cores ${first}`,
+      `server 1 on n2, 0 there, on cores ${first}`,
+      `server 2 on n1, 1 there, on cores ${last}`,
+      `server 3 on n2, 1 there, on cores ${last}`,
+    ]);
+    expect(readdirSync(place.path("weft")).sort()).toEqual(["0", "1", "2", "3"]);
+  });
+
   run("more ranks than a node has processors are refused, and so is a lost part reported", async () => {
     place.plan("run: [{ name: many, ranks: 40, command: 'true' }]");
     writeFileSync(place.path("many.sh"), `#!/bin/bash\nexec ${inRoot("launch/weftline")} launch --plan plan.yaml\n`);

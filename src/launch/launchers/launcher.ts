@@ -2,7 +2,6 @@
 
 import type { SiteConfig } from "../../config/site-config.js";
 import type { RankMap, RankOrder, RankRun } from "../rank-map.js";
-import type { Part } from "../plan.js";
 
 export type MpiFamily = "mpich" | "openmpi";
 
@@ -45,11 +44,11 @@ export interface LauncherKind {
 const RANK_VARIABLES = ["PMI_RANK", "PMI_FD", "PMI_SIZE", "PALS_RANKID", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"];
 
 /**
- * The part's command with its variables before it, which every launcher takes: few agree on how else to give them. What
- * attaches and is started by a launcher forgets that it was.
+ * The command of a run's part with its variables before it, which every launcher takes: few agree on how else to give them,
+ * nor on how to bind some ranks of a launch. What attaches and is started by a launcher forgets that it was.
  */
 export function commandOf(
-  part: Part,
+  { part, boundTo }: Pick<RankRun, "part" | "boundTo">,
   { environment = {} }: Pick<SiteConfig, "environment">,
   isLaunched = false,
 ): string[] {
@@ -57,7 +56,11 @@ export function commandOf(
   const forgotten = isLaunched && part.attaches ? RANK_VARIABLES.flatMap((name) => ["-u", name]) : [];
   const where = part.directory === undefined ? [] : [`--chdir=${part.directory}`];
   const before = [...where, ...forgotten, ...variables];
-  return [...(before.length > 0 ? ["env", ...before] : []), ...part.command];
+  return [...(before.length > 0 ? ["env", ...before] : []), ...bound(boundTo, part.command)];
+}
+
+export function bound(boundTo: string | undefined, command: readonly string[]): string[] {
+  return [...(boundTo === undefined ? [] : ["taskset", "--cpu-list", boundTo]), ...command];
 }
 
 /** Nodes in the order of their first rank, with how many ranks each gets. */
