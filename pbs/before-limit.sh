@@ -11,9 +11,10 @@
 #PBS -j oe
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+# EDIT: seconds until the warning; PBS gives none, so it must be less than walltime by what drain and copy take
+WARN_AFTER=${WARN_AFTER:-480}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
-# EDIT: seconds until the warning; PBS gives none, so it must be less than walltime by what drain and copy take
-warn_after=${WARN_AFTER:-480}
-exec timeout --foreground --preserve-status --signal=USR1 "$warn_after" \
+exec timeout --foreground --preserve-status --signal=USR1 "$WARN_AFTER" \
   weftline launch --plan "$WEFTLINE_HOME/launch/plans/before-limit.yaml"

@@ -10,10 +10,12 @@
 #PBS -J 0-2
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+# EDIT: how many nodes each job of the array uses
+NODE_COUNTS=${NODE_COUNTS:-"1 2 4"}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
-# EDIT: how many nodes each job of the array uses
-node_counts=(1 2 4)
+read -ra node_counts <<<"$NODE_COUNTS"
 export RESULTS=${RESULTS:-$PBS_O_WORKDIR/runs/sweep-${PBS_ARRAY_ID:-${PBS_JOBID%%[*}}}
 "$WEFTLINE_HOME/launch/benchmark-sweep.sh" "${node_counts[${PBS_ARRAY_INDEX:-0}]}"
 exec "$WEFTLINE_HOME/launch/benchmark-sweep.sh" --gather

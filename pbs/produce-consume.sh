@@ -9,6 +9,7 @@
 #PBS -j oe
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
 launch_plan produce-consume

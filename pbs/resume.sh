@@ -9,8 +9,14 @@
 #PBS -j oe
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
+# EDIT: seconds until the warning; PBS gives none, so it must be less than walltime by what drain and copy take
+WARN_AFTER=${WARN_AFTER:-480}
+# EDIT: the number up to which it counts
+export COUNT_TO=${COUNT_TO:-100000}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
 : "${RESUME_FROM:?set RESUME_FROM to the folder that the earlier job staged out to}"
-export RESUME_FROM COUNT_TO=${COUNT_TO:-100000}
-launch_plan resume
+export RESUME_FROM
+exec timeout --foreground --preserve-status --signal=USR1 "$WARN_AFTER" \
+  weftline launch --plan "$WEFTLINE_HOME/launch/plans/resume.yaml"

@@ -9,6 +9,7 @@
 #SBATCH --output=%x-%j.log
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
 read -ra step <<<"${STEP:-srun --overlap --ntasks=1 --nodes=1 --mpi=none}"

@@ -10,8 +10,11 @@
 #SBATCH --signal=B:USR1@120
 # EDIT: where Weftline was built; this default is the folder that the job is submitted from
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
+# EDIT: the number up to which it counts
+export COUNT_TO=${COUNT_TO:-100000}
+# Nothing below needs to be edited.
 # shellcheck source=launch/job.sh disable=SC1091
 source "$WEFTLINE_HOME/launch/job.sh"
 : "${RESUME_FROM:?set RESUME_FROM to the folder that the earlier job staged out to}"
-export RESUME_FROM COUNT_TO=${COUNT_TO:-100000}
+export RESUME_FROM
 launch_plan resume

@@ -16,6 +16,9 @@ export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
 module load PrgEnv-gnu cray-mpich
 export PATH="$HOME/node-v20/bin:$PATH"
 export SHARED=${SHARED:-$PBS_O_WORKDIR} # of the nodes: a folder on eagle
+# EDIT: how many nodes each job of the array uses
+export NODE_COUNTS=${NODE_COUNTS:-"1 2 4"}
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-polaris}
 # shellcheck disable=SC1091
 source "$WEFTLINE_HOME/pbs/benchmark-sweep.sh"

@@ -15,6 +15,11 @@ export WEFTLINE_HOME=${WEFTLINE_HOME:-$PBS_O_WORKDIR}
 module load PrgEnv-gnu cray-mpich
 export PATH="$HOME/node-v20/bin:$PATH"
 export SHARED=${SHARED:-$PBS_O_WORKDIR} # of the nodes: a folder on eagle
+# EDIT: seconds until the warning; PBS gives none, so it must be less than walltime by what drain and copy take
+export WARN_AFTER=${WARN_AFTER:-480}
+# EDIT: the number up to which it counts
+export COUNT_TO=${COUNT_TO:-100000}
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-polaris}
 # shellcheck disable=SC1091
 source "$WEFTLINE_HOME/pbs/resume.sh"

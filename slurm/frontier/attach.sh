@@ -13,6 +13,7 @@
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
 module load PrgEnv-gnu cray-mpich libfabric
 export PATH="$HOME/node-v20/bin:$PATH"
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-frontier}
 export STEP="${STEP:-srun --overlap --ntasks=1 --nodes=1 --mpi=none --network=job_vni,single_node_vni}"
 # shellcheck disable=SC1091

@@ -14,6 +14,7 @@
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
 module load PrgEnv-gnu cray-mpich libfabric
 export PATH="$HOME/node-v20/bin:$PATH"
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-frontier}
 # shellcheck disable=SC1091
 source "$WEFTLINE_HOME/slurm/before-limit.sh"

@@ -14,6 +14,9 @@
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
 module load PrgEnv-gnu cray-mpich libfabric
 export PATH="$HOME/node-v20/bin:$PATH"
+# EDIT: how many nodes each job of the array uses
+export NODE_COUNTS=${NODE_COUNTS:-"1 2 4"}
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-frontier}
 # shellcheck disable=SC1091
 source "$WEFTLINE_HOME/slurm/benchmark-sweep.sh"

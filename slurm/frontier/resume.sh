@@ -14,6 +14,9 @@
 export WEFTLINE_HOME=${WEFTLINE_HOME:-$SLURM_SUBMIT_DIR}
 module load PrgEnv-gnu cray-mpich libfabric
 export PATH="$HOME/node-v20/bin:$PATH"
+# EDIT: the number up to which it counts
+export COUNT_TO=${COUNT_TO:-100000}
+# Nothing below needs to be edited.
 export WEFTLINE_SITE=${WEFTLINE_SITE:-frontier}
 # shellcheck disable=SC1091
 source "$WEFTLINE_HOME/slurm/resume.sh"

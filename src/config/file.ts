@@ -7,7 +7,7 @@ import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument }
 import { WeftError } from "../errors.js";
 import { type PlanConfig, problemsOfPlan } from "./plan-config.js";
 import { fileSchema, type SECTIONS } from "./settings.js";
-import { SITE_SCHEMA, type SiteConfig } from "./site-config.js";
+import { problemsOfSite, SITE_SCHEMA, type SiteConfig } from "./site-config.js";
 import {
   addKeywords,
   formatPath,
@@ -90,7 +90,7 @@ export function parseConfig(path: string, text: string): ConfigFile {
 }
 
 export function parseSite(path: string, text: string): SiteConfig {
-  return parseChecked(path, text, siteValidator(), () => []).value as SiteConfig;
+  return parseChecked(path, text, siteValidator(), (given) => problemsOfSite(given as SiteConfig)).value as SiteConfig;
 }
 
 /** A value that fits its schema, or WEFT_CONFIG_INVALID with the place of the first thing that does not. */

@@ -11,8 +11,8 @@ const DAY_MS = 86_400_000;
 export interface ServersConfig {
   /** So many in all, spread over the nodes; 0: the parts attach to a job that runs, whose `group` is given. */
   count?: number;
-  /** So many on each node. */
-  perNode?: number;
+  /** So many on each node; "nic": one for each network interface that the site lists, one where it lists none. */
+  perNode?: number | "nic";
   /** Ranks of the application that serve themselves: parts by their names, or single ranks among all parts. */
   inside?: (string | number)[];
   /** Data directory; `{rank}` in it is the rank among the servers. Default: the site's, else ./weft. */
@@ -119,7 +119,7 @@ const mapping = (properties: Record<string, object>, required: readonly string[]
 export const PLAN_SCHEMAS: Readonly<Record<(typeof PLAN_SECTIONS)[number], object>> = {
   servers: mapping({
     count: count(0),
-    perNode: count(1),
+    perNode: { type: ["integer", "string"], minimum: 1, maximum: RANKS_MAX, pattern: "^nic$" },
     inside: { type: "array", items: { type: ["string", "integer"] }, minItems: 1 },
     data: text,
     group: text,

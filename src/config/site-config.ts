@@ -2,6 +2,7 @@
 // made. Nothing that holds for one site only is in the code: it is in such a file (launch/sites), or in a user's own.
 
 import { LAUNCHERS, type Launcher } from "./plan-config.js";
+import type { Problem } from "./topic-config.js";
 
 export const SCHEDULERS = ["none", "slurm", "pbs"] as const;
 export type Scheduler = (typeof SCHEDULERS)[number];
@@ -28,8 +29,10 @@ export interface SiteConfig {
   paths?: { nodeLocal?: string; shared?: string };
   /** Data directory of servers where the plan names none. */
   data?: string;
-  /** Names of the network interfaces, for who looks for them. */
+  /** Names of a node's network interfaces: `servers: { perNode: nic }` has a server for each. */
   nics?: string[];
+  /** Of each of them the cores that are near, such as "0-7,64-71": the server of that interface is bound to them. */
+  coresOfNics?: Record<string, string>;
   /** For every process of a launch. */
   environment?: Record<string, string>;
   /** For the launcher's command line. */
@@ -59,6 +62,8 @@ const mapping = (properties: Record<string, object>, required: readonly string[]
   properties,
 });
 
+const CORES_PATTERN = "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$";
+
 export const SITE_SCHEMA = mapping(
   {
     description: text,
@@ -72,7 +77,8 @@ export const SITE_SCHEMA = mapping(
     }),
     paths: mapping({ nodeLocal: text, shared: text }),
     data: text,
-    nics: texts,
+    nics: { type: "array", items: text, uniqueItems: true },
+    coresOfNics: { type: "object", additionalProperties: { type: "string", pattern: CORES_PATTERN } },
     environment: byName,
     flags: mapping({
       world: texts,
@@ -87,3 +93,22 @@ export const SITE_SCHEMA = mapping(
   },
   ["description", "scheduler", "launcher"],
 );
+
+/** What no schema of single members can say. */
+export function problemsOfSite({ nics = [], coresOfNics }: SiteConfig): Problem[] {
+  if (coresOfNics === undefined) return [];
+  const unknown = Object.keys(coresOfNics).find((name) => !nics.includes(name));
+  if (unknown !== undefined) {
+    const message = `"${unknown}" is not one of nics: ${nics.join(", ") || "there are none"}`;
+    return [{ path: ["coresOfNics", unknown], atKey: true, message }];
+  }
+  const missing = nics.filter((name) => coresOfNics[name] === undefined);
+  if (missing.length === 0) return [];
+  return [{ path: ["coresOfNics"], atKey: false, message: `says nothing of ${missing.join(", ")}; name all or none` }];
+}
+
+/** How many servers `perNode: nic` is, and the cores of each where the site says which are near its interface. */
+export function serversByNic({ nics = [], coresOfNics }: SiteConfig): { count: number; cores?: string[] } {
+  const count = Math.max(1, nics.length);
+  return coresOfNics === undefined ? { count } : { count, cores: nics.map((name) => coresOfNics[name] ?? "") };
+}

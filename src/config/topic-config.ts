@@ -1,7 +1,7 @@
 // What a topic can be configured with: the one table that the YAML file, the options of serve() and the control
 // protocol (docs/formats/control.md) are checked against, and the normal form in which the catalogue keeps it.
 
-import { Ajv, type ErrorObject } from "ajv";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { type ModuleConfig, isModuleConfig, problemOfModule } from "./module-config.js";
 import { type NormalizedPackedSchema, normalizeSchema, type PackedSchema, problemOfSchema } from "../packed/schema.js";
 import type { PackedMetadata } from "../packed/packed-metadata.js";
@@ -284,9 +284,15 @@ function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
   return at;
 }
 
-const ajv = new Ajv({ allErrors: false, verbose: true, strict: true, allowUnionTypes: true });
-addKeywords(ajv, { weftSize: parseSize, weftTime: parseTime });
-const validateTopicConfig = ajv.compile(TOPIC_CONFIG_SCHEMA);
+// Compiled when it is first asked for: it takes longer than to load the rest of the library.
+let compiled: ValidateFunction | undefined;
+function topicConfigValidator(): ValidateFunction {
+  if (compiled) return compiled;
+  const ajv = new Ajv({ allErrors: false, verbose: true, strict: true, allowUnionTypes: true });
+  addKeywords(ajv, { weftSize: parseSize, weftTime: parseTime });
+  compiled = ajv.compile(TOPIC_CONFIG_SCHEMA);
+  return compiled;
+}
 
 /** What no schema of single members can say. */
 export function problemsBetweenMembers(config: TopicConfig): Problem[] {
@@ -394,8 +400,9 @@ function problemsOfPacked({ packed, serializer }: TopicConfig): Problem[] {
 /** Checks a config and fills in the defaults; or the first thing that is wrong. */
 export function normalizeTopicConfig(given: unknown): { config: NormalizedTopicConfig } | { problem: Problem } {
   const value = given ?? {};
-  if (!validateTopicConfig(value)) {
-    const [problem] = problemsOf(validateTopicConfig.errors ?? [], value);
+  const validate = topicConfigValidator();
+  if (!validate(value)) {
+    const [problem] = problemsOf(validate.errors ?? [], value);
     return { problem: problem ?? { path: [], atKey: false, message: "is not valid" } };
   }
   const config = value as TopicConfig;

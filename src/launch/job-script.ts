@@ -73,14 +73,18 @@ export function jobScript({ site, config, planFile, home }: JobScriptInput): str
     lines.push("# EDIT: what the programs of the plan were built with; node must come to be on PATH");
     lines.push(...modules.map((name) => `module load ${name}`), ...setup);
   }
+  if (scheduler === "pbs") {
+    // PBS does not warn a job before its end: the time is kept here.
+    lines.push("# EDIT: seconds until the warning; less than walltime by what the drain and a copy take");
+    lines.push(`warn_after=${values["runSeconds"]}`);
+  }
   lines.push("", "# Nothing below needs to be edited.", "set -euo pipefail");
   if (scheduler === "pbs") lines.push('cd "$PBS_O_WORKDIR"');
   lines.push('export PATH="$WEFTLINE_HOME/launch:$PATH"');
   const named = quoteWord(dirname(site.file) === SITES_DIRECTORY ? site.name : site.file);
   const launch = `weftline launch --site ${named} --plan "$plan"`;
-  // PBS does not warn a job before its end: the time is kept here.
   if (scheduler === "pbs") {
-    lines.push(`exec timeout --foreground --preserve-status --signal=USR1 ${values["runSeconds"]} ${launch}`);
+    lines.push(`exec timeout --foreground --preserve-status --signal=USR1 "$warn_after" ${launch}`);
   } else lines.push(`exec ${launch}`);
   return `${lines.join("\n")}\n`;
 }

@@ -19,6 +19,8 @@ export interface Part {
   readonly cores: number;
   /** What lowers its priority and binds it: `nice -n 19 taskset -c 0-3`. Before the command, whatever the launcher is. */
   readonly manner: readonly string[];
+  /** The cores that each of its ranks on a node is bound to, in turn; undefined: as the launcher does it. */
+  readonly boundTo?: readonly string[] | undefined;
   /** Outside the MPI world. */
   readonly attaches: boolean;
   /** Which of its ranks are servers. */
@@ -45,6 +47,8 @@ export interface PlanSurroundings {
   readonly variables: Variables;
   readonly directory: string;
   readonly nodeCount: number;
+  /** What `perNode: nic` is. */
+  readonly serversByNic: { readonly count: number; readonly cores?: readonly string[] };
   readonly jobId: string;
   /** Of the site. */
   readonly data: string | undefined;
@@ -121,7 +125,12 @@ class PlanReader {
     if (insideParts.length > 0 || single > 0) {
       return insideParts.reduce((sum, part) => sum + ranksOf(part), 0) + single;
     }
-    return (servers.perNode ?? 1) * nodeCount;
+    return this.serversPerNode() * nodeCount;
+  }
+
+  private serversPerNode(): number {
+    const { perNode = 1 } = this.config.servers ?? {};
+    return perNode === "nic" ? this.around.serversByNic.count : perNode;
   }
 
   private serverPart(data: string): Part[] {
@@ -140,12 +149,13 @@ class PlanReader {
       {
         name: "server",
         kind: "server",
-        count: servers.count === undefined ? { perNode: servers.perNode ?? 1 } : { ranks: servers.count },
+        count: servers.count === undefined ? { perNode: this.serversPerNode() } : { ranks: servers.count },
         command,
         environment: { ...this.surroundings(data), ...texts(servers.env) },
         directory: undefined,
         cores: 1,
         manner: mannerOf(servers),
+        boundTo: servers.perNode === "nic" ? around.serversByNic.cores : undefined,
         attaches: false,
         serves: "all",
       },

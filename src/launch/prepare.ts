@@ -5,11 +5,12 @@ import { readFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PlanConfig } from "../config/plan-config.js";
+import { serversByNic } from "../config/site-config.js";
 import { WeftError } from "../errors.js";
 import type { TopicConfig } from "../config/topic-config.js";
 import { type Allocation, allocationOf } from "./allocation.js";
 import { chooseLauncher } from "./launchers/choose.js";
-import { type LaunchCommand, type LauncherKind, type MpiFamily } from "./launchers/launcher.js";
+import { bound, type LaunchCommand, type LauncherKind, type MpiFamily } from "./launchers/launcher.js";
 import { type LaunchPlan, type Part, readPlan } from "./plan.js";
 import { mapRanks, type RankMap, type RankOrder, type RankRun } from "./rank-map.js";
 import { detectSite, readSite, type Site, variablesOf } from "./sites.js";
@@ -48,7 +49,8 @@ export interface PreparedLaunch {
 }
 
 export function prepareLaunch(input: LaunchInput): PreparedLaunch {
-  const { config, environment, directory } = input;
+  const { config, directory } = input;
+  const environment = input.assumedNodes === undefined ? input.environment : asInAJob(input);
   const named = input.site ?? config.launch?.site ?? (environment["WEFTLINE_SITE"] || undefined);
   const site = named === undefined ? detectSite(environment) : readSite(named, directory);
   const allocated = allocationOf(environment, site.config, {
@@ -63,6 +65,7 @@ export function prepareLaunch(input: LaunchInput): PreparedLaunch {
     variables,
     directory,
     nodeCount: allocation.nodes.length,
+    serversByNic: serversByNic(site.config),
     jobId: allocation.jobId,
     data: site.config.data,
     nodeLocal: variables["NODE_LOCAL"],
@@ -95,6 +98,12 @@ export function prepareLaunch(input: LaunchInput): PreparedLaunch {
   };
 }
 
+/** What a job would find in its environment, for a look at one from outside. */
+function asInAJob({ config, environment, directory }: LaunchInput): Variables {
+  const account = config.job?.account ?? "PROJECT";
+  return { SLURM_SUBMIT_DIR: directory, PBS_O_WORKDIR: directory, SLURM_JOB_ACCOUNT: account, ...environment };
+}
+
 function firstOf(allocation: Allocation, count: number | undefined): Allocation {
   const { nodes } = allocation;
   if (count === undefined) return allocation;
@@ -111,10 +120,10 @@ function orderedMap(plan: LaunchPlan, allocation: Allocation, order: RankOrder, 
 type Partly = Omit<PreparedLaunch, "world" | "attached">;
 
 /** Without a launcher: its variables are those of the process itself. */
-function directCommand(part: Part, site: Site): LaunchCommand {
+function directCommand({ part, boundTo }: Pick<RankRun, "part" | "boundTo">, site: Site): LaunchCommand {
   const environment = { ...site.config.environment, ...part.environment };
-  const where = part.directory === undefined ? [] : ["env", `--chdir=${part.directory}`];
-  const words = [...where, ...part.manner, ...part.command];
+  const command = bound(boundTo, part);
+  const words = part.directory === undefined ? command : ["env", `--chdir=${part.directory}`, ...command];
   const [program = "", ...argv] = words;
   return { program, argv, environment, files: [] };
 }
@@ -142,8 +151,7 @@ function requestOf(
 function worldCommand(prepared: Partly): LaunchCommand {
   const { launcher, map, site } = prepared;
   if (launcher) return launcher.kind.command(requestOf(prepared, map.world, false));
-  const part = map.world[0]?.part as Part;
-  return directCommand(part, site);
+  return directCommand(map.world[0] as RankRun, site);
 }
 
 /** Processes beside the world: on one machine each by itself, else as a step of the launcher. */
@@ -151,5 +159,5 @@ export function besideCommands(prepared: Partly, runs: readonly RankRun[]): Laun
   const { launcher, map, site } = prepared;
   if (launcher && map.nodes.length > 1) return [launcher.kind.command(requestOf(prepared, runs, true))];
   if (launcher?.kind.name === "srun") return [launcher.kind.command(requestOf(prepared, runs, true))];
-  return runs.flatMap(({ part, count }) => Array.from({ length: count }, () => directCommand(part, site)));
+  return runs.flatMap((run) => Array.from({ length: run.count }, () => directCommand(run, site)));
 }

@@ -13,6 +13,8 @@ export interface RankRun {
   /** Of the part: 0 for the first of its ranks. */
   readonly firstOfPart: number;
   readonly count: number;
+  /** Cores; undefined: as the launcher does it. */
+  readonly boundTo?: string | undefined;
 }
 
 export interface RankMap {
@@ -44,23 +46,32 @@ function spread(part: Part, load: number[]): number[] {
 interface Placed {
   readonly part: Part;
   readonly counts: readonly number[];
+  readonly boundTo?: string;
+}
+
+/** A part whose ranks on a node are bound apart as one for each place: in a row are then the ranks of one place. */
+function byPlace(placed: Placed): Placed[] {
+  const { boundTo } = placed.part;
+  if (boundTo === undefined) return [placed];
+  return boundTo.map((cores) => ({ ...placed, counts: placed.counts.map(() => 1), boundTo: cores }));
 }
 
 function numbered(placed: readonly Placed[], nodeCount: number, order: RankOrder): { runs: RankRun[]; size: number } {
   const runs: RankRun[] = [];
   const ofPart = new Map<Part, number>();
   let rank = 0;
-  const add = ({ part, counts }: Placed, node: number): void => {
+  const add = ({ part, counts, boundTo }: Placed, node: number): void => {
     const count = counts[node] ?? 0;
     if (count === 0) return;
     const firstOfPart = ofPart.get(part) ?? 0;
-    runs.push({ part, node, firstRank: rank, firstOfPart, count });
+    runs.push({ part, node, firstRank: rank, firstOfPart, count, boundTo });
     ofPart.set(part, firstOfPart + count);
     rank += count;
   };
   const nodes = Array.from({ length: nodeCount }, (_, node) => node);
-  if (order === "part") for (const each of placed) for (const node of nodes) add(each, node);
-  else for (const node of nodes) for (const each of placed) add(each, node);
+  const all = placed.flatMap(byPlace);
+  if (order === "part") for (const each of all) for (const node of nodes) add(each, node);
+  else for (const node of nodes) for (const each of all) add(each, node);
   return { runs, size: rank };
 }
 
@@ -120,13 +131,15 @@ export function labelOfRank(runs: readonly RankRun[], rank: number): string | un
   return run && `${run.part.name}.${run.firstOfPart + rank - run.firstRank}`;
 }
 
-/** Runs in a row that are of one part, as one. */
-export function mergeRuns(runs: readonly RankRun[]): { part: Part; firstRank: number; count: number }[] {
-  const merged: { part: Part; firstRank: number; count: number }[] = [];
-  for (const { part, firstRank, count } of runs) {
+type MergedRun = Pick<RankRun, "part" | "firstRank" | "boundTo"> & { count: number };
+
+/** Runs in a row that are of one part and bound alike, as one. */
+export function mergeRuns(runs: readonly RankRun[]): MergedRun[] {
+  const merged: MergedRun[] = [];
+  for (const { part, firstRank, count, boundTo } of runs) {
     const last = merged.at(-1);
-    if (last?.part === part) last.count += count;
-    else merged.push({ part, firstRank, count });
+    if (last?.part === part && last.boundTo === boundTo) last.count += count;
+    else merged.push({ part, firstRank, count, boundTo });
   }
   return merged;
 }

@@ -51,18 +51,18 @@ const STATUS_OF: Readonly<Record<StopSignal, number>> = {
 /** Runs a prepared launch; resolves with the exit status of the application, or what docs/launch.md says of signals. */
 export async function runLaunch(prepared: PreparedLaunch, outputs: LaunchOutputs): Promise<number> {
   const { plan, map, launcher, input } = prepared;
-  checkStageIn(prepared);
-  checkBefore({
-    plan,
-    map,
-    mpi: launcher?.mpi,
-    launcherName: launcher?.kind.name ?? "",
-    environment: input.environment,
-    directory: input.directory,
-    machine: thisMachine(),
-  });
-  const run = new LaunchRun(prepared, outputs);
+  const run = new LaunchRun(prepared, outputs); // first, since it listens to signals
   try {
+    checkStageIn(prepared);
+    checkBefore({
+      plan,
+      map,
+      mpi: launcher?.mpi,
+      launcherName: launcher?.kind.name ?? "",
+      environment: input.environment,
+      directory: input.directory,
+      machine: thisMachine(),
+    });
     return await run.toItsEnd();
   } finally {
     await run.close();
@@ -217,10 +217,7 @@ class LaunchRun {
   /** Until all servers of the world are there; returns early when the world has ended, or is being ended. */
   async #servers(): Promise<void> {
     const { plan, map } = this.prepared;
-    const look = (): true | undefined => {
-      if (this.#stopSignal !== undefined) return true;
-      return missingSlots(plan.group, map.slotCount, this.#before).length === 0 ? true : undefined;
-    };
+    const look = (): true | undefined => (this.#stopSignal === undefined ? this.#areServersThere() : true);
     const ready = await whenInDirectory(plan.group, look, plan.readyMs, this.#ended.signal);
     if (this.#ended.signal.aborted || this.#stopSignal !== undefined) return;
     if (ready === true) {
@@ -242,6 +239,11 @@ class LaunchRun {
         next: "see what is said above (MPICH waits for a rank that ended before it joined); servers.ready gives more time, and servers.group names a place that all nodes share",
       },
     );
+  }
+
+  #areServersThere(): true | undefined {
+    const { plan, map } = this.prepared;
+    return missingSlots(plan.group, map.slotCount, this.#before).length === 0 ? true : undefined;
   }
 
   /** Servers of `weftline serve` make the topics of the plan themselves; those inside of programs do not know of it. */
@@ -314,10 +316,24 @@ class LaunchRun {
       this.#stopSignal = signal;
       this.#beginDrain(signal);
     } else if (isFirst) {
-      this.outputs.say(`SIGUSR1: passed on; the application has ${formatTime(plan.warningMs)} to end by itself`);
-      for (const child of this.#children) child.signal("SIGUSR1");
       this.#warningTimer = setTimeout(() => this.#beginDrain("the time after the warning is over"), plan.warningMs);
+      void this.#passOnWarning();
     }
+  }
+
+  /**
+   * Once the servers are there: until a rank's own program runs, SIGUSR1 is Node's, and lost. Servers are there when every rank
+   * of the world has come to its MPI_Init.
+   */
+  async #passOnWarning(): Promise<void> {
+    const { plan } = this.prepared;
+    if (this.#world !== undefined) {
+      const there = (): true | undefined => this.#areServersThere();
+      await whenInDirectory(plan.group, there, plan.warningMs, this.#ended.signal);
+    }
+    if (this.#ended.signal.aborted || this.#drain !== undefined) return;
+    this.outputs.say(`SIGUSR1: passed on; the application has ${formatTime(plan.warningMs)} to end by itself`);
+    for (const child of this.#children) child.signal("SIGUSR1");
   }
 
   #beginDrain(why: string): void {

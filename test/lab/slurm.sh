@@ -1,12 +1,15 @@
 #!/bin/bash
 # slurm.sh: a Slurm of several "nodes" on one machine, without systemd: a munged, a slurmctld, and a slurmd for each node.
 # State is in $LAB_DIR (one folder per lab), ports are ones that nobody listens on, so that labs can live side by side.
-#   slurm.sh up [N]    starts nodes n1..nN (2) with 8 tasks each; again: does nothing
+#   slurm.sh up [N] [--hosts]  starts nodes n1..nN (2) with 8 tasks each; again: does nothing. With --hosts each node is a
+#                      host of test/lab/hosts.sh: network, name, /dev/shm and folder of PMIx are its own, as on a real machine;
+#                      else all nodes share this machine's
 #   slurm.sh run CMD…  runs sbatch, srun, sinfo, … of this lab
 #   slurm.sh down      ends its jobs and daemons, by their ids, and removes everything; again: does nothing
-# Needs root, slurm-wlm and munge. An interrupted `up` ends what it started.
+# Needs root, slurm-wlm and munge; --hosts iproute2 and nftables too. An interrupted `up` ends what it started.
 set -euo pipefail
 : "${LAB_DIR:?set LAB_DIR to a folder for the state of this lab}"
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 here=$LAB_DIR/slurm
 export SLURM_CONF=$here/slurm.conf
 tasks=8 # of a node, whatever cores there are
@@ -17,6 +20,23 @@ die() {
 }
 
 [[ "$LAB_DIR" == /* ]] || die "LAB_DIR is '$LAB_DIR'; give the whole path"
+
+with_hosts() { [ -e "$here/hosts/state" ]; }
+hosts() { LAB_DIR=$here/hosts "$scripts/hosts.sh" "$@"; }
+
+# inside h1|ctl CMD…: in the network of that host; where the nodes are no hosts, as it is. Not by `hosts.sh launch`, which
+# has another /sys, where slurmd finds no cgroups.
+inside() {
+  find_network "$1"
+  "${network[@]}" "${@:2}"
+}
+find_network() {
+  local id
+  network=()
+  with_hosts || return 0
+  read -r id _ <"$here/hosts/state"
+  network=(nsenter "--net=/run/netns/wl-$id-$1")
+}
 
 # The first of $1 ports in a row that nobody listens on.
 free_ports() {
@@ -33,11 +53,12 @@ free_ports() {
 }
 
 configuration() {
-  local count=$1 port i
+  local count=$1 port i control=127.0.0.1 address=127.0.0.1
   port=$(free_ports $((count + 1)))
+  if with_hosts; then control=$(hosts address ctl); fi
   cat <<CONF
 ClusterName=lab
-SlurmctldHost=$(hostname -s)(127.0.0.1)
+SlurmctldHost=$(hostname -s)($control)
 SlurmctldPort=$port
 SlurmUser=root
 SlurmdUser=root
@@ -64,9 +85,24 @@ PropagateResourceLimits=NONE
 SwitchType=switch/none
 CONF
   for i in $(seq 1 "$count"); do
-    echo "NodeName=n$i NodeHostname=n$i NodeAddr=127.0.0.1 Port=$((port + i)) CPUs=$tasks State=UNKNOWN"
+    if with_hosts; then address=$(hosts address "h$i"); fi
+    echo "NodeName=n$i NodeHostname=n$i NodeAddr=$address Port=$((port + i)) CPUs=$tasks State=UNKNOWN"
   done
   echo "PartitionName=main Nodes=n[1-$count] Default=YES MaxTime=INFINITE State=UP"
+}
+
+start_node() {
+  local name=n$1 command
+  mkdir -p "$here/spool.$name"
+  command=(slurmd -N "$name" -f "$SLURM_CONF")
+  if with_hosts; then
+    mkdir "$here/pmix.$name"
+    # shellcheck disable=SC2016 # expanded inside
+    command=(unshare -u -m -i bash -c
+      'hostname "$1" && mount --bind "$2" /dev/shm && mount --bind "$4" "$3" || exit 125; shift 4; exec "$@"'
+      node "$name" "$here/hosts/h$1/shm" "$here/pmix" "$here/pmix.$name" "${command[@]}")
+  fi
+  inside "h$1" "${command[@]}"
 }
 
 up() {
@@ -83,14 +119,16 @@ up() {
   # --force: its folder may be one that only root can enter, as all who use it are root
   munged --force --num-threads=2 --key-file="$here/munge.key" --socket="$here/munge.socket" \
     --log-file="$here/log/munged" --pid-file="$here/pids/munged" --seed-file="$here/munge.seed" 2>"$here/log/munged.words"
+  if [ "${2:-}" = --hosts ]; then
+    hosts up "$wanted"
+    mkdir "$here/pmix"
+    echo "PMIxCliTmpDirBase=$here/pmix" >"$here/mpi.conf"
+  fi
   configuration "$wanted" >"$SLURM_CONF"
-  slurmctld -c -f "$SLURM_CONF"
-  for i in $(seq 1 "$wanted"); do
-    mkdir -p "$here/spool.n$i"
-    slurmd -N "n$i" -f "$SLURM_CONF"
-  done
+  inside ctl slurmctld -c -f "$SLURM_CONF"
+  for i in $(seq 1 "$wanted"); do start_node "$i"; done
   for _ in $(seq 1 300); do
-    if [ "$(sinfo --noheader --Node --format=%T 2>/dev/null | grep -c '^idle$')" = "$wanted" ]; then
+    if [ "$(inside ctl sinfo --noheader --Node --format=%T 2>/dev/null | grep -c '^idle$')" = "$wanted" ]; then
       touch "$here/up"
       trap - EXIT INT TERM
       return
@@ -121,9 +159,9 @@ step_daemons() {
 down() {
   [ -d "$here" ] || return 0
   if [ -e "$here/up" ]; then
-    timeout 10 scancel --user=root --signal=KILL 2>/dev/null || true
+    inside ctl timeout 10 scancel --user=root --signal=KILL 2>/dev/null || true
     for _ in $(seq 1 50); do
-      [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ] || break
+      [ -n "$(inside ctl timeout 10 squeue --noheader 2>/dev/null)" ] || break
       sleep 0.1
     done
   fi
@@ -132,15 +170,20 @@ down() {
   pids="$(cat "$here"/pids/* 2>/dev/null || true) $(step_daemons)"
   for pid in $pids; do kill "$pid" 2>/dev/null || true; done
   for pid in $pids; do insist "$pid"; done
+  if with_hosts; then hosts down; fi
   rm -rf --one-file-system "$here"
 }
 
 case ${1:-} in
   up) up "${@:2}" ;;
-  run) [ -e "$here/up" ] || die "no lab in $LAB_DIR; run slurm.sh up first" && exec "${@:2}" ;;
+  run)
+    [ -e "$here/up" ] || die "no lab in $LAB_DIR; run slurm.sh up first"
+    find_network ctl
+    exec "${network[@]}" "${@:2}"
+    ;;
   down) down ;;
   *)
-    sed -n '4,6s/^# *//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '4,8s/^# *//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

@@ -1,5 +1,8 @@
 // From a plan and a recorded environment to ranks and the exact command line of each launcher.
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expandCounts, expandHostList } from "../../src/launch/allocation.js";
 import { commandText, describeLaunch } from "../../src/launch/describe.js";
 import { familyOfVersion } from "../../src/launch/launchers/choose.js";
@@ -182,6 +185,71 @@ run:
     const alone = "servers: { data: /d, nice: 5 }";
     const { world } = prepared(alone, { environment: { PATH: "/nowhere" } });
     expect(world && commandText(world)).toMatch(/ nice -n 5 weftline serve --data \/d /);
+  });
+});
+
+describe("a server for each network interface", () => {
+  const text = plan.replace("perNode: 1", "perNode: nic").replace("ranks: 3", "ranks: 2");
+  const bare = (command: string): string => command.replaceAll(/env (CXI\S+ |PALS\S+ |WEFTLINE\S+ |STEP\S+ )*/g, "");
+  let directory = "";
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "weftline-test-"));
+    const near = "nics: [cxi0, cxi1]\ncoresOfNics: { cxi0: 0-15, cxi1: 16-31 }\n";
+    writeFileSync(
+      join(directory, "slurm.yaml"),
+      `description: x\nscheduler: slurm\nlauncher: srun\n${near}flags: { bind: [--cpu-bind=none] }\n`,
+    );
+    const pals = "description: x\nscheduler: pbs\nlauncher: pals\nflags: { bind: [--cpu-bind, none] }\n";
+    writeFileSync(join(directory, "pals.yaml"), pals + near);
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const at = (site: string, more = ""): ReturnType<typeof prepared> =>
+    prepared(text + more, { site: site.includes("/") ? site : join(directory, site), assumedNodes: 2 });
+
+  it("under srun is bound to the cores that are near it, and first on its node", () => {
+    const { ranks, files } = describeLaunch(at("slurm.yaml"));
+    expect(ranks.map(({ ranks: rank, node, part }) => `${rank} ${node} ${part}`)).toEqual([
+      ...["0 node1 server", "1 node2 server", "2 node1 server", "3 node2 server"],
+      ...["4 node1 solver", "5 node2 solver", "6 node1 corner"],
+    ]);
+    const serve = "weftline serve --data /d/{rank} --drain 30000ms --until clients-gone";
+    expect(bare(files[0]?.text ?? "").split("\n")).toEqual([
+      `0-1 taskset --cpu-list 0-15 ${serve}`,
+      `2-3 taskset --cpu-list 16-31 ${serve}`,
+      "4-5 ./solver 'a b'",
+      "6 node corner.js",
+      "",
+    ]);
+    expect(files[1]?.text).toBe("node1\nnode2\nnode1\nnode2\nnode1\nnode2\nnode1\n");
+    expect([0, 1, 2, 3].map((slot) => serverOfSlot(at("slurm.yaml").map, slot)?.rank)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("under PALS is a program for each, over all nodes", () => {
+    const [command = ""] = describeLaunch(at("pals.yaml")).commands;
+    const segment = "-n 2 --ppn 1 --depth 1 --hosts node1,node2 --cpu-bind none";
+    const serve = "weftline serve --data '/d/{rank}' --drain 30000ms --until clients-gone".replaceAll("'", "");
+    expect(bare(command)).toBe(
+      `mpiexec ${segment} taskset --cpu-list 0-15 ${serve} : ${segment} taskset --cpu-list 16-31 ${serve} ` +
+        `: ${segment} ./solver 'a b' : -n 1 --ppn 1 --depth 1 --hosts node1 --cpu-bind none node corner.js`,
+    );
+  });
+
+  it("under an mpiexec that fills its hosts is one of a node's first", () => {
+    const [command = ""] = describeLaunch(at("slurm.yaml", "launch: { launcher: mpiexec, mpi: mpich }")).commands;
+    const servers = ["0-15", "16-31"].map((cores) => `-n 1 taskset --cpu-list ${cores} weftline serve \\S+ \\S+ .*`);
+    expect(bare(command)).toMatch(
+      new RegExp(`^mpiexec -hosts node1:4,node2:3 .*${servers.join(" : ")} : -n 1 ./solver`),
+    );
+  });
+
+  it("is left unbound where the site does not say which cores are near, and takes its interface by its rank", () => {
+    const launch = prepared(text, { site: "frontier", assumedNodes: 2, environment: { USER: "me" } });
+    const [programs, hosts] = describeLaunch(launch).files;
+    expect(programs?.text).toMatch(/^0-7 env CXI_FORK_SAFE=1 \S+ \S+ \S+ weftline serve /);
+    expect(hosts?.text.split("\n").slice(0, 8)).toEqual([
+      ...Array<string>(4).fill("node1"),
+      ...Array<string>(4).fill("node2"),
+    ]);
   });
 });
 

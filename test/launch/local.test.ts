@@ -113,6 +113,15 @@ describe.each(families)("under $mpi", ({ mpi, there }) => {
     expect(numberIn(output, "ends before"), output.toString()).toBeGreaterThan(0);
   });
 
+  run("SIGUSR1 while the ranks still start is passed on when they are there", async () => {
+    const launch = place.startLaunch(countingPlan("end: { warning: 60s }"), [], env);
+    await until("a launch", () => launch.words.includes("2 ranks on 1 node"));
+    const { exitCode, output, words } = await launch.end("SIGUSR1");
+    expect(words).not.toContain("is there after"); // the warning came before
+    expect(exitCode, words).toBe(0);
+    expect(output.toString()).toMatch(/rank 0 ends before/);
+  });
+
   run("SIGUSR1 without an end in time drains, stages out, and says: come again", async () => {
     const launch = place.startLaunch(countingPlan("end: { stageOut: ./kept }"), [], env);
     await until("a begin", () => /begins at 0/.test(launch.output.toString()));

@@ -53,6 +53,14 @@ describe("servers", () => {
     expect(prepared(`servers: { count: 3, data: "./d-{rank}" }\n${solver}`).plan.data).toBe("/work/d-{rank}");
   });
 
+  it("can be one for each network interface of the site, which is one where it lists none", () => {
+    const plan = `servers: { perNode: nic }\n${solver}`;
+    const environment = { PATH: "", USER: "me" };
+    const at = (site: string): number => prepared(plan, { site, assumedNodes: 2, environment }).map.slotCount;
+    expect(["frontier", "polaris", "slurm", "pbs", "local"].map(at)).toEqual([8, 4, 2, 2, 2]);
+    expect(prepared(plan, { site: "frontier", assumedNodes: 2, environment }).plan.data).toBe("/mnt/bb/me/weft/{rank}");
+  });
+
   it("alone run until they are stopped", () => {
     expect(prepared("servers: { count: 1 }").plan.parts[0]?.command).not.toContain("clients-gone");
   });
@@ -87,6 +95,8 @@ describe("servers", () => {
 describe("a plan that cannot be is refused with its place", () => {
   it.each([
     ["servers: { count: 1, perNode: 1 }", "plan.yaml:1:31: servers.perNode: excludes count"],
+    ["servers: { perNode: gpu }", 'plan.yaml:1:21: servers.perNode: "gpu" does not match ^nic$'],
+    ["servers: { perNode: 0 }", "plan.yaml:1:21: servers.perNode: 0 is below 1"],
     ["servers: { cuont: 1 }", 'plan.yaml:1:12: servers.cuont: "cuont" is not known here; did you mean "count"?'],
     ["servers: { inside: [a] }", 'plan.yaml:1:21: servers.inside[0]: "a" is not the name of a part'],
     ["servers: { count: 0 }", "has no group"],

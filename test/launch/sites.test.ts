@@ -1,9 +1,11 @@
 // Site files and the job scripts that are made of them.
 import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseSite } from "../../src/config/file.js";
 import { jobScript } from "../../src/launch/job-script.js";
 import { detectSite, readSite, siteNames, variablesOf } from "../../src/launch/sites.js";
+import { inRoot, there } from "./support/launches.js";
 import { planOf, problemOf } from "./support/surroundings.js";
 
 const plan = planOf(`
@@ -35,6 +37,16 @@ describe("site files", () => {
     expect(variablesOf(site, {}, "7")["NODE_LOCAL"]).toBeUndefined();
   });
 
+  it("say for each interface which cores are near, or for none", () => {
+    const site = (more: string): string =>
+      problemOf(() => parseSite("s.yaml", `description: x\nscheduler: slurm\nlauncher: srun\nnics: [a, b]\n${more}`));
+    expect(site("coresOfNics: { a: 0-7 }")).toContain("s.yaml:5:14: coresOfNics: says nothing of b; name all or none");
+    expect(site("coresOfNics: { a: 0-7, c: 8-15 }")).toContain(
+      's.yaml:5:24: coresOfNics.c: "c" is not one of nics: a, b',
+    );
+    expect(site("coresOfNics: { a: 0-7, b: all }")).toContain("does not match");
+  });
+
   it("are refused with the place of what is wrong", () => {
     expect(problemOf(() => parseSite("mine.yaml", "description: x\nscheduler: slurm\nlauncher: srum\n"))).toContain(
       'mine.yaml:3:11: launcher: "srum" is not one of mpiexec, srun, pals',
@@ -44,15 +56,76 @@ describe("site files", () => {
   });
 });
 
+/** What only whoever submits the script knows: directives, modules, absolute paths, large numbers, and names to be filled in. */
+const TO_BE_EDITED = /^#(SBATCH|PBS)|EDIT|PROJECT|QUEUE|module|\$HOME\b|(^|[\s"'=:])\/\w|\b\d{3,}\b/m;
+
+/** What has to be looked at stands first, in paragraphs that begin with what it is; nothing of that kind comes behind. */
+function expectEditsFirst(text: string): void {
+  const [head = "", rest, ...more] = text.split("# Nothing below needs to be edited.\n");
+  expect(more).toEqual([]);
+  expect(rest?.match(TO_BE_EDITED)).toBeNull();
+  const lines = head.split("\n").filter((line) => line !== "");
+  const first = lines.findIndex((line) => line.startsWith("# EDIT: "));
+  expect(lines.slice(0, first).filter((line) => !line.startsWith("# ") && line !== "#!/bin/bash")).toEqual(
+    lines.slice(0, first).filter((line) => /^#(SBATCH|PBS)/.test(line)), // such as the name of the job
+  );
+  // A directive behind the first command is none.
+  const command = lines.findIndex((line) => !line.startsWith("#"));
+  expect(lines.slice(command).filter((line) => /^#(SBATCH|PBS)/.test(line))).toEqual([]);
+}
+
+describe("the job scripts that are ready", () => {
+  const folders = ["slurm", "slurm/frontier", "pbs", "pbs/polaris"];
+  const scripts = folders.flatMap((folder) =>
+    readdirSync(inRoot(folder))
+      .filter((name) => name.endsWith(".sh"))
+      .map((name) => `${folder}/${name}`),
+  );
+
+  it("are the same for each machine", () => {
+    const names = folders.map((folder) =>
+      scripts.filter((each) => each.startsWith(`${folder}/`) && !each.slice(folder.length + 1).includes("/")),
+    );
+    for (const each of names)
+      expect(each.map((path) => path.replace(/.*\//, ""))).toEqual(names[0]?.map((path) => path.replace(/.*\//, "")));
+    expect(names[0]?.length).toBe(6);
+  });
+
+  it.each(scripts)("%s: all that is to be edited is at its top", (path) => {
+    expectEditsFirst(readFileSync(inRoot(path), "utf8"));
+  });
+
+  it.each(scripts.filter((path) => path.split("/").length === 3))(
+    "%s is the plain one with a head of its own",
+    (path) => {
+      const text = readFileSync(inRoot(path), "utf8");
+      expect(text).toContain(`source "$WEFTLINE_HOME/${path.replace(/\/\w+\//, "/")}"`);
+      const network = path.startsWith("slurm")
+        ? /^#SBATCH --network=job_vni,single_node_vni$/m
+        : /^#PBS -l place=scatter$/m;
+      expect(text).toMatch(network);
+      // What the plain one lets its user choose has to be in this head, which is the only one that is edited.
+      const plain = readFileSync(inRoot(path.replace(/\/\w+\//, "/")), "utf8");
+      for (const [, name] of plain.split("# Nothing below")[0]?.matchAll(/^(?:export )?(\w+)=/gm) ?? []) {
+        expect(text).toContain(`export ${name}=`);
+      }
+    },
+  );
+});
+
 describe("a job script", () => {
   it.each(siteNames())("of %s is a script, with all that is to be edited before what is not", (name) => {
     const text = script(name);
     expect(spawnSync("bash", ["-n"], { input: text }).status).toBe(0);
-    const [top = "", rest = ""] = text.split("# Nothing below needs to be edited.");
-    expect(top).toContain("# EDIT: where Weftline and the plan are");
-    expect(rest).not.toContain("EDIT");
-    expect(rest).toContain(`weftline launch --site ${name} --plan "$plan"`);
+    expectEditsFirst(text);
+    expect(text).toContain("# EDIT: where Weftline and the plan are");
+    expect(text).toContain(`weftline launch --site ${name} --plan "$plan"`);
     expect(text).not.toContain("{");
+  });
+
+  it.skipIf(!there("shellcheck")).each(siteNames())("of %s has nothing that shellcheck complains of", (name) => {
+    const { status, stdout } = spawnSync("shellcheck", ["-"], { input: script(name), encoding: "utf8" });
+    expect(status, stdout).toBe(0);
   });
 
   it("has the plan's job in its head", () => {
@@ -74,7 +147,7 @@ describe("a job script", () => {
     expect(polaris).toContain("#PBS -l select=3:system=polaris\n");
     expect(polaris).toContain("#PBS -q QUEUE\n"); // to be filled in
     expect(polaris).toContain('cd "$PBS_O_WORKDIR"\n');
-    expect(polaris).toContain("--signal=USR1 6900 weftline launch"); // two hours less five minutes
+    expect(polaris).toContain("\nwarn_after=6900\n"); // two hours less five minutes
   });
 
   it("has nothing but comments between its directives", () => {

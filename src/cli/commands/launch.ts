@@ -197,12 +197,14 @@ async function run(terminal: Terminal, flags: LaunchFlags, words: readonly strin
   }
   if (flags.nodes !== undefined)
     throw usage("--nodes is for --dry-run alone", "a launch takes the nodes that it is given");
-  terminal.say(`${summaryOf(prepared)} (${prepared.site.name}, ${prepared.launcher?.kind.name ?? "no launcher"})`);
-  return await runLaunch(prepared, {
+  const ended = runLaunch(prepared, {
     output: terminal.streams.output,
     words: terminal.streams.words,
     say: (text) => terminal.say(`weftline launch: ${text}`),
   });
+  // Behind it, since who reads this may send a signal, to which it listens by now.
+  terminal.say(`${summaryOf(prepared)} (${prepared.site.name}, ${prepared.launcher?.kind.name ?? "no launcher"})`);
+  return await ended;
 }
 
 export function addLaunch(program: Command, terminal: Terminal, done: (exitCode: number) => void): void {

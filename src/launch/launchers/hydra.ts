@@ -37,9 +37,9 @@ export function hydra(mpiexec: string): LauncherKind {
 
 /** `-n 1 server : -n 4 ./solver`. */
 export function segments({ runs, site }: LaunchRequest): string[] {
-  return mergeRuns(runs).flatMap(({ part, count }, index) => [
+  return mergeRuns(runs).flatMap((run, index) => [
     ...(index === 0 ? [] : [":"]),
-    ...["-n", String(count)],
-    ...commandOf(part, site, true),
+    ...["-n", String(run.count)],
+    ...commandOf(run, site, true),
   ]);
 }

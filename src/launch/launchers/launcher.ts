@@ -45,11 +45,11 @@ export interface LauncherKind {
 const RANK_VARIABLES = ["PMI_RANK", "PMI_FD", "PMI_SIZE", "PALS_RANKID", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"];
 
 /**
- * The part's command with its variables before it, which every launcher takes: few agree on how else to give them. What
- * attaches and is started by a launcher forgets that it was.
+ * The command of a run's part with its variables before it, which every launcher takes: few agree on how else to give them,
+ * nor on how to bind some ranks of a launch. What attaches and is started by a launcher forgets that it was.
  */
 export function commandOf(
-  part: Part,
+  { part, boundTo }: Pick<RankRun, "part" | "boundTo">,
   { environment = {} }: Pick<SiteConfig, "environment">,
   isLaunched = false,
 ): string[] {
@@ -57,7 +57,12 @@ export function commandOf(
   const forgotten = isLaunched && part.attaches ? RANK_VARIABLES.flatMap((name) => ["-u", name]) : [];
   const where = part.directory === undefined ? [] : [`--chdir=${part.directory}`];
   const before = [...where, ...forgotten, ...variables];
-  return [...(before.length > 0 ? ["env", ...before] : []), ...part.manner, ...part.command];
+  return [...(before.length > 0 ? ["env", ...before] : []), ...bound(boundTo, part)];
+}
+
+/** The command with what binds it before it. Innermost is what the plan says, which holds. */
+export function bound(boundTo: string | undefined, { manner, command }: Pick<Part, "manner" | "command">): string[] {
+  return [...(boundTo === undefined ? [] : ["taskset", "--cpu-list", boundTo]), ...manner, ...command];
 }
 
 /** Nodes in the order of their first rank, with how many ranks each gets. */

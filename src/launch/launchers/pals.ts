@@ -5,7 +5,7 @@
 import type { RankRun } from "../rank-map.js";
 import { commandOf, type LaunchCommand, type LauncherKind, type LaunchRequest } from "./launcher.js";
 
-/** Ranks in a row on nodes that get equally many. */
+/** Ranks in a row on nodes that get equally many, bound alike. */
 interface Block {
   readonly first: RankRun;
   readonly hosts: string[];
@@ -16,8 +16,10 @@ function blocksOf({ map, runs }: LaunchRequest): Block[] {
   for (const run of runs) {
     const host = map.nodes[run.node]?.host ?? "";
     const last = blocks.at(-1);
-    if (last?.first.part === run.part && last.first.count === run.count) last.hosts.push(host);
-    else blocks.push({ first: run, hosts: [host] });
+    const { first } = last ?? {};
+    if (last && first?.part === run.part && first.count === run.count && first.boundTo === run.boundTo) {
+      last.hosts.push(host);
+    } else blocks.push({ first: run, hosts: [host] });
   }
   return blocks;
 }
@@ -37,7 +39,7 @@ function command(request: LaunchRequest): LaunchCommand {
       ...["-n", String(first.count * hosts.length), "--ppn", String(first.count)],
       ...["--depth", String(first.part.cores), "--hosts", hosts.join(",")],
       ...(flags?.bind ?? ["--cpu-bind", "depth"]),
-      ...commandOf(first.part, site, true),
+      ...commandOf(first, site, true),
     );
   }
   return { program: "mpiexec", argv: words, environment: {}, files: [], labelled: /^(?:\S+ )?(\d+): ?(.*)$/ };

@@ -25,11 +25,13 @@ function programWord(word: string): string {
 /** "0-3,8 ./solver settings.json". */
 export function programsText({ runs, site }: LaunchRequest): string {
   const byPart = new Map<string, { ranges: string[]; command: string }>();
-  for (const { part, firstRank, count } of mergeRuns(runs)) {
+  for (const run of mergeRuns(runs)) {
+    const { part, firstRank, count, boundTo = "" } = run;
+    const key = `${part.name} ${boundTo}`;
     const range = count === 1 ? String(firstRank) : `${firstRank}-${firstRank + count - 1}`;
-    const known = byPart.get(part.name);
+    const known = byPart.get(key);
     if (known) known.ranges.push(range);
-    else byPart.set(part.name, { ranges: [range], command: commandOf(part, site).map(programWord).join(" ") });
+    else byPart.set(key, { ranges: [range], command: commandOf(run, site).map(programWord).join(" ") });
   }
   const text = [...byPart.values()].map(({ ranges, command }) => `${ranges.join(",")} ${command}\n`).join("");
   if (Buffer.byteLength(text) > PROGRAMS_BYTES_MAX) {
