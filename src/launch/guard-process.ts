@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { thisMachine } from "./group-files.js";
-import type { GuardFacts, GuardMessage } from "./guard.js";
+import { type GuardFacts, type GuardMessage, WORLD } from "./guard.js";
 
 const LOOK_MS = 50;
 
@@ -85,13 +85,16 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 if (facts !== undefined && remaining().length > 0) {
   const names = remaining().map((pid) => `${left.get(pid)?.name ?? ""} (process ${pid})`);
-  say(`the launcher (process ${facts.launcher}) has died: ${names.join(", ")} is ended, servers drained first`);
-  await drain(facts);
+  const hasServers = remaining().some((pid) => left.get(pid)?.name === WORLD);
+  const how = hasServers ? ", servers drained first" : "";
+  say(`the launcher (process ${facts.launcher}) has died: ${names.join(", ")} is ended${how}`);
+  if (hasServers) await drain(facts);
   signalAll("SIGTERM", false);
   if (!(await whenGone(facts.patienceMs))) {
     signalAll("SIGKILL", true);
     await whenGone(facts.patienceMs);
   }
   say(`all that it had started has ended; the data is in ${facts.data}, and the same launch goes on with it`);
+  if (facts.stageOut !== undefined) say(`it was not staged out; this does it: ${facts.stageOut}`);
 }
 for (const path of temporaries) rmSync(path, { recursive: true, force: true });

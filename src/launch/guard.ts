@@ -15,6 +15,8 @@ export interface GuardFacts {
   /** From SIGTERM to SIGKILL. */
   readonly patienceMs: number;
   readonly data: string;
+  /** The words that stage out, which the guard does not do; undefined: nothing was to be. */
+  readonly stageOut: string | undefined;
 }
 
 export type GuardMessage =
@@ -23,6 +25,9 @@ export type GuardMessage =
   | { readonly ended: number }
   /** Of the launcher's own; goes with it. */
   | { readonly temporary: string };
+
+/** What holds the servers is called so among what a launch starts. */
+export const WORLD = "the world";
 
 const GUARD = fileURLToPath(new URL("./guard-process.js", import.meta.url));
 const END_MS_MAX = 2_000;

@@ -6,7 +6,7 @@
 // first that dies of it takes the draining servers with it.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { constants } from "node:os";
+import { constants, hostname } from "node:os";
 import { dirname } from "node:path";
 import { attach } from "../job/job.js";
 import { SAME_WISH_MS } from "../control/signals.js";
@@ -14,14 +14,15 @@ import { WeftError } from "../errors.js";
 import { formatTime } from "../config/units.js";
 import { Child, type Outputs, type Relabel } from "./children.js";
 import { thisMachine } from "./group-files.js";
-import { Guard } from "./guard.js";
+import { Guard, WORLD } from "./guard.js";
 import type { LaunchCommand } from "./launchers/launcher.js";
 import { holdFile } from "./plan.js";
 import { checkBefore } from "./preflight.js";
 import { besideCommands, type PreparedLaunch } from "./prepare.js";
 import { labelOfRank, serverOfSlot, type RankRun } from "./rank-map.js";
+import { ranksOnThisMachine } from "./local-ranks.js";
 import { groupBefore, type GroupBefore, missingSlots, presentSlots, whenInDirectory } from "./readiness.js";
-import { checkStageIn, stageCommands, writeStageSummary } from "./staging.js";
+import { checkStageIn, checkStageOut, stageCommands, stageOutWords, writeStageSummary } from "./staging.js";
 
 /** From SIGTERM to SIGKILL. */
 const PATIENCE_MS = 10_000;
@@ -54,6 +55,7 @@ export async function runLaunch(prepared: PreparedLaunch, outputs: LaunchOutputs
   const run = new LaunchRun(prepared, outputs); // first, since it listens to signals
   try {
     checkStageIn(prepared);
+    checkStageOut(prepared);
     checkBefore({
       plan,
       map,
@@ -90,6 +92,8 @@ class LaunchRun {
   #stopSignal: StopSignal | undefined;
   #drain: Promise<boolean> | undefined;
   #drainingSinceMs = 0;
+  #isCutShort = false;
+  #serversWereThere = false;
   #warningTimer: NodeJS.Timeout | undefined;
   readonly #listeners: [StopSignal, () => void][] = [];
 
@@ -105,6 +109,7 @@ class LaunchRun {
       drainMs: plan.drainMs + DRAIN_GRACE_MS,
       patienceMs: PATIENCE_MS,
       data: plan.data,
+      stageOut: plan.stageOut === undefined ? undefined : stageOutWords(plan),
     });
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
       const listener = (): void => this.#onSignal(signal);
@@ -136,8 +141,16 @@ class LaunchRun {
       await this.#endAll();
     }
     const drained = (await this.#drain) ?? true;
-    if (map.slotCount > 0) await this.#stage("out");
-    if (this.#stopSignal === undefined || this.#endedByItself) return code;
+    if (this.#isCutShort && this.#stopSignal !== undefined) {
+      if (plan.stageOut !== undefined) this.outputs.say(`nothing is staged out; the data is in ${plan.data}`);
+      return STATUS_OF[this.#stopSignal];
+    }
+    // Without its servers a world has stored nothing that an earlier launch did not have.
+    if (map.slotCount > 0 && this.#serversWereThere) await this.#stage("out");
+    if (this.#stopSignal === undefined || this.#endedByItself) {
+      if (code !== 0 && this.#drain !== undefined) this.outputs.say(`the launch ends with status ${statusWords(code)}`);
+      return code;
+    }
     if (!drained) return 1;
     // A launch of servers alone was there to be stopped.
     const onlyServers = plan.parts.every(({ kind }) => kind === "server");
@@ -152,7 +165,7 @@ class LaunchRun {
   async #runProcesses(): Promise<number> {
     const { world, map } = this.prepared;
     if (world) {
-      this.#world = this.#start("the world", world, map.world);
+      this.#world = this.#start(WORLD, world, map.world);
       void this.#world.ended.then(
         () => this.#ended.abort(),
         () => this.#ended.abort(),
@@ -195,8 +208,11 @@ class LaunchRun {
   #sayWhyBad(exitCode: number): void {
     const { map, plan } = this.prepared;
     if (exitCode === 0 || this.#drain !== undefined) return;
-    const kept =
-      map.slotCount === 0 ? "" : `; what was acknowledged is in ${plan.data}, and the same launch goes on with it`;
+    const kept = this.#serversWereThere
+      ? `; what was acknowledged is in ${plan.data}, and the same launch goes on with it`
+      : map.slotCount > 0
+        ? " before its servers were there"
+        : "";
     this.outputs.say(`the world ended with status ${statusWords(exitCode)}${kept}`);
   }
 
@@ -219,6 +235,7 @@ class LaunchRun {
     const { plan, map } = this.prepared;
     const look = (): true | undefined => (this.#stopSignal === undefined ? this.#areServersThere() : true);
     const ready = await whenInDirectory(plan.group, look, plan.readyMs, this.#ended.signal);
+    this.#serversWereThere = this.#serversWereThere || this.#areServersThere() === true;
     if (this.#ended.signal.aborted || this.#stopSignal !== undefined) return;
     if (ready === true) {
       const seconds = ((Date.now() - this.#started) / 1000).toFixed(1);
@@ -232,13 +249,27 @@ class LaunchRun {
       const server = serverOfSlot(map, slot);
       return server === undefined ? `slot ${slot}` : `slot ${slot} (rank ${server.rank} on ${server.host})`;
     });
+    const ended = this.#endedRanks();
     throw new WeftError(
       "WEFT_TIMED_OUT",
-      `after ${formatTime(plan.readyMs)} ${missing.length} of ${map.slotCount} servers are not there: ${missing.slice(0, 8).join(", ")}`,
+      `after ${formatTime(plan.readyMs)} ${missing.length} of ${map.slotCount} servers are not there: ${missing.slice(0, 8).join(", ")}` +
+        (ended.length === 0 ? "" : `; ended without joining: ${ended.slice(0, 8).join(", ")}`),
       {
-        next: "see what is said above (MPICH waits for a rank that ended before it joined); servers.ready gives more time, and servers.group names a place that all nodes share",
+        next: "a world waits for each of its ranks: every part has to join (join(), weft_join, or one of the commands), or is attach: true; servers.ready gives more time, and servers.group names a place that all nodes share",
       },
     );
+  }
+
+  /** Ranks of the world that are to be on this machine and are not: "rank 1 (solver.0)". */
+  #endedRanks(): string[] {
+    const { plan, map } = this.prepared;
+    const here = ranksOnThisMachine(plan.group);
+    const isHere = (node: number): boolean => map.nodes.length === 1 || map.nodes[node]?.host === hostname();
+    return map.world
+      .filter(({ node }) => isHere(node))
+      .flatMap(({ firstRank, count }) => Array.from({ length: count }, (_, index) => firstRank + index))
+      .filter((rank) => !here.has(rank))
+      .map((rank) => `rank ${rank} (${labelOfRank(map.world, rank) ?? "?"})`);
   }
 
   #areServersThere(): true | undefined {
@@ -306,6 +337,7 @@ class LaunchRun {
     const { plan } = this.prepared;
     if (this.#drain !== undefined) {
       if (signal === "SIGUSR1" || performance.now() - this.#drainingSinceMs < SAME_WISH_MS) return;
+      this.#isCutShort = true;
       this.outputs.say(`${signal} again: everything is ended at once`);
       for (const child of this.#children) void child.end(0);
       return;
@@ -395,21 +427,27 @@ class LaunchRun {
     const { plan, map } = this.prepared;
     const commands = stageCommands(this.prepared, direction);
     if (commands.length === 0) return;
+    if (direction === "out" && plan.stageOut !== undefined) writeStageSummary(plan.stageOut, map.slotCount);
     const children = commands.map((command) => this.#start(`stage ${direction}`, command, []));
     const codes = await Promise.all(children.map(async (child) => (await child.ended).exitCode));
-    const bad = codes.find((code) => code !== 0);
-    if (bad !== undefined) {
+    const bad = codes.findIndex((code) => code !== 0);
+    if (bad < 0) {
+      if (direction === "out") this.outputs.say(`staged out to ${plan.stageOut ?? ""}`);
+      return;
+    }
+    if (direction === "in") {
       throw new WeftError(
         "WEFT_IO",
-        direction === "in"
-          ? `staging in from ${plan.stageIn ?? ""} failed (status ${bad}); nothing was started`
-          : `staging out to ${plan.stageOut ?? ""} failed (status ${bad}); the data is where it was, in ${plan.data}`,
-        { next: "see what it says above; the same command again goes on where it stopped" },
+        `staging in from ${plan.stageIn ?? ""} failed (status ${codes[bad]}); nothing was started`,
+        { next: "see what it says above; the same launch again goes on where it stopped" },
       );
     }
-    if (direction === "out" && plan.stageOut !== undefined) {
-      writeStageSummary(plan.stageOut, map.slotCount);
-      this.outputs.say(`staged out to ${plan.stageOut}`);
-    }
+    throw new WeftError(
+      "WEFT_IO",
+      `staging out to ${plan.stageOut ?? ""} failed (status ${codes[bad]}); the data is where it was, in ${plan.data}`,
+      {
+        next: `see what it says above; this goes on where it stopped, for each server where its data is: ${stageOutWords(plan)}`,
+      },
+    );
   }
 }

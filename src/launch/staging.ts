@@ -1,43 +1,108 @@
 // Staging as a part of a launch: one `weftline stage` for each server, where that server's data is, before the world starts
 // and after it has ended. What the commands themselves do is in src/stage.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { WeftError } from "../errors.js";
+import { MANIFEST } from "../stage/manifest.js";
 import { besideCommands, type PreparedLaunch } from "./prepare.js";
 import type { LaunchCommand } from "./launchers/launcher.js";
-import type { Part } from "./plan.js";
+import type { LaunchPlan, Part } from "./plan.js";
 import type { RankRun } from "./rank-map.js";
+import { quoteWord } from "./words.js";
 
 const SUMMARY = "stage.json";
 
-/** How many servers' data lies there; undefined: it is no such place. */
-export function stagedServers(directory: string): number | undefined {
+interface StagedPlace {
+  readonly servers: number;
+  /** Those whose data is whole. */
+  readonly complete: readonly number[];
+}
+
+/** What lies there; undefined: it is no such place. */
+export function stagedPlace(directory: string): StagedPlace | undefined {
   const path = join(directory, SUMMARY);
   if (!existsSync(path)) return undefined;
   const { servers } = JSON.parse(readFileSync(path, "utf8")) as { servers?: unknown };
-  return typeof servers === "number" ? servers : undefined;
+  if (typeof servers !== "number") return undefined;
+  const all = Array.from({ length: servers }, (_, rank) => rank);
+  return { servers, complete: all.filter((rank) => existsSync(join(directory, String(rank), MANIFEST))) };
 }
 
 export function checkStageIn({ plan, map }: PreparedLaunch): void {
-  if (plan.stageIn === undefined) return;
-  const servers = stagedServers(plan.stageIn);
-  if (servers === map.slotCount) return;
-  const what =
-    servers === undefined
-      ? `there is no complete data of an earlier launch in ${plan.stageIn} (no ${SUMMARY})`
-      : `${plan.stageIn} holds the data of ${servers} servers, and the plan has ${map.slotCount}`;
-  throw new WeftError("WEFT_CONFIG_INVALID", `servers.stageIn: ${what}`, {
-    next: "give the directory that end.stageOut of that launch named, with as many servers, or leave it out",
-  });
+  const { stageIn } = plan;
+  if (stageIn === undefined) return;
+  const refuse = (what: string, next: string): WeftError =>
+    new WeftError("WEFT_CONFIG_INVALID", `servers.stageIn: ${what}`, { next });
+  const staged = stagedPlace(stageIn);
+  if (staged === undefined) {
+    throw refuse(
+      `there is no complete data of an earlier launch in ${stageIn} (no ${SUMMARY})`,
+      "give the directory that end.stageOut of that launch named, or leave it out",
+    );
+  }
+  const { servers, complete } = staged;
+  if (complete.length < servers) {
+    const missing = Array.from({ length: servers }, (_, rank) => rank).filter((rank) => !complete.includes(rank));
+    throw refuse(
+      `of the data of ${servers} servers in ${stageIn} that of ${missing.slice(0, 8).join(", ")} is not whole`,
+      `finish it where that data is: weftline stage out DATA ${join(stageIn, String(missing[0] ?? 0))}`,
+    );
+  }
+  if (servers !== map.slotCount) {
+    throw refuse(
+      `${stageIn} holds the data of ${servers} servers, and the plan has ${map.slotCount}`,
+      "plan as many servers as there were",
+    );
+  }
 }
 
-/** Written last, when the data of every server is there. */
+/** What would be known only when the application has ended: that the place cannot be written, or is taken. */
+export function checkStageOut({ plan, map }: PreparedLaunch): void {
+  const { stageOut } = plan;
+  if (stageOut === undefined || map.slotCount === 0) return;
+  try {
+    mkdirSync(stageOut, { recursive: true });
+    accessSync(stageOut, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new WeftError(
+      "WEFT_NOT_WRITABLE",
+      `end.stageOut ${stageOut} cannot be written: ${(cause as Error).message}`,
+      {
+        cause,
+        next: "correct its permissions, or give another directory",
+      },
+    );
+  }
+  const taken = readdirSync(stageOut).filter((name) => existsSync(join(stageOut, name, MANIFEST)));
+  if (taken.length === 0) return;
+  throw new WeftError(
+    "WEFT_CONFIG_INVALID",
+    `end.stageOut ${stageOut} holds the data of an earlier launch (${taken.slice(0, 8).join(", ")}), which is not replaced`,
+    { next: "name one for each job, such as $SHARED/runs/$JOB_ID, or move what is there away" },
+  );
+}
+
+/** Written first: until the data of so many servers is there with its manifests the place is not complete. */
 export function writeStageSummary(directory: string, servers: number): void {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, SUMMARY);
   writeFileSync(`${path}.new`, `${JSON.stringify({ format: "weftline-stage", version: 1, servers })}\n`);
   renameSync(`${path}.new`, path);
+}
+
+/** What does by hand what the end of a launch did not. */
+export function stageOutWords({ data, stageOut = "" }: Pick<LaunchPlan, "data" | "stageOut">): string {
+  return `weftline stage out ${quoteWord(data)} ${quoteWord(join(stageOut, data.includes("{rank}") ? "{rank}" : "0"))}`;
 }
 
 /** The places of the servers, with another command in each. */

@@ -10,7 +10,7 @@ import { fileError } from "../control/control-files.js";
 import { WeftError } from "../errors.js";
 import { liveOwnerOf, thisMachine } from "../launch/group-files.js";
 import { native } from "../native/addon.js";
-import { copyVerified } from "./copy.js";
+import { copyVerified, sha256Of } from "./copy.js";
 import { MANIFEST, type Manifest, readManifest, type StagedFile } from "./manifest.js";
 
 /** Of a process that runs, and found anew by the next: not data. */
@@ -209,10 +209,23 @@ async function sameAsBefore(data: string, to: string, slot: number, found: Found
   if (manifest.slot !== slot || manifest.source !== resolve(data)) {
     throw refuse(`holds the data of slot ${manifest.slot} from ${manifest.source}`);
   }
-  const sizes = new Map(files.map(({ path, bytes }) => [path, bytes]));
+  // Equal sizes say nothing: another run may have left files of the same. Both sides are read, as in every copy.
+  const known = new Map(files.map((file) => [file.path, file]));
+  if (found.files.length !== files.length) throw refuse(`is an earlier copy of ${data}, which has changed`);
   for (const path of found.files) {
-    if (sizes.get(path) !== (await stat(join(data, path))).size)
+    const file = known.get(path);
+    if (file?.sha256 !== (await sha256Of(join(data, path)))) {
       throw refuse(`is an earlier copy of ${data}, which has changed`);
+    }
+    if (file.sha256 !== (await sha256Of(join(to, path)))) {
+      throw new WeftError(
+        "WEFT_CORRUPT",
+        `${join(to, path)} is not what was staged: its SHA-256 is not the manifest's`,
+        {
+          next: "move the copy away, and stage again",
+        },
+      );
+    }
   }
   return { directory: to, files: files.length, bytes: sum(files), copied: 0, events: undefined, complete: true };
 }

@@ -1,6 +1,6 @@
 // Launches for real on this machine, under each MPI that is here: servers and programs in TypeScript and C in one world, what
 // attaches, exit statuses, what cannot work and is said before anything starts, signals, and a second launch on the same data.
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../integration/support/weftline.js";
 import { families, inRoot, jsonLines, LaunchPlace, program } from "./support/launches.js";
@@ -244,6 +244,34 @@ describe("what cannot work is said before anything starts", () => {
     const { exitCode, words } = await place.launch(plan);
     expect(exitCode).toBe(1);
     expect(words).toMatch(/WEFT_TIMED_OUT: after 1s 1 of 1 servers are not there: slot 0 \(rank 0 on .+\)/);
+  });
+
+  run("a place for the data that is taken, or cannot be written", async () => {
+    mkdirSync(place.path("kept/0"), { recursive: true });
+    writeFileSync(place.path("kept/0/manifest.json"), "{}");
+    const words = await refused(
+      "servers: { data: ./weft }\nrun: [{ name: a, command: 'true' }]\nend: { stageOut: ./kept }",
+    );
+    expect(words).toMatch(/end.stageOut .*kept holds the data of an earlier launch \(0\)/);
+    writeFileSync(place.path("file"), "");
+    const file = await refused("run: [{ name: a, command: 'true' }]\nend: { stageOut: ./file/kept }");
+    expect(file).toMatch(/WEFT_NOT_WRITABLE: end.stageOut .*kept cannot be written/);
+  });
+
+  run("what an interrupted stage-out left is told, with what finishes it", async () => {
+    mkdirSync(place.path("kept/0"), { recursive: true });
+    writeFileSync(place.path("kept/0/manifest.json"), "{}");
+    writeFileSync(place.path("kept/stage.json"), '{"format":"weftline-stage","version":1,"servers":2}');
+    const words = await refused("servers: { count: 2, stageIn: ./kept }\nrun: [{ name: a, command: 'true' }]");
+    expect(words).toMatch(/of the data of 2 servers in .*kept that of 1 is not whole/);
+    expect(words).toMatch(/next: finish it where that data is: weftline stage out DATA .*kept\/1/);
+  });
+
+  run("a part that ended without joining is named", async () => {
+    const plan = "servers: { count: 1, ready: 5s }\nrun: [{ name: quick, ranks: 2, command: 'true' }]";
+    const { exitCode, words } = await place.launch(plan, [], { WEFTLINE_MPI: "mpich" });
+    expect(exitCode).not.toBe(0);
+    expect(words).toMatch(/ended without joining: rank 1 \(quick\.0\), rank 2 \(quick\.1\)\n.*every part has to join/);
   });
 
   it("a plan that holds nothing, and words that mean nothing", async () => {

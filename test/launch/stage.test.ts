@@ -58,6 +58,19 @@ describe("out", () => {
     expect((await stage("out", "./weft", "./kept")).exitCode).toBe(0);
     const again = await stage("out", "./weft", "./kept", "--json");
     expect([again.exitCode, (JSON.parse(again.output.toString()) as { copied: number }).copied]).toEqual([0, 0]);
+    // One byte of another run's file, of the same size.
+    const format = readFileSync(place.path("weft/catalogue"));
+    format[format.length - 1] = (format.at(-1) ?? 0) ^ 1;
+    writeFileSync(place.path("weft/catalogue"), format);
+    const other_ = await stage("out", "./weft", "./kept");
+    expect([other_.exitCode, other_.words]).toEqual([2, expect.stringContaining("which has changed")]);
+    cpSync(place.path("kept/catalogue"), place.path("weft/catalogue"));
+    const kept = readFileSync(aSegment("kept"));
+    kept[300] = (kept[300] ?? 0) ^ 1;
+    writeFileSync(aSegment("kept"), kept);
+    const damaged = await stage("out", "./weft", "./kept");
+    expect([damaged.exitCode, damaged.words]).toEqual([4, expect.stringContaining("is not what was staged")]);
+    cpSync(aSegment("weft"), aSegment("kept"));
     appendFileSync(aSegment("weft"), "more");
     const changed = await stage("out", "./weft", "./kept");
     expect([changed.exitCode, changed.words]).toEqual([2, expect.stringContaining("which has changed")]);
