@@ -60,9 +60,16 @@ class Event:
         """`data` as a NumPy array, without another copy.
 
         values = event.array(np.float64, (64, 64))
+
+        WEFT_INVALID_ARGUMENT for an event of a consumer that selects nothing: give it `select=weftline.everything`.
         """
         import numpy
 
+        if self._selection is None and self.data_length > 0:
+            raise failure(
+                "WEFT_INVALID_ARGUMENT",
+                "this consumer selects no data; open it with select=weftline.everything, or use event.fetch()",
+            )
         values = numpy.frombuffer(self.data, dtype=dtype)
         return values if shape is None else values.reshape(shape)
 

@@ -5,7 +5,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 import { WeftError } from "../errors.js";
+
+/** Of a line with a label. */
+const LINE_CHARACTERS_MAX = 1024 * 1024;
 
 export interface Command {
   readonly program: string;
@@ -46,8 +50,12 @@ export class Child {
       stdio: ["ignore", direct ? "inherit" : "pipe", direct ? "inherit" : "pipe"],
       detached: true,
     });
-    if (this.#process.stdout) passLines(this.#process.stdout, outputs.output, relabel);
-    if (this.#process.stderr) passLines(this.#process.stderr, outputs.words, relabel);
+    const { stdout, stderr } = this.#process;
+    for (const to of [outputs.output, outputs.words]) to.setMaxListeners(0); // every child may wait for it
+    const passed = Promise.all([
+      stdout && passOn(stdout, outputs.output, relabel),
+      stderr && passOn(stderr, outputs.words, relabel),
+    ]);
     this.ended = new Promise((resolve, reject) => {
       this.#process.on("error", (cause) => {
         this.#hasEnded = true;
@@ -60,7 +68,8 @@ export class Child {
       });
       this.#process.on("close", (code, signal) => {
         this.#hasEnded = true;
-        resolve({ exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), signal });
+        const ended = { exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), signal };
+        void passed.then(() => resolve(ended));
       });
     });
     this.ended.catch(() => undefined); // whoever waits for it gets the error
@@ -99,19 +108,39 @@ export class Child {
   }
 }
 
-function passLines(from: Readable, to: Writable, relabel: Relabel | undefined): void {
-  from.on("error", () => undefined); // its end comes all the same
-  if (relabel === undefined) {
-    from.on("data", (bytes: Buffer) => void to.write(bytes));
-    return;
-  }
+/**
+ * Bytes as they are, or lines with their labels; no faster than they are taken. A line that is longer than the limit is broken
+ * there. Resolves at the end of the output.
+ */
+export async function passOn(from: Readable, to: Writable, relabel: Relabel | undefined): Promise<void> {
+  const decoder = new StringDecoder("utf8");
   let rest = "";
-  from.setEncoding("utf8").on("data", (text: string) => {
-    const lines = (rest + text).split(/\r?\n/);
+  const labelled = (text: string, isLast: boolean): string => {
+    const lines = text.split("\n");
+    lines[0] = rest + (lines[0] ?? "");
     rest = lines.pop() ?? "";
-    for (const line of lines) to.write(`${relabel(line)}\n`);
-  });
-  from.on("end", () => {
-    if (rest !== "") to.write(`${relabel(rest)}\n`);
-  });
+    if (rest !== "" && (isLast || rest.length > LINE_CHARACTERS_MAX)) {
+      lines.push(rest);
+      rest = "";
+    }
+    return lines.map((line) => `${relabel?.(line.replace(/\r$/, "")) ?? line}\n`).join("");
+  };
+  const write = async (piece: Uint8Array | string): Promise<void> => {
+    if (piece.length === 0 || to.destroyed || to.write(piece)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        for (const event of ["drain", "close", "error"]) to.removeListener(event, done);
+        resolve();
+      };
+      for (const event of ["drain", "close", "error"]) to.on(event, done);
+    });
+  };
+  try {
+    for await (const piece of from as AsyncIterable<Buffer>) {
+      await write(relabel === undefined ? piece : labelled(decoder.write(piece), false));
+    }
+  } catch {
+    // Its end comes all the same.
+  }
+  if (relabel !== undefined) await write(labelled(decoder.end(), true));
 }

@@ -87,6 +87,7 @@ class PlanReader {
   read(): LaunchPlan {
     const { config } = this;
     const { servers = {}, end = {} } = config;
+    this.checkInside();
     const several = this.serverCount() > 1;
     const data = several && !this.dataGiven.includes("{rank}") ? join(this.dataGiven, "{rank}") : this.dataGiven;
     const stageOut = end.stageOut === undefined ? undefined : this.path("end.stageOut", end.stageOut);
@@ -114,16 +115,27 @@ class PlanReader {
     };
   }
 
+  private ranksOf({ ranks, ranksPerNode }: PartConfig): number {
+    return ranksPerNode === undefined ? (ranks ?? 1) : ranksPerNode * this.around.nodeCount;
+  }
+
+  /** Single ranks are counted over all parts that are in the world. */
+  private checkInside(): void {
+    const { servers = {}, run = [] } = this.config;
+    const size = run.reduce((sum, part) => (part.attach === true ? sum : sum + this.ranksOf(part)), 0);
+    const beyond = servers.inside?.find((each) => typeof each === "number" && (each < 0 || each >= size));
+    if (beyond !== undefined)
+      throw wrong("servers.inside", `names rank ${beyond}; the parts have ${size} ranks, from 0`);
+  }
+
   private serverCount(): number {
     const { servers = {}, run = [] } = this.config;
     const { nodeCount } = this.around;
     if (servers.count !== undefined) return servers.count;
-    const ranksOf = ({ ranks, ranksPerNode }: PartConfig): number =>
-      ranksPerNode === undefined ? (ranks ?? 1) : ranksPerNode * nodeCount;
     const insideParts = run.filter((part) => isInside(servers, part));
     const single = (servers.inside ?? []).filter((each) => typeof each === "number").length;
     if (insideParts.length > 0 || single > 0) {
-      return insideParts.reduce((sum, part) => sum + ranksOf(part), 0) + single;
+      return insideParts.reduce((sum, part) => sum + this.ranksOf(part), 0) + single;
     }
     return this.serversPerNode() * nodeCount;
   }
@@ -167,14 +179,13 @@ class PlanReader {
     const where = `run[${index}]`;
     const directory = part.directory === undefined ? undefined : this.path(`${where}.directory`, part.directory);
     // Single ranks are counted among all parts that are in the world.
-    const first = run.slice(0, index).reduce((sum, { ranks, ranksPerNode, attach }) => {
-      if (attach === true) return sum;
-      return sum + (ranksPerNode === undefined ? (ranks ?? 1) : ranksPerNode * this.around.nodeCount);
+    const first = run.slice(0, index).reduce((sum, before) => {
+      return before.attach === true ? sum : sum + this.ranksOf(before);
     }, 0);
     const singles = (servers.inside ?? [])
       .filter((each) => typeof each === "number")
       .map((rank) => rank - first)
-      .filter((rank) => rank >= 0);
+      .filter((rank) => part.attach !== true && rank >= 0 && rank < this.ranksOf(part));
     const inside = isInside(servers, part);
     return {
       name: part.name,

@@ -10,6 +10,7 @@ describe("words", () => {
   it.each([
     ["./solver settings.json", ["./solver", "settings.json"]],
     [`sh -c 'echo "$HOME"' "a b" c\\ d`, ["sh", "-c", 'echo "$HOME"', "a b", "c d"]],
+    ["echo ';' \\> \"&&\"", ["echo", ";", ">", "&&"]],
     ["echo $X/${Y}z '' \"$X\"", ["echo", "1/2z", "", "1"]],
   ])("%s", (text, words) => {
     expect(splitWords(text, { X: "1", Y: "2" })).toEqual({ words });
@@ -20,6 +21,9 @@ describe("words", () => {
     ["echo 'a", "has a ' that is not closed"],
     ["echo $NOWHERE", "uses $NOWHERE, which is not set"],
     ["echo $(date)", "names no variable"],
+    ["./solver && ./other", "has &&, which only a shell knows"],
+    ["./solver > log", "has >, which only a shell knows"],
+    ["./a; ./b", "has ./a;, which only a shell knows"],
   ])("%s is refused", (text, words) => {
     expect(splitWords(text, {})).toEqual({ problem: expect.stringContaining(words) as string });
   });
@@ -79,7 +83,7 @@ describe("servers", () => {
       "servers: { inside: [0, 3] }\nrun: [{ name: a, ranks: 3, command: ./a }, { name: b, ranks: 2, command: ./b }]";
     const { map } = prepared(plan);
     expect(map.slotCount).toBe(2);
-    expect(map.world.map(({ part }) => part.serves)).toEqual([[0, 3], [0]]);
+    expect(map.world.map(({ part }) => part.serves)).toEqual([[0], [0]]);
   });
 
   it("meet where all nodes can see it when their data is each node's own", () => {
@@ -114,6 +118,12 @@ describe("a plan that cannot be is refused with its place", () => {
     ["job: { time: 90 }", "job.time: 90 is not a text"],
   ])("%s", (text, words) => {
     expect(problemOf(() => parseConfig("plan.yaml", text))).toContain(words);
+  });
+
+  it("whose single servers are ranks that it has not", () => {
+    const problem = problemOf(() => prepared(`servers: { inside: [2] }\n${solver}`));
+    expect(problem).toContain("servers.inside: names rank 2; the parts have 2 ranks, from 0");
+    expect(prepared(`servers: { inside: [1] }\n${solver}`).map.slotCount).toBe(1);
   });
 
   it("names a variable that is not set", () => {

@@ -71,6 +71,8 @@ class Data(WithJob):
             out.push({}, field)
         (event,) = topic.consumer(until="end")
         self.assertEqual(len(event.data), 0, "nothing was selected")
+        with self.assertRaisesRegex(weftline.WeftError, "select=weftline.everything"):
+            event.array(np.float64)
         box = weftline.box(shape=field.shape, origin=(1, 2, 3), size=(3, 4, 5), item_size=8)
         np.testing.assert_array_equal(
             np.frombuffer(event.fetch(box)).reshape(3, 4, 5), field[1:4, 2:6, 3:8]
