@@ -89,7 +89,8 @@ function ofPbs(text: string, jobId: string, site: SiteConfig): Allocation {
   }
   if (lines.size === 0) throw invalid("the file of PBS_NODEFILE", text);
   // One line for each MPI process that was asked for; one for each node where nothing was said of them.
-  const nodes = [...lines].map(([host, count]) => ({ host, slots: coresOf(site) ?? (count > 1 ? count : undefined) }));
+  const isCounted = [...lines.values()].some((count) => count > 1);
+  const nodes = [...lines].map(([host, count]) => ({ host, slots: coresOf(site) ?? (isCounted ? count : undefined) }));
   return { scheduler: "pbs", jobId, nodes };
 }
 

@@ -1,4 +1,5 @@
-// Which rank runs what, and where. Servers and parts are spread over the nodes evenly; who is left over goes where least is.
+// Which rank runs what, and where. Servers and parts are spread over the nodes evenly, or by the room that each has where that
+// differs; who is left over goes where least is.
 // Ranks are numbered part by part, or node by node for launchers that fill their hosts in order. Pure.
 
 import { WeftError } from "../errors.js";
@@ -31,15 +32,28 @@ export interface RankMap {
 export type RankOrder = "part" | "node";
 
 /** How many ranks of a part each node gets. */
-function spread(part: Part, load: number[]): number[] {
+function spread(part: Part, load: readonly number[], room: readonly (number | undefined)[]): number[] {
   const nodes = load.length;
   if ("perNode" in part.count) return load.map(() => (part.count as { perNode: number }).perNode);
   const { ranks } = part.count;
+  if (room.some((slots) => slots !== room[0])) return spreadByRoom(ranks, load, room);
   const counts = load.map(() => Math.floor(ranks / nodes));
   const least = load
     .map((_, node) => node)
     .sort((left, right) => (load[left] ?? 0) - (load[right] ?? 0) || left - right);
   for (const node of least.slice(0, ranks % nodes)) counts[node] = (counts[node] ?? 0) + 1;
+  return counts;
+}
+
+/** Each to the node that is least full with it. */
+function spreadByRoom(ranks: number, load: readonly number[], room: readonly (number | undefined)[]): number[] {
+  const counts = load.map(() => 0);
+  const fullness = (node: number): number => ((load[node] ?? 0) + (counts[node] ?? 0) + 1) / (room[node] ?? Infinity);
+  for (let rank = 0; rank < ranks; rank++) {
+    let best = 0;
+    for (let node = 1; node < load.length; node++) if (fullness(node) < fullness(best)) best = node;
+    counts[best] = (counts[best] ?? 0) + 1;
+  }
   return counts;
 }
 
@@ -89,7 +103,11 @@ function slotsOf(placed: readonly Placed[]): number {
 export function mapRanks(plan: LaunchPlan, nodes: readonly LaunchNode[], order: RankOrder): RankMap {
   const load = nodes.map(() => 0);
   const placed = plan.parts.map((part) => {
-    const counts = spread(part, load);
+    const counts = spread(
+      part,
+      load,
+      nodes.map(({ slots }) => slots),
+    );
     for (const [node, count] of counts.entries()) load[node] = (load[node] ?? 0) + count;
     return { part, counts };
   });

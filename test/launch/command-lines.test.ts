@@ -236,6 +236,61 @@ describe("a world of one", () => {
 });
 
 describe("nodes of a PBS job", () => {
+  const countsOf = (lines: string, ranks = 4): [string, number][] => {
+    const directory = mkdtempSync(join(tmpdir(), "weftline-test-"));
+    try {
+      const file = join(directory, "nodes");
+      writeFileSync(file, lines.split(" ").join("\n"));
+      const mpiexec = join(directory, "mpiexec");
+      writeFileSync(mpiexec, "#!/bin/sh\necho HYDRA\n", { mode: 0o755 });
+      const environment = {
+        PATH: "/usr/bin:/bin",
+        MPIEXEC: mpiexec,
+        PBS_NODEFILE: file,
+        PBS_JOBID: "8.pbs",
+        PBS_O_WORKDIR: "/work",
+      };
+      const text = `servers: { data: /d }\nrun: [{ name: solver, ranks: ${ranks}, command: ./solver }, { name: corner, command: ./c }]`;
+      const { map } = prepared(text, { environment });
+      const counts = new Map<string, number>();
+      for (const { node, count } of map.world) {
+        const host = map.nodes[node]?.host ?? "";
+        counts.set(host, (counts.get(host) ?? 0) + count);
+      }
+      return [...counts];
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  };
+
+  it("get ranks evenly where each is named once, else as often as they are named", () => {
+    expect(countsOf("a b")).toEqual([
+      ["a", 4],
+      ["b", 3],
+    ]);
+    expect(countsOf("a b", 40)).toEqual([
+      ["a", 22],
+      ["b", 21],
+    ]); // nobody said how many there is room for
+    expect(countsOf("a a a a a b b")).toEqual([
+      ["a", 5],
+      ["b", 2],
+    ]);
+    expect(countsOf("a a b b b b b")).toEqual([
+      ["a", 2],
+      ["b", 5],
+    ]);
+    expect(countsOf("a b a a b a a")).toEqual([
+      ["a", 5],
+      ["b", 2],
+    ]);
+    expect(countsOf("a a a a b b b b")).toEqual([
+      ["a", 4],
+      ["b", 3],
+    ]);
+    expect(problemOf(() => countsOf("a a a a a b"))).toMatch(/puts \d ranks on [ab], which has room for/);
+  });
+
   it("are those of its file, each once", () => {
     const files = new URL("support/pbs-nodes.txt", import.meta.url).pathname;
     const environment = { PATH: "", PBS_NODEFILE: files, PBS_JOBID: "8.pbs", PBS_O_WORKDIR: "/work" };

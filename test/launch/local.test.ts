@@ -27,6 +27,8 @@ function numberIn(output: Buffer, what: "begins at" | "ends before"): number {
 describe.each(families)("under $mpi", ({ mpi, there }) => {
   const env = { WEFTLINE_MPI: mpi };
   const run = it.skipIf(!there);
+  // What is the launch's own, whichever MPI.
+  const runOnce = mpi === families[0].mpi ? run : (): void => undefined;
 
   run("a server, a producer and a consumer are one world, with the plan's topics", async () => {
     writeFileSync(place.path("quakes.ndjson"), '{"mag":4.6}\n{"mag":2.1}\n');
@@ -81,7 +83,7 @@ describe.each(families)("under $mpi", ({ mpi, there }) => {
     expect(again.exitCode, again.words).toBe(0);
   });
 
-  run("a second launch goes on with the data of the first", async () => {
+  runOnce("a second launch goes on with the data of the first", async () => {
     const first = await place.launch(countingPlan("", "20"), [], env);
     expect([first.exitCode, numberIn(first.output, "begins at")], first.words).toEqual([0, 0]);
     const second = await place.launch(countingPlan("", "30"), [], env);
@@ -162,7 +164,7 @@ describe.each(families)("under $mpi", ({ mpi, there }) => {
     expect(jsonLines(output)).toEqual([{ mag: 4.6 }]);
   });
 
-  run("two launches on one data directory are one too many", async () => {
+  runOnce("two launches on one data directory are one too many", async () => {
     const first = place.startLaunch(countingPlan(), [], env);
     await until("a server that is there", () => first.words.includes("is there after"));
     const { exitCode, words } = await place.launch(countingPlan(), [], env);

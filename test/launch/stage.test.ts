@@ -10,17 +10,25 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Workplace } from "../integration/support/weftline.js";
 
-let place: Workplace;
-beforeEach(async () => {
-  place = new Workplace();
-  const server = await place.serve(["--data", "./weft"]);
-  await place.ok(["topic", "create", "quakes", "--partitions", "2", "--segment-bytes", "1MiB"]);
+// Made once: what a server has left.
+let origin: Workplace;
+beforeAll(async () => {
+  origin = new Workplace();
+  const server = await origin.serve(["--data", "./weft"]);
+  await origin.ok(["topic", "create", "quakes", "--partitions", "2", "--segment-bytes", "1MiB"]);
   const lines = Array.from({ length: 4000 }, (_, n) => JSON.stringify({ n, text: "x".repeat(1000) }));
-  await place.ok(["produce", "quakes"], { input: `${lines.join("\n")}\n` });
+  await origin.ok(["produce", "quakes"], { input: `${lines.join("\n")}\n` });
   await server.end("SIGTERM");
+});
+afterAll(() => origin.close());
+
+let place: Workplace;
+beforeEach(() => {
+  place = new Workplace();
+  cpSync(origin.path("weft"), place.path("weft"), { recursive: true });
 });
 afterEach(() => place.close());
 
