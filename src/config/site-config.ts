@@ -33,7 +33,7 @@ export interface SiteConfig {
   nics?: string[];
   /** Of each of them the cores that are near, such as "0-7,64-71": the server of that interface is bound to them. */
   coresOfNics?: Record<string, string>;
-  /** For every process of a launch. */
+  /** For every process of a launch, and for the launcher itself. */
   environment?: Record<string, string>;
   /** For the launcher's command line. */
   flags?: {

@@ -150,14 +150,23 @@ function requestOf(
 
 function worldCommand(prepared: Partly): LaunchCommand {
   const { launcher, map, site } = prepared;
-  if (launcher) return launcher.kind.command(requestOf(prepared, map.world, false));
+  if (launcher) return throughLauncher(prepared, map.world, false);
   return directCommand(map.world[0] as RankRun, site);
 }
 
-/** Processes beside the world: on one machine each by itself, else as a step of the launcher. */
+/** The site's variables are the launcher's own, too: some are for it, such as PALS_LOCAL_LAUNCH. */
+function throughLauncher(prepared: Partly, runs: readonly RankRun[], beside: boolean): LaunchCommand {
+  const command = (prepared.launcher as { kind: LauncherKind }).kind.command(requestOf(prepared, runs, beside));
+  return { ...command, environment: { ...prepared.site.config.environment, ...command.environment } };
+}
+
+/**
+ * Processes beside the world: on one machine each by itself, else as a step of the launcher; so is every one where a network
+ * card lets in only what the launcher started.
+ */
 export function besideCommands(prepared: Partly, runs: readonly RankRun[]): LaunchCommand[] {
   const { launcher, map, site } = prepared;
-  if (launcher && map.nodes.length > 1) return [launcher.kind.command(requestOf(prepared, runs, true))];
-  if (launcher?.kind.name === "srun") return [launcher.kind.command(requestOf(prepared, runs, true))];
+  const isStep = map.nodes.length > 1 || launcher?.kind.name === "srun" || (site.config.nics ?? []).length > 0;
+  if (launcher && isStep) return [throughLauncher(prepared, runs, true)];
   return runs.flatMap((run) => Array.from({ length: run.count }, () => directCommand(run, site)));
 }

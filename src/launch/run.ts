@@ -414,7 +414,7 @@ class LaunchRun {
     const direct = { program, argv, environment: {}, files: [] };
     // Where a network card lets in only what the launcher started, so does the request.
     const [first] = map.world;
-    if (launcher?.kind.name !== "srun" || (site.config.nics ?? []).length === 0 || first === undefined) return direct;
+    if (launcher === undefined || (site.config.nics ?? []).length === 0 || first === undefined) return direct;
     const part = { ...first.part, name: "stop", command: words, environment: {} };
     return besideCommands(this.prepared, [{ ...first, part, firstRank: 0, firstOfPart: 0, count: 1 }])[0] ?? direct;
   }

@@ -142,7 +142,7 @@ describe("an mpiexec", () => {
     const segment = (n: number, ppn: number, depth: number, hosts: string): string =>
       `-n ${n} --ppn ${ppn} --depth ${depth} --hosts ${hosts} --cpu-bind none`;
     expect(command).toBe(
-      `mpiexec --single-node-vni ${segment(2, 1, 1, "node1,node2")} ${with_(server("/d/{rank}"))} ` +
+      `env ${variables} mpiexec --single-node-vni ${segment(2, 1, 1, "node1,node2")} ${with_(server("/d/{rank}"))} ` +
         `: ${segment(2, 2, 1, "node1")} ${with_(solver)} : ${segment(1, 1, 1, "node2")} ${with_(solver)} ` +
         `: ${segment(1, 1, 1, "node2")} ${with_(corner)} ` +
         `: ${segment(8, 4, 7, "node1,node2")} ${with_(`env ${environmentOf("")} ./gpu`)}`,
