@@ -69,10 +69,10 @@ export function jobScript({ site, config, planFile, home }: JobScriptInput): str
   lines.push("# EDIT: where Weftline and the plan are");
   lines.push(`export WEFTLINE_HOME=${quoteWord(home)}`);
   lines.push(`plan=${quoteWord(planFile)}`);
-  if (modules.length > 0 || setup.length > 0) {
-    lines.push("# EDIT: what the programs of the plan were built with; node must come to be on PATH");
-    lines.push(...modules.map((name) => `module load ${name}`), ...setup);
-  }
+  lines.push("# EDIT: what the programs of the plan were built with; node must come to be on PATH");
+  if (modules.length === 0 && setup.length === 0) lines.push("# such as: module load mpich nodejs");
+  lines.push(...modules.map((name) => `module load ${name}`));
+  lines.push(...setup.map((line) => line.replaceAll("{account}", values["account"] ?? "PROJECT")));
   if (scheduler === "pbs") {
     // PBS does not warn a job before its end: the time is kept here.
     lines.push("# EDIT: seconds until the warning; less than walltime by what the drain and a copy take");

@@ -14,7 +14,7 @@ import { bound, type LaunchCommand, type LauncherKind, type MpiFamily } from "./
 import { type LaunchPlan, type Part, readPlan } from "./plan.js";
 import { mapRanks, type RankMap, type RankOrder, type RankRun } from "./rank-map.js";
 import { detectSite, readSite, type Site, variablesOf } from "./sites.js";
-import type { Variables } from "./words.js";
+import { quoteWord, type Variables } from "./words.js";
 
 export interface LaunchInput {
   readonly config: PlanConfig;
@@ -75,6 +75,15 @@ export function prepareLaunch(input: LaunchInput): PreparedLaunch {
   const single = allocation.nodes.length === 1;
   const map = mapRanks(plan, allocation.nodes, "part");
   const wanted = config.launch?.launcher ?? site.config.launcher;
+  if (wanted !== "mpiexec" && allocation.scheduler === "none") {
+    throw new WeftError(
+      "WEFT_UNSUPPORTED",
+      `${site.name} launches with ${wanted}, which wants a job of its scheduler`,
+      {
+        next: `submit a job script: weftline launch ${quoteWord(site.name)} --plan FILE --output job.sh; a look from outside: --dry-run --nodes 2`,
+      },
+    );
+  }
   // A world of one on this machine needs no launcher, nor do processes beside it.
   const isDirect = single && wanted === "mpiexec" && map.worldSize <= 1;
   const launcher = isDirect

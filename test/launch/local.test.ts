@@ -236,6 +236,20 @@ describe("what cannot work is said before anything starts", () => {
     expect(words).toMatch(/there is no mpiexec to launch with .*\n.*next: install MPICH or Open MPI/);
   });
 
+  it("a launcher of a scheduler outside of its jobs, a script that cannot be written, a plan that is not there", async () => {
+    const plan = "run: [{ name: a, command: 'true' }]";
+    expect((await place.launch(plan, ["--site", "slurm"])).words).toMatch(
+      /slurm launches with srun, which wants a job of its scheduler\n.*submit a job script/,
+    );
+    const script = ["launch", "slurm", "--plan", place.plan(plan), "--output", "./nowhere/job.sh"];
+    expect((await place.weftline(script)).words).toMatch(
+      /^weftline: WEFT_NOT_WRITABLE: the job script .*nowhere\/job.sh/,
+    );
+    expect((await place.weftline(["launch", "--plan", "none.yaml"])).words).toMatch(
+      /there is no plan file .*none.yaml\n.*give --plan FILE/,
+    );
+  });
+
   run("data of an earlier launch that is not there", async () => {
     const words = await refused("servers: { stageIn: ./nothing }\nrun: [{ name: a, command: 'true' }]");
     expect(words).toMatch(/servers.stageIn: there is no complete data of an earlier launch in .*nothing/);

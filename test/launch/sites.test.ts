@@ -146,6 +146,8 @@ describe("a job script", () => {
     const polaris = script("polaris");
     expect(polaris).toContain("#PBS -l select=3:system=polaris\n");
     expect(polaris).toContain("#PBS -q QUEUE\n"); // to be filled in
+    expect(polaris).toContain("\nexport PROJECT=CFD101 #");
+    expect(script("slurm")).toMatch(/^# EDIT: what the programs .*\n# such as: module load /m);
     expect(polaris).toContain('cd "$PBS_O_WORKDIR"\n');
     expect(polaris).toContain("\nwarn_after=6900\n"); // two hours less five minutes
   });

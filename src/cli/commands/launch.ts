@@ -1,6 +1,6 @@
 // weftline launch: runs a plan, shows what it would do, or writes the job script for it.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -111,6 +111,12 @@ function inputOfPlan(terminal: Terminal, flags: LaunchFlags): Pick<LaunchInput, 
   const { environment, directory } = terminal.streams;
   const named = flags.plan ?? flags.config ?? environment["WEFTLINE_CONFIG"] ?? "weftline.yaml";
   const file = resolve(directory, named);
+  if (!existsSync(file)) {
+    throw usage(
+      `there is no plan file ${file}`,
+      "give --plan FILE, or programs behind --: weftline launch -- -n 4 ./solver",
+    );
+  }
   const { plan, topics } = loadFor(terminal, { ...flags, config: file });
   const config: PlanConfig = {
     ...plan,
@@ -168,7 +174,14 @@ async function writeScript(terminal: Terminal, flags: LaunchFlags, siteName: str
     return EXIT.ok;
   }
   const path = resolve(directory, flags.output);
-  writeFileSync(path, text, { mode: 0o755 });
+  try {
+    writeFileSync(path, text, { mode: 0o755 });
+  } catch (cause) {
+    throw new WeftError("WEFT_NOT_WRITABLE", `the job script ${path} cannot be written: ${(cause as Error).message}`, {
+      cause,
+      next: "name a file in a directory that is there: --output FILE",
+    });
+  }
   const submit = { slurm: "sbatch", pbs: "qsub", none: "bash" }[site.config.scheduler];
   terminal.say(`${path} is written: look at its lines with EDIT, then ${submit} ${quoteWords([flags.output])}`);
   return EXIT.ok;
