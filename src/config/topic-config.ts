@@ -234,7 +234,11 @@ export function problemsOf(errors: readonly ErrorObject[], value: unknown): Prob
           message: `${found} is not one of ${(parameters["allowedValues"] as unknown[]).join(", ")}`,
         };
       case "type":
-        return { path, atKey: false, message: `${found} is not ${withArticle(String(parameters["type"]))}` };
+        return {
+          path,
+          atKey: false,
+          message: `${found} is not ${String(parameters["type"]).split(",").map(withArticle).join(" or ")}`,
+        };
       case "minimum":
       case "maximum":
         return {

@@ -72,5 +72,5 @@ export function summaryOf({ map, allocation }: PreparedLaunch): string {
   }
   const parts = [...counts].map(([name, count]) => `${count} ${name}`).join(", ");
   const nodes = allocation.nodes.length;
-  return `${map.worldSize} ranks on ${nodes} node${nodes === 1 ? "" : "s"}: ${parts}`;
+  return `${map.worldSize} rank${map.worldSize === 1 ? "" : "s"} on ${nodes} node${nodes === 1 ? "" : "s"}: ${parts}`;
 }

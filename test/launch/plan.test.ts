@@ -108,6 +108,7 @@ describe("a plan that cannot be is refused with its place", () => {
     ["servers: { nice: 20 }", "servers.nice: 20 is above 19"],
     ["servers: { bind: all }", 'servers.bind: "all"'],
     ["servers: { nice: 19 }\nrun: [{ name: a, command: x, servers: inside }]", "servers.nice: is of servers that"],
+    ["run: [{ name: a, command: true }]", "run[0].command: true is not a text or a list"],
     ["run: [{ name: a }]", "must have required property 'command'"],
     ["run: [{ name: a, command: x }, { name: a, command: y }]", 'run[1].name: "a" is there twice'],
     ["run: [{ name: a, command: x, ranks: 1, ranksPerNode: 1 }]", "run[0].ranksPerNode: excludes ranks"],

@@ -6,6 +6,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isWeftError } from "../../errors.js";
 import type { NativeBinding } from "../../native/binding.js";
+import { humanBytes } from "../terminal.js";
 import { bad, type Finding, note, ok } from "./finding.js";
 import type { Host } from "./host.js";
 
@@ -62,7 +63,7 @@ function fileSystem(host: Host, folder: string): Finding {
 function room(folder: string): Finding {
   const { bsize, bavail } = statfsSync(folder);
   const free = bavail * bsize;
-  const text = `${(free / GIBIBYTE).toFixed(1)} GiB free`;
+  const text = `${humanBytes(free)} free`;
   const remedy = "make room, or give --data elsewhere; a full disk is an error to producers";
   if (free < FREE_BYTES_NEEDED) return bad(AREA, text, remedy);
   return free < GIBIBYTE ? note(AREA, text, remedy) : ok(AREA, text);
