@@ -26,7 +26,8 @@ Session* BrokerImpl::session_of(fabric::PeerId peer) {
 }
 
 std::string BrokerImpl::session_label(const Session* session) const {
-  return join_text("client '", session->name, "' (peer ", session->peer, ", ", lane_.transport_of(session->peer), ")");
+  const std::string transport = lane_.transport_of(session->peer);  // empty once the peer is gone
+  return join_text("client '", session->name, "' (peer ", session->peer, transport.empty() ? "" : ", ", transport, ")");
 }
 
 void BrokerImpl::on_peer_up(fabric::PeerId peer) {

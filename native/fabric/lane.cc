@@ -118,8 +118,9 @@ Status LaneImpl::prepare() {
   if (transports_.empty()) {
     std::string tried;
     for (const std::string& line : refused_) tried += (tried.empty() ? "" : "; ") + line;
-    return Status(Code::FABRIC, join_text("opening a lane: no transport could be opened: ", tried,
-                                          "; run weftline doctor, or allow other transports"));
+    return Status(Code::FABRIC,
+                  join_text("opening a lane: no transport could be opened: ", tried,
+                            "; allow other transports (WEFTLINE_TRANSPORTS), or mend what each of these says"));
   }
   // An address that was asked for and cannot be had: without this, peers of other hosts would look in vain.
   WEFT_RETURN_IF_ERROR(bind_refusal_);

@@ -1,7 +1,7 @@
 // What can be known before anything is started: that each command is there, that its MPI is the launcher's, that the data
 // can be written, and that nobody else serves it. Each failure is one sentence, with what to do.
 
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { WeftError } from "../errors.js";
 import { findProgram } from "./launchers/choose.js";
@@ -9,6 +9,7 @@ import type { MpiFamily } from "./launchers/launcher.js";
 import { isDirectory, liveOwnerOf, readSlotFile, type ThisMachine } from "./group-files.js";
 import type { LaunchPlan, Part } from "./plan.js";
 import type { RankMap } from "./rank-map.js";
+import { requireWritableDirectory } from "./writable.js";
 import type { Variables } from "./words.js";
 
 const PROGRAM_BYTES_MAX = 64 * 1024 * 1024;
@@ -113,19 +114,7 @@ export function localDataDirectories({ plan, map }: Pick<Preflight, "plan" | "ma
 function checkData(given: Preflight): void {
   const { plan, map, machine } = given;
   for (const data of localDataDirectories(given)) {
-    try {
-      mkdirSync(data, { recursive: true });
-      accessSync(data, constants.W_OK | constants.X_OK);
-    } catch (cause) {
-      throw new WeftError(
-        "WEFT_NOT_WRITABLE",
-        `the data directory ${data} cannot be written: ${(cause as Error).message}`,
-        {
-          cause,
-          next: "correct its permissions, or give another one: servers: { data: … }",
-        },
-      );
-    }
+    requireWritableDirectory("the data directory", data, "another one: servers: { data: … }");
     const owner = liveOwnerOf(data, machine);
     if (owner === undefined) continue;
     throw new WeftError("WEFT_DATA_DIRECTORY_LOCKED", `${data} is served by process ${owner.pid} on ${owner.host}`, {

@@ -1,16 +1,7 @@
 // Staging as a part of a launch: one `weftline stage` for each server, where that server's data is, before the world starts
 // and after it has ended. What the commands themselves do is in src/stage.
 
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WeftError } from "../errors.js";
 import { MANIFEST } from "../stage/manifest.js";
@@ -19,6 +10,7 @@ import type { LaunchCommand } from "./launchers/launcher.js";
 import type { LaunchPlan, Part } from "./plan.js";
 import type { RankRun } from "./rank-map.js";
 import { quoteWord } from "./words.js";
+import { requireWritableDirectory } from "./writable.js";
 
 const SUMMARY = "stage.json";
 
@@ -70,19 +62,7 @@ export function checkStageIn({ plan, map }: PreparedLaunch): void {
 export function checkStageOut({ plan, map }: PreparedLaunch): void {
   const { stageOut } = plan;
   if (stageOut === undefined || map.slotCount === 0) return;
-  try {
-    mkdirSync(stageOut, { recursive: true });
-    accessSync(stageOut, constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    throw new WeftError(
-      "WEFT_NOT_WRITABLE",
-      `end.stageOut ${stageOut} cannot be written: ${(cause as Error).message}`,
-      {
-        cause,
-        next: "correct its permissions, or give another directory",
-      },
-    );
-  }
+  requireWritableDirectory("end.stageOut", stageOut, "another directory");
   const taken = readdirSync(stageOut).filter((name) => existsSync(join(stageOut, name, MANIFEST)));
   if (taken.length === 0) return;
   throw new WeftError(

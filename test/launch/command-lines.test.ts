@@ -1,5 +1,5 @@
 // From a plan and a recorded environment to ranks and the exact command line of each launcher.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -78,6 +78,32 @@ describe("srun in a Slurm job", () => {
     expect(command).toMatch(
       /^srun --ntasks=5 --nodes=1 --overlap --mpi=pmix --cpu-bind=none --overcommit --kill-on-bad-exit=1 --label --verbose --multi-prog /,
     );
+  });
+
+  it("has the ranks of several nodes meet in a ring where Slurm's pmix brings them together, unless the site says else", () => {
+    const openmpi = `${plan}launch: { mpi: openmpi }`;
+    const worldOf = (text: string, site: string, assumedNodes: number): string => {
+      const { world } = prepared(text, { site, assumedNodes, environment: { USER: "me" } });
+      return world === undefined ? "" : commandText(world);
+    };
+    expect(worldOf(openmpi, "slurm", 2)).toMatch(/^env .*SLURM_PMIX_FENCE=ring srun .*--mpi=pmix /);
+    const others: [string, string, number][] = [
+      [openmpi, "slurm", 1],
+      [plan, "slurm", 2],
+      [plan, "frontier", 2],
+    ];
+    for (const [text, site, nodes] of others) expect(worldOf(text, site, nodes)).not.toContain("SLURM_PMIX_FENCE");
+    const directory = mkdtempSync(join(tmpdir(), "weftline-test-"));
+    try {
+      const own = join(directory, "own.yaml");
+      writeFileSync(
+        own,
+        `${readFileSync("launch/sites/slurm.yaml", "utf8")}environment: { SLURM_PMIX_FENCE: mixed }\n`,
+      );
+      expect(worldOf(openmpi, own, 2)).toMatch(/^env SLURM_PMIX_FENCE=mixed .*--mpi=pmix /);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("on Frontier shares the network of the job, with steps that attach too", () => {

@@ -220,6 +220,7 @@ describe("what cannot work is said before anything starts", () => {
     writeFileSync(place.path("file"), "");
     const words = await refused("servers: { data: ./file/weft }\nrun: [{ name: a, command: 'true' }]");
     expect(words).toMatch(/WEFT_NOT_WRITABLE: the data directory .*file\/weft cannot be written/);
+    expect(words).toMatch(/next: move the file that stands in its place, or give another one/);
   });
 
   it.skipIf(!families.every(({ there }) => there))("a program of another MPI than the launcher's", async () => {

@@ -33,6 +33,7 @@ void expect_one_line_and_nothing_held(Server& server, uint64_t sessions_before, 
       << " sessions are left, of " << sessions_before;
   EXPECT_EQ(lines_with(log, "lost").size(), 1u) << testing::PrintToString(log);
   EXPECT_EQ(log.size(), 1u) << testing::PrintToString(log);
+  EXPECT_TRUE(lines_with(log, ", )").empty()) << testing::PrintToString(log);
   EXPECT_EQ(counter(server.job, "consumers"), consumers_before);
   EXPECT_TRUE(until([&] { return counter(server.job, "slabsInUse") <= slabs_before; }, weft_test::milliseconds(5000)))
       << counter(server.job, "slabsInUse") << " slabs are still in use";

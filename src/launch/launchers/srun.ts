@@ -62,12 +62,18 @@ function command(request: LaunchRequest): LaunchCommand {
   } else if (map.nodes.length > 1) {
     placed.push(`--nodelist=${hosts[0]?.host ?? ""}`);
   }
+  const mpiFlags = beside ? ["--mpi=none"] : (flags?.mpi?.[mpi] ?? [mpi === "openmpi" ? "--mpi=pmix" : "--mpi=pmi2"]);
+  // Slurm's other kind lets ranks out of MPI_Init too early, and Open MPI crashes of that in one launch of a hundred
+  // (docs/mpi.md).
+  if (hosts.length > 1 && mpiFlags.some((flag) => flag.startsWith("--mpi=pmix"))) {
+    environment["SLURM_PMIX_FENCE"] = site.environment?.["SLURM_PMIX_FENCE"] ?? "ring";
+  }
   const argv = [
     `--ntasks=${size}`,
     `--nodes=${hosts.length}`,
     ...placed,
     "--overlap",
-    ...(beside ? ["--mpi=none"] : (flags?.mpi?.[mpi] ?? [mpi === "openmpi" ? "--mpi=pmix" : "--mpi=pmi2"])),
+    ...mpiFlags,
     ...(flags?.bind ?? ["--cpu-bind=none"]),
     ...(oversubscribe ? (flags?.oversubscribe ?? ["--overcommit"]) : []),
     // One rank that dies would leave the others waiting.
