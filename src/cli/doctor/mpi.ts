@@ -25,6 +25,20 @@ export function launcherOf(environment: Host["environment"]): string | undefined
   return `${inStep ? "Slurm" : found.name}, rank ${environment[found.rank]}${size === undefined ? "" : ` of ${size}`}`;
 }
 
+/** Open MPI under Slurm's pmix over several nodes crashes in some starts, unless its ranks meet in a ring (docs/mpi.md). */
+function checkFence({ environment }: Host, family: string): Finding[] {
+  const nodes = Number(environment["SLURM_STEP_NUM_NODES"] ?? "1");
+  const isOfPmix = environment["PMIX_RANK"] !== undefined && environment["SLURM_STEP_ID"] !== undefined;
+  if (family !== "openmpi" || !isOfPmix || !(nodes > 1) || environment["SLURM_PMIX_FENCE"] === "ring") return [];
+  return [
+    note(
+      "launcher",
+      `Slurm's pmix over ${nodes} nodes, where ranks do not meet in a ring: now and then one crashes in MPI_Init`,
+      "export SLURM_PMIX_FENCE=ring before srun, as weftline launch does",
+    ),
+  ];
+}
+
 /** What the dynamic linker does not find for a file; undefined where there is no ldd to ask. */
 async function missingLibraries(path: string): Promise<string[] | undefined> {
   try {
@@ -37,7 +51,7 @@ async function missingLibraries(path: string): Promise<string[] | undefined> {
 
 export async function checkMpi(host: Host, { mpi }: NativeReport): Promise<Finding[]> {
   const launcher = launcherOf(host.environment);
-  const findings = [ok("launcher", launcher ?? "none: a world of one")];
+  const findings = [ok("launcher", launcher ?? "none: a world of one"), ...checkFence(host, mpi.family)];
   for (const path of mpi.modules) {
     const missing = await missingLibraries(path);
     findings.push(

@@ -197,6 +197,26 @@ describe("MPI", () => {
     expect(launcherOf(environment)).toBe(launcher);
   });
 
+  test("Open MPI over several nodes of Slurm's pmix wants a ring", async () => {
+    const step = { PMIX_RANK: "0", SLURM_PROCID: "0", SLURM_STEP_ID: "3", SLURM_STEP_NUM_NODES: "2" };
+    const launcherNotes = async (environment: Record<string, string>, family = "openmpi"): Promise<Finding[]> => {
+      const found = await checkMpi(hostOf({}, environment), { ...report, mpi: { ...report.mpi, family } });
+      return of(found, "launcher").filter(({ state }) => state === "note");
+    };
+    expect(await launcherNotes(step)).toEqual([
+      {
+        area: "launcher",
+        state: "note",
+        text: "Slurm's pmix over 2 nodes, where ranks do not meet in a ring: now and then one crashes in MPI_Init",
+        remedy: "export SLURM_PMIX_FENCE=ring before srun, as weftline launch does",
+      },
+    ]);
+    expect(await launcherNotes({ ...step, SLURM_PMIX_FENCE: "ring" })).toEqual([]);
+    expect(await launcherNotes({ ...step, SLURM_STEP_NUM_NODES: "1" })).toEqual([]);
+    expect(await launcherNotes(step, "mpich")).toEqual([]);
+    expect(await launcherNotes({})).toEqual([]);
+  });
+
   test("no module is a note, an error is bad, with what helps", async () => {
     expect(of(await checkMpi(hostOf({}), report), "mpi")[0]?.state).toBe("note");
     const error =
