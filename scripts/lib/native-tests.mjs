@@ -6,7 +6,7 @@ import { capture, findProgram } from "./command.mjs";
 import { variants } from "./native-build.mjs";
 import { nativeSource, reportFolder } from "./paths.mjs";
 import { StepFailure } from "./steps.mjs";
-import { emptyTally } from "./tally.mjs";
+import { emptyTally, failureOf } from "./tally.mjs";
 
 /** Adds the cases of one GoogleTest JSON report. */
 export function addGtestReport(tally, report, prefix) {
@@ -18,29 +18,39 @@ export function addGtestReport(tally, report, prefix) {
       if (test.result === "SKIPPED") tally.skipped.push(name);
       else if ((test.failures ?? []).length > 0) {
         tally.failed += 1;
-        tally.failures.push(name);
+        tally.failures.push(failureOf(name, test.failures[0].failure));
       } else tally.passed += 1;
     }
   }
 }
 
-/** Name and outcome of each ctest test, from ctest's JUnit file. */
+/** Name, outcome and output of each ctest test, from ctest's JUnit file. */
 export function parseJunit(text) {
-  return [...text.matchAll(/<testcase name="([^"]*)"[^>]*\bstatus="([^"]*)"/g)].map(([, name, status]) => ({
-    name,
-    status,
-  }));
+  const cases = text.matchAll(
+    /<testcase name="([^"]*)"[^>]*\bstatus="([^"]*)"(?:(?:(?!<testcase )[^])*?<system-out>([^<]*)<)?/g,
+  );
+  return [...cases].map(([, name, status, output = ""]) => ({ name, status, output: plainText(output) }));
+}
+
+const entities = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+const plainText = (xml) => xml.replaceAll(/&(lt|gt|quot|apos|amp);/g, (_, entity) => entities[entity]);
+
+/** What a program that ended badly said last: a sanitizer's report from its beginning, else the last lines. */
+function lastWords(output) {
+  const report = output.search(/^(==\d+==ERROR: |WARNING: ThreadSanitizer|.*: runtime error: )/m);
+  if (report !== -1) return output.slice(report).replaceAll(/^\s*#0 .*\n/gm, "");
+  return output.trimEnd().split("\n").slice(-3).join("\n");
 }
 
 /**
- * @param {{ name: string, status: string }[]} outcomes of ctest: run, fail, notrun or disabled
+ * @param {{ name: string, status: string, output?: string }[]} outcomes of ctest; status: run, fail, notrun or disabled
  * @param {Map<string, string>} programs base name of the GoogleTest program of each ctest test
  * @param {Map<string, object[]>} reports GoogleTest reports by program
  */
 export function tallyNative(outcomes, programs, reports, prefix) {
   const tally = emptyTally();
   const counted = new Set();
-  for (const { name, status } of outcomes) {
+  for (const { name, status, output = "" } of outcomes) {
     const program = programs.get(name);
     const own = (program !== undefined && reports.get(program)) || [];
     const before = tally.failed;
@@ -53,7 +63,8 @@ export function tallyNative(outcomes, programs, reports, prefix) {
     if (status === "notrun" || status === "disabled") tally.skipped.push(`${prefix}${name}`);
     else if (status !== "run" && !reported) {
       tally.failed += 1;
-      tally.failures.push(`${prefix}${name} (the program ended badly: crash, time limit or sanitizer)`);
+      const badly = `${prefix}${name} (the program ended badly: crash, time limit or sanitizer)`;
+      tally.failures.push(failureOf(badly, lastWords(output)));
     }
   }
   return tally;

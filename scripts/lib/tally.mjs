@@ -13,6 +13,17 @@ export function addTally(into, more) {
   return into;
 }
 
+const REASON_LINES = 3;
+const REASON_COLUMNS = 240;
+
+/** A failure with the beginning of its reason: of a run far away, often only the summary is left. */
+export function failureOf(name, reason = "") {
+  const lines = reason.split("\n").filter((line) => line.trim() !== "");
+  return [name, ...lines.slice(0, REASON_LINES).map((line) => `    ${line.trim().slice(0, REASON_COLUMNS)}`)].join(
+    "\n  ",
+  );
+}
+
 /** @param {{ test: string, reason: string }[]} allowed the content of test/skipped.json; "…*" names all that begin so */
 export function judgeSkipped(tally, allowed, { ci }) {
   for (const { test, reason } of allowed) {

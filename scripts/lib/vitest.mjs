@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { reportFolder, root, tool } from "./paths.mjs";
 import { StepFailure } from "./steps.mjs";
-import { emptyTally } from "./tally.mjs";
+import { emptyTally, failureOf } from "./tally.mjs";
 
 export function tallyVitest(report, prefix) {
   const tally = emptyTally();
@@ -15,12 +15,13 @@ export function tallyVitest(report, prefix) {
       if (test.status === "passed") tally.passed += 1;
       else if (test.status === "failed") {
         tally.failed += 1;
-        tally.failures.push(name);
+        tally.failures.push(failureOf(name, test.failureMessages?.[0]));
       } else tally.skipped.push(name);
     }
     if (file.status === "failed" && tally.failed === before) {
       tally.failed += 1;
-      tally.failures.push(`${prefix}${path.relative(root, file.name)} (the file could not be run)`);
+      const name = `${prefix}${path.relative(root, file.name)} (the file could not be run)`;
+      tally.failures.push(failureOf(name, file.message));
     }
   }
   return tally;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Consumer,
   type ConsumeUntil,
+  type Event,
   type SeekTo,
   type Topic,
   all,
@@ -119,14 +120,18 @@ describe("a consumer", () => {
 });
 
 /** The next numbers, one by one. */
-async function next(consumer: Consumer<Numbered>, count: number): Promise<number[]> {
-  const seen: number[] = [];
-  while (seen.length < count) {
-    const events = await consumer.pull({ max: count - seen.length, timeoutMs: 30_000 });
-    if (events.length === 0) throw new Error(`only ${seen.length} of ${count} events came`);
-    seen.push(...events.map(({ metadata }) => metadata.n));
+/** So many events: a pull gives what has arrived, which may be fewer. */
+async function take(consumer: Consumer<Numbered>, count: number): Promise<Event<Numbered>[]> {
+  const taken: Event<Numbered>[] = [];
+  while (taken.length < count) {
+    const events = await consumer.pull({ max: count - taken.length, timeoutMs: 30_000 });
+    if (events.length === 0) throw new Error(`only ${taken.length} of ${count} events came`);
+    taken.push(...events);
   }
-  return seen;
+  return taken;
+}
+async function next(consumer: Consumer<Numbered>, count: number): Promise<number[]> {
+  return (await take(consumer, count)).map(({ metadata }) => metadata.n);
 }
 
 describe("seek", () => {
@@ -286,7 +291,7 @@ describe("seek", () => {
       return (await reader.lag())[0]?.position;
     };
     const consumer = topic.consumer({ name: "mover", partitions: [0], from: "earliest" });
-    const events = await consumer.pull({ max: 20 });
+    const events = await take(consumer, 20);
     for (const event of events) event.ack();
     await consumer.commit();
     expect(await committed()).toBe(20);

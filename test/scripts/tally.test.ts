@@ -13,7 +13,9 @@ const gtest = (cases: Record<string, "pass" | "fail" | "skip">) => ({
         name,
         status: "RUN",
         result: result === "skip" ? "SKIPPED" : "COMPLETED",
-        ...(result === "fail" ? { failures: [{ failure: "no" }] } : {}),
+        ...(result === "fail"
+          ? { failures: [{ failure: "client_test.cc:7\nExpected: 1\n\n  Actual: 2\nmore\n" }] }
+          : {}),
       })),
     },
   ],
@@ -32,7 +34,8 @@ describe("tallyNative", () => {
   it("counts a failed case once, although ctest reports its program too", () => {
     const reports = new Map([["test_wire", [gtest({ a: "pass", b: "fail" })]]]);
     const tally = tallyNative([{ name: "wire", status: "fail" }], programs, reports, "");
-    expect(tally).toMatchObject({ passed: 1, failed: 1, failures: ["Suite.b"] });
+    expect(tally).toMatchObject({ passed: 1, failed: 1 });
+    expect(tally.failures).toEqual(["Suite.b\n      client_test.cc:7\n      Expected: 1\n      Actual: 2"]);
   });
 
   it("counts a crash without a report as one failure", () => {
@@ -41,10 +44,11 @@ describe("tallyNative", () => {
 
   it("counts a sanitizer's complaint at exit as a failure although every case passed", () => {
     const reports = new Map([["test_wire", [gtest({ a: "pass" })]]]);
-    expect(tallyNative([{ name: "wire", status: "fail" }], programs, reports, "")).toMatchObject({
-      passed: 1,
-      failed: 1,
-    });
+    const output =
+      "[  PASSED  ] 1 test.\n==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak\n    #0 0x1 in new\n    #1 0x2 in run\n";
+    const tally = tallyNative([{ name: "wire", status: "fail", output }], programs, reports, "");
+    expect(tally).toMatchObject({ passed: 1, failed: 1 });
+    expect(tally.failures[0]).toMatch(/^wire .*\n +==7==ERROR: .* leaks\n +Direct leak\n +#1 0x2 in run$/);
   });
 
   it("counts a test that is no GoogleTest program as one, and one that was not run as skipped", () => {
@@ -60,11 +64,15 @@ describe("tallyNative", () => {
   });
 
   it("reads ctest's JUnit file", () => {
-    const text =
-      '<testsuite>\n<testcase name="a" classname="a" time="0.1" status="run">\n<testcase name="b" status="fail">';
+    const text = `<testsuite>
+      <testcase name="a" classname="a" time="0.1" status="run"><properties/>
+      <testcase name="b" status="fail"><failure message=""/><properties/><system-out>1 &lt; 2 &amp;lt;
+no</system-out></testcase>
+      <testcase name="c" status="run"/>`;
     expect(parseJunit(text)).toEqual([
-      { name: "a", status: "run" },
-      { name: "b", status: "fail" },
+      { name: "a", status: "run", output: "" },
+      { name: "b", status: "fail", output: "1 < 2 &lt;\nno" },
+      { name: "c", status: "run", output: "" },
     ]);
   });
 });
@@ -78,16 +86,22 @@ describe("tallyVitest", () => {
           status: "failed",
           assertionResults: [
             { status: "passed", fullName: "one" },
-            { status: "failed", fullName: "two" },
+            {
+              status: "failed",
+              fullName: "two",
+              failureMessages: ["AssertionError: expected 7 to be 20\n    at x.ts:1"],
+            },
             { status: "skipped", fullName: "three" },
           ],
         },
-        { name: "/x/b.test.ts", status: "failed", assertionResults: [] },
+        { name: "/x/b.test.ts", status: "failed", message: "no module", assertionResults: [] },
       ],
     };
     const tally = tallyVitest(report, "");
     expect(tally).toMatchObject({ passed: 1, failed: 2 });
     expect(tally.skipped).toHaveLength(1);
+    expect(tally.failures[0]).toContain("two\n      AssertionError: expected 7 to be 20\n      at x.ts:1");
+    expect(tally.failures[1]).toContain("b.test.ts (the file could not be run)\n      no module");
   });
 });
 

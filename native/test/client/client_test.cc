@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <set>
 #include <thread>
@@ -173,6 +174,20 @@ class ClientTest : public ::testing::Test {
     lane_.run();
     return *closed;
   }
+  // As a job ends: the client stops on its lane, which then runs what the resolver still posted.
+  void stop(Client& client) {
+    std::atomic<bool> stopped = false;
+    std::thread stopper([&] {
+      client.stop();
+      stopped = true;
+    });
+    while (!stopped) {
+      lane_.run();
+      std::this_thread::yield();
+    }
+    stopper.join();
+    lane_.run();
+  }
   void TearDown() override {
     if (producer_) {
       Producer::close(std::move(producer_), [] {});
@@ -181,6 +196,8 @@ class ClientTest : public ::testing::Test {
     client_->run([] {});
     lane_.run();
     EXPECT_TRUE(lane_.timers.size() <= 2) << "a timer of an object that is gone is still armed";
+    stop(*client_);
+    EXPECT_TRUE(lane_.timers.empty()) << "the client stopped, and a timer is still armed";
     client_.reset();
   }
 
@@ -383,6 +400,7 @@ TEST_F(ClientTest, AResolverThatHangsDoesNotHoldUpTheEnd) {
     std::unique_lock lock(gate->mutex);
     ASSERT_TRUE(gate->changed.wait_for(lock, std::chrono::seconds(10), [&] { return gate->asked; }));
   }
+  stop(*client);
   client.reset();
   {
     const std::lock_guard lock(gate->mutex);
