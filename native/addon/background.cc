@@ -8,12 +8,11 @@ namespace weft::addon {
 
 Napi::Value Background::start(Napi::Env env, Work work) {
   auto* self = new Background(env, std::move(work));
-  Napi::Value promise = self->deferred_.Promise();
+  Napi::Value promise = self->promise_.value();
   Napi::String name = Napi::String::New(env, self->work_.name);
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, self, on_call,
                                       &self->function_) != napi_ok) {
-    self->deferred_.Reject(
-        Environment::of(env).make_error(WEFT_OUT_OF_MEMORY, "no thread-safe function could be made"));
+    self->promise_.reject(Environment::of(env).make_error(WEFT_OUT_OF_MEMORY, "no thread-safe function could be made"));
     delete self;
     return promise;
   }
@@ -79,9 +78,9 @@ void Background::settle(Napi::Env env) {
   if (thread_.joinable()) thread_.join();
   napi_remove_env_cleanup_hook(env, on_environment_end, this);
   if (code_ == WEFT_OK) {
-    deferred_.Resolve(work_.result ? work_.result(env) : env.Undefined());
+    promise_.resolve(work_.result ? work_.result(env) : env.Undefined());
   } else {
-    deferred_.Reject(Environment::of(env).make_error(code_, error_text_.c_str()));
+    promise_.reject(Environment::of(env).make_error(code_, error_text_.c_str()));
   }
   napi_threadsafe_function function = function_;
   delete this;

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "promise.h"
+
 namespace weft::addon {
 
 class Background {
@@ -28,14 +30,14 @@ class Background {
   void say(std::string line);
 
  private:
-  Background(Napi::Env env, Work work) : work_(std::move(work)), deferred_(Napi::Promise::Deferred::New(env)) {}
+  Background(Napi::Env env, Work work) : work_(std::move(work)), promise_(env) {}
   static void on_call(napi_env env, napi_value callback, void* context, void* data);
   static void on_environment_end(void* context);
   void deliver_lines(Napi::Env env);
   void settle(Napi::Env env);
 
   Work work_;
-  Napi::Promise::Deferred deferred_;
+  Promise promise_;
   napi_threadsafe_function function_ = nullptr;
   std::thread thread_;
   std::mutex mutex_;

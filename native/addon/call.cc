@@ -86,6 +86,13 @@ uint64_t Call::wide(size_t index) {
   return number;
 }
 
+// Not by a conversion, which fails in a worker thread that is being terminated, and node-addon-api then ends the
+// process.
+bool Call::flag(size_t index) const {
+  bool value = false;
+  return ok_ && napi_get_value_bool(env_, info_[index], &value) == napi_ok && value;
+}
+
 std::string Call::text(size_t index) {
   if (!ok_) return {};
   if (!info_[index].IsString()) {

@@ -40,7 +40,8 @@ class Call {
   int64_t signed_whole(size_t index);  // also a negative one
   uint32_t small(size_t index);        // 0 to 2^32 - 1
   uint64_t wide(size_t index);         // a bigint of 64 bits
-  bool flag(size_t index) { return ok_ && info_[index].ToBoolean(); }
+  // Whether it is `true`.
+  bool flag(size_t index) const;
   std::string text(size_t index);
   bool missing(size_t index) const { return info_[index].IsNull() || info_[index].IsUndefined(); }
   // Bytes of an ArrayBufferView or ArrayBuffer that is not detached, resizable or shared.

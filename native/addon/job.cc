@@ -4,6 +4,7 @@
 #include "call.h"
 #include "join_options.h"
 #include "modules.h"
+#include "promise.h"
 
 namespace weft::addon {
 namespace {
@@ -91,13 +92,13 @@ Napi::Value job_close(const Napi::CallbackInfo& info) {
     job->invalidate(env);
   }
   if (native == nullptr || blocking) {
-    auto deferred = Napi::Promise::Deferred::New(env);
+    Promise closed(env);
     int code = weft_close(native);
     if (code == WEFT_OK)
-      deferred.Resolve(env.Undefined());
+      closed.resolve(env.Undefined());
     else
-      deferred.Reject(Environment::of(env).make_error(code, weft_error_text(nullptr)));
-    return deferred.Promise();
+      closed.reject(Environment::of(env).make_error(code, weft_error_text(nullptr)));
+    return closed.value();
   }
   Background::Work work{};
   work.name = "jobClose";

@@ -41,6 +41,7 @@ contains
     integer, intent(in), optional :: partitions(:)
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_consumer_options) :: options
     character(kind=c_char, len=:), allocatable, target :: c_topic, c_name
     integer(c_int32_t), allocatable, target :: list(:)
@@ -62,7 +63,8 @@ contains
       options%partitions = c_loc(list)
       options%partition_count = size(list)
     end if
-    call done(c_weft_consumer_open(job%handle, topic_at, options, consumer%handle), ierr, errmsg)
+    call done(c_weft_consumer_open(job%handle, topic_at, options, consumer%handle), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Commits what was acknowledged, and closes it.
@@ -70,10 +72,12 @@ contains
     type(weft_consumer), intent(inout) :: consumer
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int) :: code
     code = c_weft_consumer_close(consumer%handle)
     consumer%handle = c_null_ptr
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> The next event of any partition, its metadata copied. WEFT_TIMED_OUT loses nothing. With `more` the end of the stream
@@ -85,6 +89,7 @@ contains
     logical, intent(out), optional :: more
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_event) :: raw
     integer(c_int) :: code
     code = c_weft_pull(consumer%handle, limit(timeout_ms, WEFT_FOREVER), raw)
@@ -101,7 +106,8 @@ contains
       event%data_length = raw%data_length
       event%metadata = text_at(raw%metadata, raw%metadata_length)
     end if
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   subroutine fetch_real64(consumer, event, array, selection, ierr, errmsg)
@@ -111,8 +117,10 @@ contains
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call fetch(consumer, event, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), selection, &
-        ierr, errmsg)
+        ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine fetch_real32(consumer, event, array, selection, ierr, errmsg)
     type(weft_consumer), intent(in) :: consumer
@@ -121,8 +129,10 @@ contains
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call fetch(consumer, event, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), selection, &
-        ierr, errmsg)
+        ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine fetch_int32(consumer, event, array, selection, ierr, errmsg)
     type(weft_consumer), intent(in) :: consumer
@@ -131,8 +141,10 @@ contains
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call fetch(consumer, event, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), selection, &
-        ierr, errmsg)
+        ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine fetch_int64(consumer, event, array, selection, ierr, errmsg)
     type(weft_consumer), intent(in) :: consumer
@@ -141,8 +153,10 @@ contains
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call fetch(consumer, event, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), selection, &
-        ierr, errmsg)
+        ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine fetch_complex64(consumer, event, array, selection, ierr, errmsg)
     type(weft_consumer), intent(in) :: consumer
@@ -151,11 +165,13 @@ contains
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call fetch(consumer, event, c_loc(array), bytes_of(size(array, kind=int64), 16), is_contiguous(array), selection, &
-        ierr, errmsg)
+        ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
-  subroutine fetch(consumer, event, address, length, contiguous_, selection, ierr, errmsg)
+  subroutine fetch(consumer, event, address, length, contiguous_, selection, ierr, words)
     type(weft_consumer), intent(in) :: consumer
     type(weft_event), intent(in) :: event
     type(c_ptr), intent(in) :: address
@@ -163,12 +179,12 @@ contains
     logical, intent(in) :: contiguous_
     type(weft_selection), intent(in), optional, target :: selection
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     type(c_run), allocatable, target :: runs(:)
     type(c_run_level), allocatable, target :: levels(:)
     type(c_selection) :: selections(1)
     if (.not. contiguous_) then
-      call refuse_section(ierr, errmsg)
+      call refuse_section(ierr, words)
       return
     end if
     if (present(selection)) then
@@ -180,7 +196,7 @@ contains
     selections(1)%run_count = size(runs)
     if (size(runs) > 0) selections(1)%runs = c_loc(runs)
     call done(c_weft_data_fetch(consumer%handle, int(event%partition, c_int32_t), selections, 1_c_int32_t, address, &
-        length, c_null_ptr), ierr, errmsg)
+        length, c_null_ptr), ierr, words)
   end subroutine
 
   !> The event is done; in any order. `ack_every_events` of weft_consumer_open says when that is committed.
@@ -189,7 +205,9 @@ contains
     type(weft_event), intent(in) :: event
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_ack(consumer%handle, int(event%partition, c_int32_t), event%offset), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_ack(consumer%handle, int(event%partition, c_int32_t), event%offset), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Makes durable how far all events are acknowledged, and waits for it.
@@ -198,7 +216,9 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_commit_acknowledged(consumer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_commit_acknowledged(consumer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> The offset of the next event of the partition, and the one behind its last visible event, as its server says now.
@@ -208,7 +228,9 @@ contains
     integer(int64), intent(out) :: next_offset, visible_end
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_consumer_lag(consumer%handle, int(partition, c_int32_t), next_offset, visible_end), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_consumer_lag(consumer%handle, int(partition, c_int32_t), next_offset, visible_end), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Goes on from another place: WEFT_FROM_… with its value (an offset, or nanoseconds since 1970), in all partitions that it
@@ -220,6 +242,7 @@ contains
     integer, intent(in), optional :: partitions(:)
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int32_t), allocatable, target :: list(:)
     integer(c_int32_t) :: count
     integer(c_int64_t) :: value
@@ -233,7 +256,8 @@ contains
     end if
     value = 0
     if (present(from_value)) value = from_value
-    call done(c_weft_consumer_seek(consumer%handle, list_at, count, int(from, c_int32_t), value), ierr, errmsg)
+    call done(c_weft_consumer_seek(consumer%handle, list_at, count, int(from, c_int32_t), value), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
 end module weftline_consumer

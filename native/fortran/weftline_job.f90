@@ -24,6 +24,7 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_join_options) :: options
     character(kind=c_char, len=:), allocatable, target :: c_name, c_role, c_group
     integer(c_int64_t) :: world
@@ -34,7 +35,8 @@ contains
     if (present(timeout_ms)) options%timeout_ms = timeout_ms
     world = WEFT_COMM_WORLD
     if (present(comm)) world = int(comm, c_int64_t)
-    call done(c_weft_join(world, options, job%handle), ierr, errmsg)
+    call done(c_weft_join(world, options, job%handle), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Joins from outside the MPI world, through the group directory; without `group` that of WEFTLINE_GROUP. Local.
@@ -44,6 +46,7 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_join_options) :: options
     character(kind=c_char, len=:), allocatable, target :: c_group, c_name
     type(c_ptr) :: directory
@@ -51,7 +54,8 @@ contains
     call give(name, c_name, options%name)
     call give(group, c_group, directory)
     if (present(timeout_ms)) options%timeout_ms = timeout_ms
-    call done(c_weft_attach(directory, options, job%handle), ierr, errmsg)
+    call done(c_weft_attach(directory, options, job%handle), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Leaves, and closes what is open. Collective after weft_join, with a deadline.
@@ -59,10 +63,12 @@ contains
     type(weft_job), intent(inout) :: job
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int) :: code
     code = c_weft_close(job%handle)
     job%handle = c_null_ptr
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   subroutine weft_describe(job, rank, world_size, node_rank, node_size, group_rank, group_size, ierr, errmsg)
@@ -70,14 +76,16 @@ contains
     integer, intent(out), optional :: rank, world_size, node_rank, node_size, group_rank, group_size
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_job_facts) :: facts
-    call done(c_weft_job_describe(job%handle, facts), ierr, errmsg)
+    call done(c_weft_job_describe(job%handle, facts), ierr, words)
     if (present(rank)) rank = facts%rank
     if (present(world_size)) world_size = facts%world_size
     if (present(node_rank)) node_rank = facts%node_rank
     if (present(node_size)) node_size = facts%node_size
     if (present(group_rank)) group_rank = facts%group_rank
     if (present(group_size)) group_size = facts%group_size
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> The communicator of all ranks that joined under the same name; -1 without MPI. Freed by weft_close.
@@ -94,11 +102,13 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     character(kind=c_char, len=:), allocatable, target :: c_name, c_config
     type(c_ptr) :: name_at, config_at
     call give(name, c_name, name_at)
     call give(config, c_config, config_at)
-    call done(c_weft_topic_create(job%handle, name_at, config_at, limit(timeout_ms, 30000_int64)), ierr, errmsg)
+    call done(c_weft_topic_create(job%handle, name_at, config_at, limit(timeout_ms, 30000_int64)), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
 end module weftline_job

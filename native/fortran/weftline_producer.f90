@@ -35,6 +35,7 @@ contains
     integer(int64), intent(in), optional :: batch_bytes, batch_data_bytes
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_producer_options) :: options
     character(kind=c_char, len=:), allocatable, target :: c_topic, c_name
     type(c_ptr) :: topic_at
@@ -48,7 +49,8 @@ contains
     if (present(linger_ms)) options%linger_ms = linger_ms
     if (present(when_full)) options%when_full = when_full
     if (present(ordering)) options%ordering = ordering
-    call done(c_weft_producer_open(job%handle, topic_at, options, producer%handle), ierr, errmsg)
+    call done(c_weft_producer_open(job%handle, topic_at, options, producer%handle), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Behind the last event stored in the partition under this producer's name before this one was opened; 0: none.
@@ -58,7 +60,9 @@ contains
     integer(int64), intent(out) :: next_offset
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_producer_stored_before(producer%handle, int(partition, c_int32_t), next_offset), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_producer_stored_before(producer%handle, int(partition, c_int32_t), next_offset), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Flushes first; it is closed whatever that says.
@@ -67,10 +71,12 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int) :: code
     code = c_weft_producer_close(producer%handle, limit(timeout_ms, WEFT_FOREVER))
     producer%handle = c_null_ptr
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   subroutine push_region(producer, metadata, region, at, length, partition, key, receipt, ierr, errmsg)
@@ -83,6 +89,7 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_piece) :: data
     integer(int64) :: skipped
     if (present(region)) then
@@ -93,7 +100,8 @@ contains
       if (present(length)) data%length = length
       data%address = behind(weft_region_memory(region), skipped)
     end if
-    call push(producer, metadata, data, present(region), partition, key, receipt, ierr, errmsg)
+    call push(producer, metadata, data, present(region), partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   subroutine push_real64(producer, metadata, array, partition, key, receipt, ierr, errmsg)
@@ -105,8 +113,10 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call push_array(producer, metadata, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), &
-        partition, key, receipt, ierr, errmsg)
+        partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine push_real32(producer, metadata, array, partition, key, receipt, ierr, errmsg)
     type(weft_producer), intent(in) :: producer
@@ -117,8 +127,10 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call push_array(producer, metadata, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), &
-        partition, key, receipt, ierr, errmsg)
+        partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine push_int32(producer, metadata, array, partition, key, receipt, ierr, errmsg)
     type(weft_producer), intent(in) :: producer
@@ -129,8 +141,10 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call push_array(producer, metadata, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), &
-        partition, key, receipt, ierr, errmsg)
+        partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine push_int64(producer, metadata, array, partition, key, receipt, ierr, errmsg)
     type(weft_producer), intent(in) :: producer
@@ -141,8 +155,10 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call push_array(producer, metadata, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), &
-        partition, key, receipt, ierr, errmsg)
+        partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine push_complex64(producer, metadata, array, partition, key, receipt, ierr, errmsg)
     type(weft_producer), intent(in) :: producer
@@ -153,11 +169,13 @@ contains
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     call push_array(producer, metadata, c_loc(array), bytes_of(size(array, kind=int64), 16), is_contiguous(array), &
-        partition, key, receipt, ierr, errmsg)
+        partition, key, receipt, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
-  subroutine push_array(producer, metadata, address, length, contiguous_, partition, key, receipt, ierr, errmsg)
+  subroutine push_array(producer, metadata, address, length, contiguous_, partition, key, receipt, ierr, words)
     type(weft_producer), intent(in) :: producer
     character(*), intent(in) :: metadata
     type(c_ptr), intent(in) :: address
@@ -167,18 +185,18 @@ contains
     character(*), intent(in), optional :: key
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     type(c_piece) :: data
     if (.not. contiguous_) then
-      call refuse_section(ierr, errmsg)
+      call refuse_section(ierr, words)
       return
     end if
     data%address = address
     data%length = length
-    call push(producer, metadata, data, .true., partition, key, receipt, ierr, errmsg)
+    call push(producer, metadata, data, .true., partition, key, receipt, ierr, words)
   end subroutine
 
-  subroutine push(producer, metadata, data, has_data, partition, key, receipt, ierr, errmsg)
+  subroutine push(producer, metadata, data, has_data, partition, key, receipt, ierr, words)
     type(weft_producer), intent(in) :: producer
     character(*), intent(in), target :: metadata
     type(c_piece), intent(in) :: data
@@ -187,7 +205,7 @@ contains
     character(*), intent(in), optional, target :: key
     integer(int64), intent(out), optional :: receipt
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     integer(c_int32_t) :: chosen
     integer(c_int64_t) :: number
     integer(c_int) :: code
@@ -198,7 +216,7 @@ contains
     else if (present(key)) then
       code = c_weft_partition_of_key(producer%handle, address_of(key), len(key, kind=c_int64_t), chosen)
       if (code /= WEFT_OK) then
-        call done(code, ierr, errmsg)
+        call done(code, ierr, words)
         return
       end if
     end if
@@ -206,7 +224,7 @@ contains
     code = c_weft_push_pieces(producer%handle, chosen, address_of(metadata), len(metadata, kind=c_int64_t), pieces, &
         merge(1_c_int32_t, 0_c_int32_t, has_data), number)
     if (present(receipt)) receipt = merge(number, 0_c_int64_t, code == WEFT_OK)
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
   end subroutine
 
   !> Until the event is stored at the topic's durability: where it is. WEFT_TIMED_OUT: still under way.
@@ -218,12 +236,14 @@ contains
     integer(int64), intent(out), optional :: offset
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     type(c_event_id) :: id
     integer(c_int) :: code
     code = c_weft_receipt_wait(producer%handle, receipt, limit(timeout_ms, WEFT_FOREVER), id)
     if (present(partition)) partition = id%partition
     if (present(offset)) offset = id%offset
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Sends what is open, and waits until all is stored at the topic's durability; the first failed batch's code, once.
@@ -232,7 +252,9 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_flush(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_flush(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Makes durable what was acknowledged so far (weft_flush), whatever the topic's durability: it survives the loss of power
@@ -242,7 +264,9 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_sync(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_sync(producer%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
 end module weftline_producer

@@ -28,7 +28,9 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), region, ierr, errmsg)
+    character(:), allocatable :: words
+    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), region, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine register_real32(job, array, region, ierr, errmsg)
     type(weft_job), intent(in) :: job
@@ -36,7 +38,9 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), region, ierr, errmsg)
+    character(:), allocatable :: words
+    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), region, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine register_int32(job, array, region, ierr, errmsg)
     type(weft_job), intent(in) :: job
@@ -44,7 +48,9 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), region, ierr, errmsg)
+    character(:), allocatable :: words
+    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 4), is_contiguous(array), region, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine register_int64(job, array, region, ierr, errmsg)
     type(weft_job), intent(in) :: job
@@ -52,7 +58,9 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), region, ierr, errmsg)
+    character(:), allocatable :: words
+    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 8), is_contiguous(array), region, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
   subroutine register_complex64(job, array, region, ierr, errmsg)
     type(weft_job), intent(in) :: job
@@ -60,22 +68,24 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 16), is_contiguous(array), region, ierr, errmsg)
+    character(:), allocatable :: words
+    call register(job, c_loc(array), bytes_of(size(array, kind=int64), 16), is_contiguous(array), region, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
-  subroutine register(job, address, length, contiguous_, region, ierr, errmsg)
+  subroutine register(job, address, length, contiguous_, region, ierr, words)
     type(weft_job), intent(in) :: job
     type(c_ptr), intent(in) :: address
     integer(int64), intent(in) :: length
     logical, intent(in) :: contiguous_
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     if (.not. contiguous_) then
-      call refuse_section(ierr, errmsg)
+      call refuse_section(ierr, words)
       return
     end if
-    call done(c_weft_region_register(job%handle, address, length, region%handle), ierr, errmsg)
+    call done(c_weft_region_register(job%handle, address, length, region%handle), ierr, words)
   end subroutine
 
   !> Memory that the library owns, page aligned and registered; `length` in bytes. weft_region_memory for c_f_pointer.
@@ -85,7 +95,9 @@ contains
     type(weft_region), intent(out) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_region_allocate(job%handle, length, region%handle), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_region_allocate(job%handle, length, region%handle), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   type(c_ptr) function weft_region_memory(region) result(address)
@@ -104,7 +116,9 @@ contains
     integer(int64), intent(in), optional :: timeout_ms
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
-    call done(c_weft_region_wait(region%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, errmsg)
+    character(:), allocatable :: words
+    call done(c_weft_region_wait(region%handle, limit(timeout_ms, WEFT_FOREVER)), ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> WEFT_BUSY while events of it are under way; after WEFT_OK the memory is the caller's again.
@@ -112,10 +126,12 @@ contains
     type(weft_region), intent(inout) :: region
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int) :: code
     code = c_weft_region_release(region%handle)
     if (code == WEFT_OK) region%handle = c_null_ptr
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
 end module weftline_region

@@ -26,6 +26,7 @@ contains
     integer, intent(in), optional :: item_bytes
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer(c_int64_t) :: c_shape(size(shape)), c_origin(size(shape)), c_size(size(shape))
     type(c_run_level), target :: levels(max(1, size(shape) - 1))
     type(c_run) :: run
@@ -34,7 +35,8 @@ contains
     dimensions = size(shape)
     if (size(first) /= dimensions .or. size(extent) /= dimensions .or. any(first < 1) .or. any(extent < 0)) then
       call fail(WEFT_INVALID_ARGUMENT, "WEFT_INVALID_ARGUMENT: shape, first and extent of a box must have as many " // &
-          "dimensions, and indices begin with 1", ierr, errmsg)
+          "dimensions, and indices begin with 1", ierr, words)
+      if (present(errmsg)) errmsg = told(words)
       return
     end if
     ! C counts the dimensions from the other end.
@@ -46,7 +48,8 @@ contains
       selection%runs = [run]
       selection%levels = levels(1:dimensions - 1)
     end if
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   !> Items `first` to `last`, both included, from 1; as many ranges as the lists have, joined in this order.
@@ -81,6 +84,7 @@ contains
     type(weft_selection), intent(in) :: outer, inner
     integer, intent(out), optional :: ierr
     character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable :: words
     integer, parameter :: runs_max = 1024, levels_max = 8
     type(c_run), allocatable, target :: outer_runs(:), inner_runs(:), runs(:)
     type(c_run_level), allocatable, target :: outer_levels(:), inner_levels(:), levels(:)
@@ -96,7 +100,8 @@ contains
       selection%runs = runs(1:count)
       selection%levels = levels(1:sum(runs(1:count)%level_count)) ! they lie in order
     end if
-    call done(code, ierr, errmsg)
+    call done(code, ierr, words)
+    if (present(errmsg)) errmsg = told(words)
   end subroutine
 
   ! Copies, whose runs point at their levels. At least one element each, so that they have an address.

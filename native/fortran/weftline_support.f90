@@ -6,7 +6,7 @@ module weftline_support
   use weftline_c
   implicit none
   private
-  public :: weft_error_text, done, fail, refuse_section, give, address_of, behind, text_at, bytes_of, limit, item_size
+  public :: weft_error_text, done, fail, told, refuse_section, give, address_of, behind, text_at, bytes_of, limit, item_size
 
 contains
 
@@ -16,25 +16,26 @@ contains
     text = text_of(c_weft_error_text(c_null_ptr))
   end function
 
-  ! The end of every call: hands out the code and the words, or ends the program.
-  subroutine done(code, ierr, errmsg)
+  ! The end of every call: hands out the code and, where it failed, the words, or ends the program. `words` is not the
+  ! caller's optional `errmsg`: gfortran (seen with 12.2) hands on an optional text of deferred length with a copy of its
+  ! length, so that the caller's stays what it was. Each procedure assigns its own `errmsg`, by told().
+  subroutine done(code, ierr, words)
     integer(c_int), intent(in) :: code
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     if (code == WEFT_OK) then
       if (present(ierr)) ierr = WEFT_OK
-      if (present(errmsg)) errmsg = ""
     else
-      call fail(int(code), weft_error_text(), ierr, errmsg)
+      call fail(int(code), weft_error_text(), ierr, words)
     end if
   end subroutine
 
-  subroutine fail(code, text, ierr, errmsg)
+  subroutine fail(code, text, ierr, words)
     integer, intent(in) :: code
     character(*), intent(in) :: text
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
-    if (present(errmsg)) errmsg = text
+    character(:), allocatable, intent(out) :: words
+    words = text
     if (present(ierr)) then
       ierr = code
     else
@@ -43,12 +44,20 @@ contains
     end if
   end subroutine
 
-  subroutine refuse_section(ierr, errmsg)
+  subroutine refuse_section(ierr, words)
     integer, intent(out), optional :: ierr
-    character(:), allocatable, intent(out), optional :: errmsg
+    character(:), allocatable, intent(out) :: words
     call fail(WEFT_INVALID_ARGUMENT, "WEFT_INVALID_ARGUMENT: the array is not contiguous; give a whole array, or a " // &
-        "section of whole leading dimensions", ierr, errmsg)
+        "section of whole leading dimensions", ierr, words)
   end subroutine
+
+  ! For `errmsg`: what done() or fail() said; "" after success.
+  function told(words) result(text)
+    character(:), allocatable, intent(in) :: words
+    character(:), allocatable :: text
+    text = ""
+    if (allocated(words)) text = words
+  end function
 
   ! A text for C, and its address: NULL where none was given.
   subroutine give(text, copy, address)

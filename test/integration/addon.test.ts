@@ -1,4 +1,7 @@
 // The addon alone: wrong and closed handles, arguments out of range, memory that ends with its handle.
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { serve, type Server } from "../../src/index.js";
@@ -186,5 +189,43 @@ describe("a region", () => {
     binding.regionRelease(region);
     expect(second.byteLength).toBe(0);
     expect(() => binding.regionRelease(region)).toThrow(/WEFT_CLOSED/);
+  });
+});
+
+describe("a worker thread that is terminated inside a call", () => {
+  // Node-API refuses what would run JavaScript from that moment on, in the middle of the call.
+  const begin = `
+    const { parentPort, workerData } = require("node:worker_threads");
+    (async () => {
+      const { native } = await import(workerData.addon);
+      const { Completions } = await import(workerData.completions);
+      const binding = native();
+      const job = binding.openShared(workerData.ticket);
+      const completions = new Completions(binding, job);
+      const closed = binding.openShared(workerData.ticket);
+      await binding.jobClose(closed, false);
+      parentPort.postMessage("begun");`;
+  const built = (path: string): string => new URL(`../../dist/native/${path}`, import.meta.url).href;
+
+  it.each([
+    ["with a flag", "binding.jobSetReferenced(job, true)"],
+    ["that makes an object", "binding.jobFacts(job)"],
+    ["that makes a promise", "binding.jobClose(closed, true).catch(() => 0)"],
+    ["that throws", "try { binding.jobFacts({}) } catch {}"],
+    ["with options", 'try { binding.topicOpenAsync(job, "addon", -1) } catch {}'],
+    ["that makes memory", "binding.regionRelease(binding.regionAllocate(job, 4096))"],
+  ])("%s harms nobody", async (_what, call) => {
+    const workerData = {
+      ticket: binding.jobShare(job),
+      addon: built("addon.js"),
+      completions: built("completions.js"),
+    };
+    for (let round = 0; round < 20; round++) {
+      const worker = new Worker(`${begin} for (;;) { ${call} } })()`, { eval: true, workerData });
+      await once(worker, "message");
+      await new Promise((resolve) => setTimeout(resolve, round % 5));
+      expect(await worker.terminate()).toBe(1);
+    }
+    expect(binding.jobFacts(job).name).toBe("client");
   });
 });

@@ -139,6 +139,14 @@ test.skipIf(!hasFortran)("Fortran has seek and sync", async () => {
   expect(await run(program, [], env)).toEqual(["all as it should be"]);
 });
 
+test.skipIf(!hasFortran)("Fortran's errmsg holds the words and no more, whatever it held before", async () => {
+  const server = await place.serve(["--data", "./weft"]);
+  const env = { WEFTLINE_GROUP: server.facts.group };
+  await place.ok(["topic", "create", "words", "--group", env.WEFTLINE_GROUP]);
+  const program = join(native, "test", "languages", "test_errmsg_fortran");
+  expect(await run(program, [], env)).toEqual(["all as it should be"]);
+});
+
 test.skipIf(python === undefined)("the Python package passes its tests", async () => {
   const server = await place.serve(["--data", "./weft"]);
   const { status, stdout, stderr } = spawnSync(
